@@ -1,0 +1,41 @@
+# make repro runs the study, make test the tests; each makes .venv first if it is missing or the lock changed.
+PYTHON ?= python3.11
+VENV := .venv
+STAMP := $(VENV)/.made-from-lock
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test lint lock clean
+
+repro: $(STAMP)
+	peftir doctor --quiet
+	dvc repro
+	@echo "Done: open report/index.html, or read report/results.md"
+
+test: $(STAMP)
+	pytest
+
+lint: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+
+# A changed lock makes the environment afresh, so that nothing of the old one stays behind.
+$(STAMP): requirements.lock pyproject.toml
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Solves the dependencies of pyproject.toml anew and writes down what came out.
+lock:
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
+	$(VENV)/lock/bin/python -m pip install --quiet '.[pipeline,dev]'
+	{ sed -n '/^#/p' requirements.lock; \
+	  $(VENV)/lock/bin/python -m pip freeze --all | grep -vE '^(pip|peftir)\b' | sed 's/+cpu$$//'; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	rm -rf $(VENV)/lock
+
+clean:
+	rm -rf data runs models .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,103 @@
+"""What both sides work on: texts of the study's collection, and how well a ranking of them does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from peftir import layout
+from peftir.collections.base import Collection
+from peftir.examples import Example, Qrels, Texts, dev_sample, sample_batches
+from peftir.interpolation import rerank
+from peftir.measures import mean_of
+from peftir.params import Params
+from peftir.retriever import dev_documents
+from peftir.runs import Run, read_run
+from peftir.texts import DocumentTexts
+
+MEASURE = "RR@10"
+
+
+@dataclass(frozen=True)
+class Search:
+    """Queries and the documents, judged and hard ones, that are searched for them."""
+
+    queries: list[str]
+    documents: list[str]
+    query_ids: list[str]
+    document_ids: list[str]
+    qrels: Qrels
+
+    @classmethod
+    def of(cls, split: str, queries: int, documents: int) -> Search:
+        """At most so many queries and documents of ``split``."""
+        collection = Collection(layout.COLLECTION)
+        qrels, texts_of_queries = collection.qrels(split), collection.queries(split)
+        query_ids = dev_sample(qrels, queries)
+        ids = dev_documents(query_ids, qrels, read_run(layout.BM25_RUNS / f"{split}.trec"), documents)
+        texts = DocumentTexts(collection, ids)(ids)
+        judged = {query: qrels[query] for query in query_ids}
+        return cls([texts_of_queries[query] for query in query_ids], texts, query_ids, ids, judged)
+
+    def mrr(self, query_vectors: np.ndarray, document_vectors: np.ndarray) -> float:
+        """The measure of exact search by inner product."""
+        run: Run = {}
+        for query, scores in zip(self.query_ids, query_vectors @ document_vectors.T, strict=True):
+            best = np.argsort(-scores, kind="stable")[:10]
+            run[query] = [(self.document_ids[i], float(scores[i])) for i in best]
+        return mean_of(run, self.qrels, MEASURE)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The documents at the top of BM25's list for some queries."""
+
+    pairs: list[tuple[str, str]]
+    run: Run
+    qrels: Qrels
+
+    @classmethod
+    def of(cls, split: str, queries: int, depth: int) -> Candidates:
+        """The first ``depth`` candidates of at most so many queries of ``split``."""
+        collection = Collection(layout.COLLECTION)
+        qrels, texts_of_queries = collection.qrels(split), collection.queries(split)
+        ranked = read_run(layout.BM25_RUNS / f"{split}.trec")
+        run = {query: ranked.get(query, [])[:depth] for query in dev_sample(qrels, queries)}
+        ids = [doc for ranking in run.values() for doc, _ in ranking]
+        texts = DocumentTexts(collection, ids)(ids)
+        asked = [texts_of_queries[query] for query, ranking in run.items() for _ in ranking]
+        return cls(list(zip(asked, texts, strict=True)), run, {query: qrels[query] for query in run})
+
+    def mrr(self, scores: np.ndarray) -> float:
+        """The measure of the candidates in the order of ``scores``, ``[len(pairs)]``."""
+        values = iter(scores.tolist())
+        scored = {q: [(doc, next(values)) for doc, _ in ranking] for q, ranking in self.run.items()}
+        return mean_of(rerank(self.run, scored), self.qrels, MEASURE)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a model is trained on: batches of examples, and the texts that they name."""
+
+    batches: list[list[Example]]
+    queries: dict[str, str]
+    texts: Texts
+    qrels: Qrels
+
+    @classmethod
+    def of(cls, params: Params, stage: str, steps: int) -> Lessons:
+        """The first ``steps`` batches that the study trains ``stage`` on."""
+        collection, settings = Collection(layout.COLLECTION), getattr(params, stage)
+        qrels = collection.qrels("train")
+        batches = sample_batches(
+            qrels,
+            read_run(layout.BM25_RUNS / "train.trec"),
+            steps=steps,
+            batch_size=settings.batch_size,
+            negatives=params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives,
+            depth=settings.negatives_depth,
+            seed=getattr(params.seeds, stage)[0],
+        )
+        texts = DocumentTexts(collection, [doc for batch in batches for e in batch for doc in e.documents])
+        return cls(batches, collection.queries("train"), texts, qrels)

@@ -1,0 +1,1 @@
+"""Parameter-efficient tuning for information retrieval: the study's parts."""

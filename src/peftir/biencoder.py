@@ -1,0 +1,83 @@
+"""The retriever: a bi-encoder that maps queries and documents to unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from torch import Tensor
+
+from peftir.backbone import backbone_folder
+from peftir.examples import Example, Qrels, Texts
+from peftir.inference import run_in_batches
+
+POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
+Task = Literal["query", "document"]
+
+
+def new_biencoder(
+    backbone: str, *, pooling: str, query_length: int, document_length: int
+) -> SentenceTransformer:
+    """A bi-encoder on an untouched backbone: pooled token vectors, scaled to length 1.
+
+    Args:
+        backbone: a hub id or a local folder.
+        pooling: a key of ``POOLINGS``.
+        query_length, document_length: tokens kept of each, special tokens included.
+    """
+    transformer = Transformer(
+        str(backbone_folder(backbone)), query_length=query_length, document_length=document_length
+    )
+    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling])
+    return SentenceTransformer(modules=[transformer, pooled, Normalize()], similarity_fn_name="cosine")
+
+
+def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: str) -> np.ndarray:
+    """Unit vectors of ``texts``, ``[len(texts), d]`` float32."""
+    transformer: Any = model[0]
+    length = transformer.query_length if task == "query" else transformer.document_length
+    return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
+
+
+def contrastive_loss(
+    model: SentenceTransformer, queries: dict[str, str], texts: Texts, qrels: Qrels, temperature: float
+) -> Callable[[list[Example]], Tensor]:
+    """The loss of a batch: each query picks its document among all of the batch's.
+
+    Cross-entropy over cosine similarities divided by ``temperature``, where a query's negatives are the other
+    queries' documents and every hard negative in the batch, less those judged relevant to it
+    (Karpukhin et al. 2020, §3.2).
+    """
+
+    def loss(batch: list[Example]) -> Tensor:
+        documents = [e.positive for e in batch] + [doc for e in batch for doc in e.negatives]
+        query_vectors = _vectors(model, [queries[e.query] for e in batch], "query")
+        document_vectors = _vectors(model, texts(documents), "document")
+        scores = query_vectors @ document_vectors.T / temperature
+        scores = scores.masked_fill(_other_relevant(batch, documents, qrels).to(scores.device), -torch.inf)
+        return torch.nn.functional.cross_entropy(
+            scores.float(), torch.arange(len(batch), device=scores.device)
+        )
+
+    return loss
+
+
+def _vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Tensor:
+    features = model.preprocess(texts, task=task)
+    features = {
+        key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in features.items()
+    }
+    return model(features)["sentence_embedding"]
+
+
+def _other_relevant(batch: list[Example], documents: list[str], qrels: Qrels) -> Tensor:
+    """True where a document is relevant to a query but not the one to pick, ``[batch, documents]``."""
+    mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
+    for row, example in enumerate(batch):
+        for column, document in enumerate(documents):
+            mask[row, column] = column != row and qrels[example.query].get(document, 0) > 0
+    return mask

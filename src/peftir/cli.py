@@ -1,0 +1,74 @@
+"""The command ``peftir``.
+
+A command is one small function that declares it and says what it runs, registered in ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from peftir import doctor
+from peftir.errors import exits_cleanly
+
+# What argparse calls the object that add_subparsers returns.
+Commands = argparse._SubParsersAction
+
+
+@exits_cleanly
+def main() -> None:
+    """Run the command that the command line names, and exit with its code."""
+    parser = argparse.ArgumentParser(
+        prog="peftir",
+        description="Parameter-efficient tuning for information retrieval, as a reproducible study.",
+        epilog="example: peftir doctor",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for register in COMMANDS:
+        register(commands)
+    arguments = parser.parse_args()
+    sys.exit(arguments.run(arguments))
+
+
+def _doctor(commands: Commands) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="say what on this machine would keep the study from running well",
+        description="Print a line for each thing that can be wrong, and what to do about it. "
+        "Exits with 1 if the study cannot run.",
+        epilog="example: peftir doctor --quiet",
+    )
+    command.add_argument("--quiet", action="store_true", help="print only what is not ok")
+    command.set_defaults(run=lambda arguments: 0 if doctor.diagnose(arguments.quiet) else 1)
+
+
+def _count(commands: Commands) -> None:
+    command = commands.add_parser(
+        "count",
+        help="count what each variant trains and stores on a backbone",
+        description="Print, per variant of params.yaml: weights trained (biases counted), their share of the "
+        "backbone, the re-ranker's head apart, and bytes on disk.",
+        epilog="example: peftir count --backbone sentence-transformers/all-MiniLM-L6-v2 --variant lora",
+    )
+    command.add_argument("--backbone", metavar="PATH-OR-ID", help="default: the one in params.yaml")
+    command.add_argument("--variant", action="append", metavar="V", help="may be repeated; default: all")
+    command.add_argument("--json", action="store_true", help="print JSON, one object a variant")
+    command.set_defaults(run=_run_count)
+
+
+def _run_count(arguments: argparse.Namespace) -> int:
+    # Imported here, since these take seconds that the other commands need not wait for.
+    from peftir.counting import as_table, count_variants
+    from peftir.params import load_params
+
+    params = load_params()
+    names = arguments.variant or list(params.methods)
+    counts = count_variants(params, arguments.backbone or params.backbone.name, names)
+    print(json.dumps([asdict(count) for count in counts], indent=2) if arguments.json else as_table(counts))
+    return 0
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count)

@@ -1,0 +1,44 @@
+"""Which ids there are, in eight bytes each: millions of documents are checked without holding their ids."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+
+import numpy as np
+
+
+class KnownIds:
+    """A set of ids, held as 64-bit hashes: of 10^12 unknown ids, one passes for one of 10 million known."""
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._in_order = np.empty(0, dtype=np.uint64)
+
+    def add(self, id: str) -> None:
+        """Add an id; adding one again counts again."""
+        self._hashes.append(_hash(id))
+
+    def __len__(self) -> int:
+        """How many ids were added."""
+        return len(self._hashes)
+
+    def __contains__(self, id: str) -> bool:
+        """Whether the id was added."""
+        hashes = self._sorted()
+        place = int(np.searchsorted(hashes, np.uint64(_hash(id))))
+        return place < len(hashes) and int(hashes[place]) == _hash(id)
+
+    def may_repeat(self) -> bool:
+        """Whether two of the ids may be the same; ``False`` is certain."""
+        hashes = self._sorted()
+        return bool((hashes[1:] == hashes[:-1]).any())
+
+    def _sorted(self) -> np.ndarray:
+        if len(self._in_order) != len(self._hashes):
+            self._in_order = np.sort(np.array(self._hashes, dtype=np.uint64))
+        return self._in_order
+
+
+def _hash(id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,68 @@
+"""A Parquet file of text columns, written row by row, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from peftir.errors import PeftirError
+
+ROWS_PER_GROUP = 4096
+BYTES_PER_GROUP = 16 * 2**20
+
+
+class TextTable:
+    """Writes rows of text to a Parquet file; at most one row group is in memory, of 4096 rows or 16 MiB."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        self._schema = pa.schema([(column, pa.string()) for column in columns])
+        # The codec and its level are named, so that pyarrow's defaults may change without changing the bytes.
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=False,
+            write_statistics=False,
+            store_schema=False,
+        )
+        self._rows: list[tuple[str, ...]] = []
+        self._bytes = 0
+
+    def add(self, row: tuple[str, ...], where: str) -> None:
+        """Add a row.
+
+        Raises:
+            PeftirError: a text has half of a surrogate pair, which JSON can hold and UTF-8 cannot.
+        """
+        try:
+            self._bytes += sum(len(text.encode()) for text in row)
+        except UnicodeEncodeError as error:
+            raise PeftirError(
+                f"{where}: character {error.start} of a text is half a surrogate pair"
+            ) from None
+        self._rows.append(row)
+        if len(self._rows) == ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = [pa.array(column, pa.string()) for column in zip(*self._rows, strict=True)]
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+        self._rows, self._bytes = [], 0
+
+    def __enter__(self) -> Self:
+        """Return the table itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left, unless the block failed, and close the file."""
+        if error is None:
+            self._flush()
+        self._writer.close()

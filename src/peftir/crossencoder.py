@@ -1,0 +1,77 @@
+"""The re-ranker: a cross-encoder that reads a query and a document together and gives one score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from torch import Tensor
+from tqdm import tqdm
+
+from peftir.backbone import backbone_folder
+from peftir.examples import Example, Texts
+from peftir.inference import run_in_batches
+from peftir.runs import Run
+
+CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
+
+
+def new_crossencoder(backbone: str, *, length: int) -> CrossEncoder:
+    """A cross-encoder on an untouched backbone, with a new head of one output that is not squashed.
+
+    Args:
+        backbone: a hub id or a local folder.
+        length: tokens kept of query and document together; the longer of the two is cut.
+    """
+    folder = str(backbone_folder(backbone))
+    return CrossEncoder(folder, num_labels=1, max_length=length, activation_fn=torch.nn.Identity())
+
+
+def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> np.ndarray:
+    """Scores of (query, document) ``pairs``, ``[len(pairs)]`` float32."""
+    queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+    scores = run_in_batches(
+        model, queries, documents, length=model.max_length, output="scores", precision=precision
+    )
+    return scores.reshape(len(pairs))
+
+
+def score_candidates(
+    model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: Texts, precision: str
+) -> Run:
+    """Each query's ``candidates`` with the scores that ``model`` gives, in the candidates' order."""
+    scores: Run = {query: [] for query in candidates}
+    pairs = [(query, doc) for query, ranking in candidates.items() for doc, _ in ranking]
+    for start in tqdm(range(0, len(pairs), CHUNK), desc="scoring", unit="chunk", disable=len(pairs) <= CHUNK):
+        chunk = pairs[start : start + CHUNK]
+        documents = texts([doc for _, doc in chunk])
+        values = score(
+            model, [(queries[q], text) for (q, _), text in zip(chunk, documents, strict=True)], precision
+        )
+        for (query, doc), value in zip(chunk, values, strict=True):
+            scores[query].append((doc, float(value)))
+    return scores
+
+
+def listwise_loss(
+    model: CrossEncoder, queries: dict[str, str], texts: Texts
+) -> Callable[[list[Example]], Tensor]:
+    """The loss of a batch: softmax over each query's one relevant document and its negatives.
+
+    The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021).
+    """
+
+    def loss(batch: list[Example]) -> Tensor:
+        documents = texts([doc for e in batch for doc in e.documents])
+        width = len(documents) // len(batch)
+        pairs = [(queries[batch[i // width].query], document) for i, document in enumerate(documents)]
+        features = model.preprocess(pairs)
+        features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
+        scores = model(features)["scores"].view(len(batch), width).float()
+        return torch.nn.functional.cross_entropy(
+            scores, torch.zeros(len(batch), dtype=torch.long, device=scores.device)
+        )
+
+    return loss

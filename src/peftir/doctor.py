@@ -1,0 +1,193 @@
+"""What can be wrong with a machine or an environment before the study runs, and what to do about it.
+
+Nothing heavy is imported unless a GPU is there to be asked about, so that a look costs a second at most.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil  # type: ignore[import-untyped]
+
+from peftir.errors import PeftirError
+from peftir.jvm import find_anserini, find_java
+
+STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, Arm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. ``fail`` means that the study cannot run."""
+
+    status: Literal["ok", "warn", "fail"]
+    message: str
+
+
+def diagnose(quiet: bool = False) -> bool:
+    """Print a line for each check, with ``quiet`` only what is not ok; return whether none failed."""
+    findings = {name: check() for name, check in CHECKS.items()}
+    print(
+        "".join(
+            f"{finding.status:<5} {name:<9} {finding.message}\n"
+            for name, finding in findings.items()
+            if not quiet or finding.status != "ok"
+        ),
+        end="",
+    )
+    return all(finding.status != "fail" for finding in findings.values())
+
+
+def java() -> Finding:
+    """Is there a Java for Anserini?"""
+    try:
+        found = find_java()
+    except PeftirError as error:
+        return Finding("fail", str(error))
+    return Finding("ok", f"{found.version} by {found.found_by} ({found.home})")
+
+
+def anserini() -> Finding:
+    """Did Pyserini bring Anserini's jar?"""
+    try:
+        return Finding("ok", find_anserini().name)
+    except PeftirError as error:
+        return Finding("fail", str(error))
+
+
+def dvc() -> Finding:
+    """Is the command dvc on PATH? `dvc exp run --run-all` hangs without a word when it is not."""
+    command = shutil.which("dvc")
+    if command:
+        return Finding("ok", command)
+    return Finding("fail", f'dvc is not on PATH; run: export PATH="{Path(sys.executable).parent}:$PATH"')
+
+
+def openmp() -> Finding:
+    """Do torch and faiss bring OpenMP runtimes that abort when they meet in one process?
+
+    Two copies of GNU's (libgomp) share a process; LLVM's or Intel's (libomp, libiomp) ends it when it finds a
+    second one ("OMP: Error #15").
+    """
+    found = [f"{package}: {name}" for package in ("torch", "faiss") for name in _openmp_of(package)]
+    runtimes = "; ".join(found) or "none of its own in torch or faiss"
+    if len(found) < 2 or all("libgomp" in name for name in found):
+        return Finding("ok", runtimes)
+    return Finding(
+        "warn", f'{runtimes}; if a stage ends with "OMP: Error #15", run: export KMP_DUPLICATE_LIB_OK=TRUE'
+    )
+
+
+def memory() -> Finding:
+    """Is as much memory free as the hungriest stage takes?"""
+    free = min([psutil.virtual_memory().available, *_container_limits()]) / 2**30
+    if free >= STAGE_MEMORY_GIB:
+        return Finding("ok", f"{free:.1f} GiB free")
+    return Finding(
+        "warn",
+        f"{free:.1f} GiB free, and a stage may take up to {STAGE_MEMORY_GIB} GiB; close other programs, "
+        "or lower the batch sizes in params.yaml",
+    )
+
+
+def bf16() -> Finding:
+    """Does the processor compute in bfloat16 itself?"""
+    flags = _processor_flags()
+    if flags & BF16_FLAGS:
+        return Finding("ok", ", ".join(sorted(flags & BF16_FLAGS)))
+    if not flags:
+        return Finding(
+            "ok", "not known for this system; if training is slow, try backbone.precision: float32"
+        )
+    return Finding(
+        "warn",
+        "this processor only emulates bfloat16, which is slow; without a GPU set backbone.precision: float32 "
+        "in params.yaml",
+    )
+
+
+def gpu() -> Finding:
+    """Can torch use the NVIDIA GPU, if there is one?"""
+    if not shutil.which("nvidia-smi") and not Path("/proc/driver/nvidia/version").exists():
+        return Finding("ok", "none; the default study is sized for a processor")
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("ok", torch.cuda.get_device_name())
+    return Finding(
+        "warn",
+        f"torch {torch.__version__} cannot use this machine's NVIDIA GPU; install a build for its driver "
+        "(https://pytorch.org/get-started), or run on the processor",
+    )
+
+
+def git() -> Finding:
+    """Is this a clone with its whole history, which `dvc metrics diff` and experiments need?"""
+    try:
+        command = ["git", "rev-parse", "--is-shallow-repository"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return Finding("warn", "git is not on PATH; without it dvc cannot compare or queue experiments")
+    if answer == "false":
+        return Finding("ok", "the clone has its whole history")
+    if answer == "true":
+        return Finding(
+            "warn",
+            "the clone is shallow, so metrics have nothing to compare with; run: git fetch --unshallow",
+        )
+    return Finding(
+        "warn", "not in a git clone; dvc cannot compare or queue experiments here, so clone the repository"
+    )
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "Java": java,
+    "Anserini": anserini,
+    "dvc": dvc,
+    "OpenMP": openmp,
+    "memory": memory,
+    "bfloat16": bf16,
+    "GPU": gpu,
+    "git": git,
+}
+
+
+def _openmp_of(package: str) -> list[str]:
+    """File names of the OpenMP runtimes that the wheel of ``package`` brings, without loading any."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return []
+    folder = Path(spec.origin).parent
+    # Where wheels keep shared libraries: torch's own way, macOS's and Linux's.
+    libraries = [folder / "lib", folder / ".dylibs", *folder.parent.glob(f"{package}*.libs")]
+    names = (file.name for library in libraries if library.is_dir() for file in library.iterdir())
+    return sorted(name for name in names if re.match(r"lib(gomp|omp|iomp5)\b", name))
+
+
+def _container_limits() -> list[int]:
+    """Bytes left under this container's limit, on Linux; nothing where there is no limit."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = (group / "memory.current").read_text(encoding="ascii").strip()
+    except OSError:
+        return []
+    return [] if limit == "max" else [int(limit) - int(used)]
+
+
+def _processor_flags() -> set[str]:
+    """What the processor can do, on Linux; nothing elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, flags=re.MULTILINE)
+    return set(line.group(1).split()) if line else set()

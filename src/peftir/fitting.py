@@ -1,0 +1,70 @@
+"""Tuning one variant: insert its weights, train them, keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor
+
+from peftir import layout, models, tuners
+from peftir.examples import Example
+from peftir.files import write_json
+from peftir.params import Params
+from peftir.training import Point, Settings, train
+
+
+def fit(
+    params: Params,
+    stage: str,
+    variant: str,
+    seed: int,
+    model: SentenceTransformer | CrossEncoder,
+    batches: Sequence[list[Example]],
+    loss_of: Callable[[list[Example]], Tensor],
+    evaluate: Callable[[], float],
+    on_point: Callable[[Point], None],
+) -> float:
+    """Tune ``model`` by ``variant``'s method and write it to its folder; gives the seconds a step took.
+
+    ``evaluate`` gives the measure on dev that the best step is chosen by.
+    """
+    method, settings = params.methods[variant], getattr(params, stage)
+    rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
+    knobs = models.attach(model, variant, method)
+    outcome = train(
+        model,
+        batches if method.learning_rate else [],
+        loss_of,
+        evaluate,
+        Settings(
+            learning_rate=rate,
+            head_learning_rate=getattr(settings, "head_learning_rate", rate),
+            warmup=settings.warmup,
+            evaluate_every=settings.evaluate_every,
+            precision=params.backbone.precision,
+        ),
+        on_point,
+        models.head_of(model),
+    )
+    folder = layout.model(stage, variant, seed)
+    models.save(model, folder, params.backbone.name)
+    weights = tuners.count(models.transformer_of(model))
+    write_json(
+        layout.training(stage, variant, seed),
+        {
+            "stage": stage,
+            "variant": variant,
+            "seed": seed,
+            "type": method.type,
+            "knobs": knobs,
+            "weights": asdict(weights) | {"share": round(weights.share, 6)},
+            "bytes": models.stored_bytes(folder) if method.learning_rate else 0,
+            "steps": len(batches) if method.learning_rate else 0,
+            "best_step": outcome.best_step,
+            "best_dev": round(outcome.best_dev, 6),
+            "measure": settings.selected_by,
+        },
+    )
+    return outcome.seconds_per_step

@@ -1,0 +1,60 @@
+"""Where each artefact of the study lies, relative to the folder that holds ``params.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+COLLECTION = Path("data/collection")
+BM25_INDEX = Path("data/bm25")
+BM25_RUNS = Path("runs/bm25")
+PER_QUERY = Path("metrics/per_query.parquet")
+
+
+def key(variant: str, seed: int) -> str:
+    """The name of one trained model's folders: variant and seed."""
+    return f"{variant}-{seed}"
+
+
+def model(stage: str, variant: str, seed: int) -> Path:
+    """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("models") / stage / key(variant, seed)
+
+
+def training(stage: str, variant: str, seed: int) -> Path:
+    """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("metrics/training") / stage / f"{key(variant, seed)}.json"
+
+
+def curve(stage: str, variant: str, seed: int) -> Path:
+    """The folder of a learning curve; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("metrics/curves") / stage / key(variant, seed)
+
+
+def index(variant: str, seed: int) -> Path:
+    """The folder of a dense index."""
+    return Path("data/index") / key(variant, seed)
+
+
+def runs(task: str, variant: str, seed: int) -> Path:
+    """The folder of a model's runs; ``task`` is ``retrieval`` or ``reranking``."""
+    return Path("runs") / task / key(variant, seed)
+
+
+def interpolation(variant: str, seed: int) -> Path:
+    """The weight of a re-ranker beside the first stage, as chosen on dev."""
+    return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
+
+
+def metrics(task: str) -> Path:
+    """The mean measures of ``task``, ``retrieval`` or ``reranking``."""
+    return Path("metrics") / f"{task}.json"
+
+
+def resources(stage: str, variant: str | None = None, seed: int | None = None) -> Path:
+    """Seconds and memory that one stage took."""
+    folder = Path("metrics/resources")
+    return (
+        folder / f"{stage}.json"
+        if variant is None or seed is None
+        else folder / stage / f"{key(variant, seed)}.json"
+    )

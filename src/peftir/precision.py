@@ -1,0 +1,19 @@
+"""What number format the backbone computes in; its weights stay in float32."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+
+def computing_in(precision: str) -> contextlib.AbstractContextManager[object]:
+    """A context in which matrix products run in ``precision``, ``bfloat16`` or ``float32``."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device().type, dtype=torch.bfloat16)
+
+
+def device() -> torch.device:
+    """The GPU if there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

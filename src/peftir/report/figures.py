@@ -1,0 +1,120 @@
+"""The figures of the report: how the methods learn, and what they reach for how many weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from peftir.report.study import Model, StageStudy
+from peftir.report.style import Look
+from peftir.report.svg import INK, PAPER, drawing, hue
+
+Looks = dict[str, Look]
+
+
+def dev_curves(stage: StageStudy, looks: Looks) -> str:
+    """The dev measure over steps, a line a variant; the kept step of each run is filled."""
+    y = f"{stage.settings.selected_by} on dev (0 to 1)"
+    with drawing(f"{stage.task}-dev", "optimizer steps", y) as figure:
+        for variant in stage.trained:
+            _curves(figure.axes, stage.models[variant], lambda model: model.dev, looks[variant])
+            for model in stage.models[variant]:
+                _mark(figure.axes, model.best_step, model.dev[model.best_step], looks[variant])
+        _over_steps(figure.axes, stage.settings.steps)
+    return figure.svg
+
+
+def loss_curves(stage: StageStudy, looks: Looks) -> str:
+    """The training loss over steps, a line a variant."""
+    with drawing(f"{stage.task}-loss", "optimizer steps", "training loss (nats)") as figure:
+        for variant in stage.trained:
+            _curves(figure.axes, stage.models[variant], lambda model: model.loss, looks[variant])
+        _over_steps(figure.axes, stage.settings.steps)
+    return figure.svg
+
+
+def trade_off(stage: StageStudy, looks: Looks) -> str:
+    """The test measure over the weights trained; in re-ranking filled is interpolated, hollow is alone."""
+    name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
+    with drawing(name, "weights trained (number, log scale)", y) as figure:
+        filled = {"": True} if stage.task == "retrieval" else {"": False, "+bm25": True}
+        for variant in stage.trained:
+            weights = stage.weights(variant).trained
+            for end, full in filled.items():
+                _mark(figure.axes, weights, stage.means[variant + end][stage.measure], looks[variant], full)
+        figure.axes.set_xscale("log")
+        figure.axes.margins(0.15)
+        figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        _level(figure.axes, "BM25", stage.means["bm25"][stage.measure])
+        for variant in stage.variants:
+            if variant not in stage.trained:
+                _level(figure.axes, variant, stage.means[variant][stage.measure])
+    return figure.svg
+
+
+def interpolation(stage: StageStudy, looks: Looks) -> str:
+    """The dev measure over the weight of the re-ranker, a line a run; the chosen weight is filled."""
+    x = "weight of the re-ranker (0: BM25 alone, 1: re-ranker alone)"
+    y = f"{stage.settings.selected_by} on dev (0 to 1)"
+    with drawing(f"{stage.task}-interpolation", x, y) as figure:
+        for model in (model for variant in stage.variants for model in stage.models[variant]):
+            if model.interpolation:
+                look, dev, weight = looks[model.variant], model.interpolation.dev, model.interpolation.weight
+                figure.axes.plot(list(dev), list(dev.values()), color=hue(look))
+                _mark(figure.axes, weight, dev[weight], look)
+    return figure.svg
+
+
+def _curves(axes: Axes, models: list[Model], curve_of: Callable[[Model], pd.Series], look: Look) -> None:
+    """The mean over seeds, with each seed behind it where there are several."""
+    curves = pd.DataFrame({model.seed: curve_of(model) for model in models})
+    if len(models) > 1:
+        for seed in curves:
+            axes.plot(curves.index, curves[seed], color=hue(look), linewidth=0.9, alpha=0.4)
+    mean = curves.mean(axis=1)
+    every = max(1, len(mean) // 8)
+    axes.plot(mean.index, mean, color=hue(look), markevery=every, zorder=3, **_marker(look, full=False))
+
+
+def _over_steps(axes: Axes, steps: int) -> None:
+    axes.set_xlim(-0.04 * steps, 1.04 * steps)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 4, 5, 10]))
+
+
+def _mark(axes: Axes, x: float, y: float, look: Look, full: bool = True) -> None:
+    axes.plot([x], [y], linestyle="none", zorder=4, **_marker(look, full))
+
+
+def _marker(look: Look, full: bool) -> dict[str, Any]:
+    return {
+        "marker": look.marker,
+        "markerfacecolor": hue(look) if full else PAPER,
+        "markeredgecolor": hue(look),
+    }
+
+
+def _level(axes: Axes, name: str, value: float) -> None:
+    """A dashed line at ``value``, named at its left end."""
+    axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate(
+        name,
+        (0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(5, 5),
+        textcoords="offset points",
+        fontsize=11,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8},
+        zorder=2,
+    )
+
+
+def _short(count: float) -> str:
+    """``100 k`` for 100,000."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:g}{unit}"
+    return f"{count:g}"

@@ -1,0 +1,70 @@
+"""The results as a text that is kept in git: the same results give the same bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from peftir.report import sentences
+from peftir.report.cells import Cell, Table
+from peftir.report.results import results
+from peftir.report.study import StageStudy, Study
+
+
+def render_markdown(study: Study) -> str:
+    """``report/results.md``: what was compared, and a table a stage."""
+    return "\n".join(_lines(study))
+
+
+def _lines(study: Study) -> Iterator[str]:
+    yield "# Results"
+    yield ""
+    yield _compared(study)
+    for stage in (study.retrieval, study.reranking):
+        yield ""
+        yield f"## {sentences.TITLES[stage.task]}"
+        yield ""
+        yield from _table(results(stage))
+        yield ""
+        yield _escape(sentences.explanation(stage))
+        if noise := sentences.noise(stage):
+            yield ""
+            yield _escape(noise)
+    yield ""
+
+
+def _compared(study: Study) -> str:
+    counts = ", ".join(f"{count:,} {_escape(name)}" for name, count in sentences.counts(study).items())
+    stages = "; ".join(
+        f"{sentences.TITLES[stage.task].lower()}, {_training(stage)}"
+        for stage in (study.retrieval, study.reranking)
+    )
+    collection = _escape(study.params.collection.source)
+    backbone = _escape(study.params.backbone.name)
+    return f"Collection {collection}: {counts}. Backbone {backbone}. Training: {stages}."
+
+
+def _training(stage: StageStudy) -> str:
+    settings = stage.settings
+    return f"{settings.steps:,} steps of {settings.batch_size:,} queries with {sentences.seeds(stage)}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield _line(["", *(_escape(column) for column in table.columns)])
+    yield _line(["---", *("---:" for _ in table.columns)])
+    for group in table.groups:
+        for row in group.rows:
+            yield _line([_escape(row.name), *(_cell(cell) for cell in row.cells)])
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    return f"**{cell.text}**" if cell.strong else cell.text
+
+
+def _escape(text: str) -> str:
+    """``text`` with a backslash before every character that means something in Markdown."""
+    return re.sub(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)

@@ -1,0 +1,126 @@
+"""The report as one self-contained page that opens offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from peftir.report import figures, sentences, variants
+from peftir.report.cells import Table
+from peftir.report.results import results
+from peftir.report.study import StageStudy, Study
+from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page shows of one stage; the interpolation is the re-ranker's alone."""
+
+    stage: StageStudy
+    title: str
+    results: Table
+    explanation: str
+    noise: str | None
+    trade_off: Drawn
+    interpolation: Drawn | None
+    weights: Table | None
+    learning: list[Drawn]
+    costs: Table
+
+
+def render_page(study: Study) -> str:
+    """``report/index.html``: the tables of ``results.md``, what the variants cost, and how they learn."""
+    looks = looks_of(study.variants)
+    return _template().render(
+        study=study,
+        params=study.params,
+        methods=variants.methods(study),
+        counts=sentences.counts(study),
+        seeds=sentences.seeds,
+        sections=[_section(stage, looks) for stage in (study.retrieval, study.reranking)],
+        looks=looks,
+        by_day=BY_DAY,
+        by_night=BY_NIGHT,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("peftir.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
+    reranks = stage.task == "reranking"
+    return Section(
+        stage=stage,
+        title=sentences.TITLES[stage.task],
+        results=results(stage),
+        explanation=sentences.explanation(stage),
+        noise=sentences.noise(stage),
+        trade_off=_trade_off(stage, looks),
+        interpolation=_interpolation(stage, looks) if reranks else None,
+        weights=variants.interpolation_weights(stage) if reranks else None,
+        learning=[_dev_curves(stage, looks), _loss_curves(stage, looks)] if stage.trained else [],
+        costs=variants.costs(stage),
+    )
+
+
+def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+    marks = ""
+    if stage.task == "reranking":
+        marks = " A filled mark is the re-ranker interpolated with BM25, a hollow one the re-ranker alone."
+    caption = (
+        f"{stage.measure} on the test queries over the number of weights trained in "
+        f"the encoder.{marks} The dashed lines need no training. Higher and further left is better."
+    )
+    return Drawn("Quality against size", Markup(figures.trade_off(stage, looks)), caption)
+
+
+def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+    several = " There is a line a seed." if len(stage.seeds) > 1 else ""
+    caption = (
+        f"{stage.settings.selected_by} on the dev queries over the weight of the re-ranker’s "
+        "score, the rest being BM25’s. The filled mark is the weight that the test queries were then ranked "
+        f"with.{several}"
+    )
+    return Drawn("Interpolation", Markup(figures.interpolation(stage, looks)), caption)
+
+
+def _dev_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+    several = " Thin lines are single seeds, thick ones their mean." if len(stage.seeds) > 1 else ""
+    start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
+    caption = (
+        f"{stage.settings.selected_by} of the {sentences.MODELS[stage.task]} on a sample of the "
+        f"dev queries over the optimizer steps; step 0 is {start}. The filled mark is the step that was "
+        f"kept.{several}"
+    )
+    return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption)
+
+
+def _loss_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+    caption = (
+        "The cross-entropy of picking the relevant document, at each point the mean of the "
+        "steps since the point before. Lower is a better fit to the training queries, not in itself a better "
+        "ranking."
+    )
+    return Drawn("Training loss", Markup(figures.loss_curves(stage, looks)), caption)

@@ -1,0 +1,46 @@
+"""One colour and one marker per variant, the same in every table and figure, by day and by night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Eight hues, at least 3:1 against the page. As seen with protanopia or deuteranopia (simulated after
+# Machado et al. 2009) any two of the first five stay 13 apart and any two of all 11 (CIE 1976 difference).
+# There are seven markers, so that a colour and a marker meet again only after 56 variants.
+BY_DAY = ("#0066B3", "#A83000", "#11926E", "#C8589A", "#AD8B00", "#4A93E6", "#55154A", "#616161")
+BY_NIGHT = ("#5AB4EE", "#F0763A", "#2CB98C", "#E48BC6", "#F0DC5A", "#B9E2FB", "#C2477A", "#8FA05A")
+MARKERS = {  # matplotlib's name -> the same shape as an SVG path around the origin
+    "o": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+    "s": "M-3.2 -3.2h6.4v6.4h-6.4z",
+    "^": "M0 -3.9L3.9 3.4H-3.9z",
+    "D": "M0 -4.2L4.2 0L0 4.2L-4.2 0z",
+    "v": "M0 3.9L3.9 -3.4H-3.9z",
+    "P": "M-1.4 -4h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z",
+    "X": "M-4 -2.2L-2.2 -4L0 -1.9L2.2 -4L4 -2.2L1.9 0L4 2.2L2.2 4L0 1.9L-2.2 4L-4 2.2L-1.9 0z",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a variant is drawn."""
+
+    hue: int
+    marker: str
+
+    @property
+    def colour(self) -> str:
+        """The CSS colour, which follows the reader's scheme."""
+        return f"var(--hue-{self.hue})"
+
+    @property
+    def shape(self) -> str:
+        """The marker as an SVG path around the origin."""
+        return MARKERS[self.marker]
+
+
+def looks_of(variants: Iterable[str]) -> dict[str, Look]:
+    """A look for every name, in the order of first appearance."""
+    markers = tuple(MARKERS)
+    names = dict.fromkeys(variants)
+    return {name: Look(i % len(BY_DAY), markers[i % len(markers)]) for i, name in enumerate(names)}

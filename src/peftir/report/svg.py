@@ -1,0 +1,101 @@
+"""Matplotlib figures as SVG inside the page: real text in the page's font, colours by day and by night."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from peftir.report.style import BY_DAY, Look
+
+# Matplotlib wants colours that it knows; each of these stands for one of the page's own.
+INK, GRID, PAPER = "#010101", "#020202", "#030303"
+HUES = tuple(f"#0400{i:02x}" for i in range(len(BY_DAY)))
+_PAGE = {INK: "var(--ink-soft)", GRID: "var(--rule)", PAPER: "var(--paper)"} | {
+    hue: f"var(--hue-{i})" for i, hue in enumerate(HUES)
+}
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 12,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelpad": 6,
+    "figure.facecolor": "none",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "lines.markeredgewidth": 1.2,
+}
+_DEFAULTS: dict[str, Any] = {
+    key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
+}
+_POINTS = 72  # SVG units an inch
+
+
+class Drawing:
+    """Axes to draw on, and the SVG of what was drawn, which is there once the drawing is done."""
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.svg = ""
+
+
+@contextmanager
+def drawing(name: str, x: str, y: str) -> Iterator[Drawing]:
+    """Axes to draw on within the block, labelled ``x`` and ``y``; the ``svg`` is there after it.
+
+    Args:
+        name: of the figure; keeps its ids apart from those of the page's other figures.
+        x: what the horizontal axis is, with its unit.
+        y: what the vertical axis is, with its unit.
+    """
+    style: Any = {**_DEFAULTS, **_STYLE, "svg.hashsalt": name}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(420 / _POINTS, 290 / _POINTS), layout="constrained")
+        result = Drawing(figure.subplots())
+        result.axes.set_xlabel(x)
+        result.axes.set_ylabel(y)
+        result.axes.grid(axis="x", visible=False)
+        yield result
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    result.svg = _for_the_page(buffer.getvalue(), f"{y} against {x}")
+
+
+def hue(look: Look) -> str:
+    """The colour to give matplotlib for ``look``."""
+    return HUES[look.hue]
+
+
+def _for_the_page(svg: str, label: str) -> str:
+    """The bare ``<svg>`` element: no ids but those referred to, no fonts, sized by the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"#0[1-4][0-9a-f]{4}\b", lambda match: _PAGE.get(match[0], match[0]), svg)
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box is not None, "matplotlib gives every figure a viewBox"
+    start = f'<svg {box[0]} role="img" aria-label="{html.escape(label)}">'
+    return re.sub(r"<svg[^>]*>", lambda match: start, svg, count=1)

@@ -1,0 +1,84 @@
+"""The tables that say what each variant is and what it takes."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import numpy as np
+
+from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals, text, weights_trained
+from peftir.report.study import STEPS, Model, StageStudy, Study
+
+NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
+NBSP = "\u00a0"
+
+
+def methods(study: Study) -> Table:
+    """What each variant is: the method, its settings as they came out, its learning rates."""
+    columns = ["method", "settings", "learning rate, retriever", "learning rate, re-ranker"]
+
+    def cells(name: str) -> list[Cell]:
+        method = study.params.methods[name]
+        model = (study.retrieval.models.get(name) or study.reranking.models[name])[0]
+        rates = method.learning_rate
+        knobs = [f"{knob} {value}" for knob, value in model.knobs.items()]
+        return [
+            text(method.type),
+            text(", ".join(knobs)) if knobs else NONE,
+            _rate(rates.retriever) if rates else NONE,
+            _rate(rates.reranker) if rates else NONE,
+        ]
+
+    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])], words=2)
+
+
+def costs(study: StageStudy) -> Table:
+    """What each variant takes: weights, bytes, seconds (means over seeds) and memory (the most of them)."""
+    training, *using = STEPS[study.task]
+    head = study.task == "reranking"
+    columns = ["weights trained", "share", *(["head"] if head else []), f"stored,{NBSP}MB"]
+    columns += [f"training,{NBSP}s", f"s{NBSP}a{NBSP}step", f"training, peak{NBSP}MiB"]
+    columns += [
+        column for step in using for column in (f"{NOUNS[step]},{NBSP}s", f"{NOUNS[step]}, peak{NBSP}MiB")
+    ]
+
+    def cells(name: str) -> list[Cell]:
+        models, weights = study.models[name], study.weights(name)
+        spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
+        return [
+            *weights_trained(weights),
+            *([count(weights.head)] if head else []),
+            decimals(mean(model.stored_bytes for model in models) / 1e6, 2),
+            *(spent if name in study.trained else [NONE] * len(spent)),
+            *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
+        ]
+
+    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+
+
+def interpolation_weights(study: StageStudy) -> Table:
+    """The weight of the re-ranker that was best on dev, a column a seed."""
+
+    def cells(name: str) -> list[Cell]:
+        chosen = [model.interpolation.weight for model in study.models[name] if model.interpolation]
+        return [decimals(weight, 2) for weight in chosen]
+
+    columns = [f"weight, seed {seed}" for seed in study.seeds]
+    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+
+
+def _rate(rate: float) -> Cell:
+    return Cell(np.format_float_scientific(rate, trim="-", exp_digits=1), rate)
+
+
+def _seconds(models: list[Model], step: str) -> Cell:
+    return decimals(mean(model.resources[step].seconds for model in models), 1)
+
+
+def _per_step(models: list[Model], step: str) -> Cell:
+    known = [s for model in models if (s := model.resources[step].seconds_per_step) is not None]
+    return decimals(mean(known), 2) if known else NONE
+
+
+def _peak(models: list[Model], step: str) -> Cell:
+    return count(max(model.resources[step].peak_memory_mb for model in models))

@@ -1,0 +1,88 @@
+"""Training a re-ranker, from the study's artefacts to a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from sentence_transformers import CrossEncoder
+
+from peftir import layout
+from peftir.collections.base import Collection
+from peftir.crossencoder import listwise_loss, new_crossencoder, score_candidates
+from peftir.examples import Qrels, Texts, dev_sample, sample_batches
+from peftir.fitting import fit
+from peftir.interpolation import rerank
+from peftir.measures import mean_of
+from peftir.params import Params
+from peftir.runs import Run, read_run
+from peftir.texts import DocumentTexts
+from peftir.training import Point
+
+
+def train_reranker(params: Params, variant: str, seed: int, on_point: Callable[[Point], None]) -> float:
+    """Train ``variant`` and write its folder; gives the seconds a step took."""
+    settings, collection = params.reranker, Collection(layout.COLLECTION)
+    qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
+    batches = sample_batches(
+        qrels,
+        read_run(layout.BM25_RUNS / "train.trec"),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        negatives=settings.negatives,
+        depth=settings.negatives_depth,
+        seed=seed,
+    )
+    dev_ids = dev_sample(dev_qrels, settings.dev_queries)
+    dev_run = read_run(layout.BM25_RUNS / "dev.trec")
+    candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
+    texts = DocumentTexts(
+        collection,
+        [
+            *(doc for ranking in candidates.values() for doc, _ in ranking),
+            *(doc for batch in batches for e in batch for doc in e.documents),
+        ],
+    )
+    dev_queries = collection.queries("dev")
+
+    torch.manual_seed(seed)
+    model = new_crossencoder(params.backbone.name, length=settings.length)
+    return fit(
+        params,
+        "reranker",
+        variant,
+        seed,
+        model,
+        batches,
+        listwise_loss(model, collection.queries("train"), texts),
+        reranker_on_dev(
+            model,
+            {query: dev_queries[query] for query in dev_ids},
+            candidates,
+            texts,
+            dev_qrels,
+            measure=settings.selected_by,
+            precision=params.backbone.precision,
+        ),
+        on_point,
+    )
+
+
+def reranker_on_dev(
+    model: CrossEncoder,
+    queries: dict[str, str],
+    candidates: Run,
+    texts: Texts,
+    qrels: Qrels,
+    *,
+    measure: str,
+    precision: str,
+) -> Callable[[], float]:
+    """A function that re-ranks ``candidates`` with ``model`` alone and gives the mean ``measure``."""
+    judged = {query: qrels[query] for query in queries}
+
+    def evaluate() -> float:
+        scores = score_candidates(model, queries, candidates, texts, precision)
+        return mean_of(rerank(candidates, scores), judged, measure)
+
+    return evaluate

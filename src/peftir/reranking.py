@@ -1,0 +1,40 @@
+"""Re-ranking the candidates of every query with a trained re-ranker."""
+
+from __future__ import annotations
+
+from sentence_transformers import CrossEncoder
+
+from peftir import layout, models
+from peftir.collections.base import Collection
+from peftir.crossencoder import score_candidates
+from peftir.files import replacing, write_json
+from peftir.interpolation import choose_weight, interpolate, rerank
+from peftir.params import Params
+from peftir.runs import read_run, write_run
+from peftir.texts import DocumentTexts
+
+
+def rerank_candidates(params: Params, variant: str, seed: int) -> float:
+    """Write dev's and test's runs, by the re-ranker alone and interpolated; gives its weight beside BM25."""
+    collection, folder = Collection(layout.COLLECTION), layout.runs("reranking", variant, seed)
+    model = models.load(CrossEncoder, layout.model("reranker", variant, seed))
+    weight, tried = 0.0, dict[float, float]()
+    with replacing(folder) as partial:
+        for split in ("dev", "test"):
+            ranked = read_run(layout.BM25_RUNS / f"{split}.trec")
+            candidates = {query: ranking[: params.reranking.keep] for query, ranking in ranked.items()}
+            scored = {query: ranking[: params.reranking.depth] for query, ranking in candidates.items()}
+            texts = DocumentTexts(collection, [doc for ranking in scored.values() for doc, _ in ranking])
+            scores = score_candidates(
+                model, collection.queries(split), scored, texts, params.backbone.precision
+            )
+            if split == "dev":
+                weight, tried = choose_weight(
+                    candidates, scores, collection.qrels("dev"), params.reranker.selected_by
+                )
+            write_run(partial / f"{split}.trec", rerank(candidates, scores), tag=layout.key(variant, seed))
+            mixed = interpolate(candidates, scores, weight)
+            write_run(partial / f"{split}.interpolated.trec", mixed, tag=f"{layout.key(variant, seed)}+bm25")
+    record = {"weight": weight, "dev": {str(w): round(value, 4) for w, value in tried.items()}}
+    write_json(layout.interpolation(variant, seed), record)
+    return weight

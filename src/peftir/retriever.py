@@ -1,0 +1,114 @@
+"""Training a retriever, from the study's artefacts to a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from peftir import layout
+from peftir.biencoder import contrastive_loss, encode, new_biencoder
+from peftir.collections.base import Collection
+from peftir.examples import Qrels, Texts, dev_sample, sample_batches
+from peftir.fitting import fit
+from peftir.measures import mean_of
+from peftir.params import Params
+from peftir.runs import Run, read_run
+from peftir.texts import DocumentTexts
+from peftir.training import Point
+
+
+def train_retriever(params: Params, variant: str, seed: int, on_point: Callable[[Point], None]) -> float:
+    """Train ``variant`` and write its folder; gives the seconds a step took."""
+    settings, collection = params.retriever, Collection(layout.COLLECTION)
+    qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
+    batches = sample_batches(
+        qrels,
+        read_run(layout.BM25_RUNS / "train.trec"),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        negatives=settings.hard_negatives,
+        depth=settings.negatives_depth,
+        seed=seed,
+    )
+    dev_ids = dev_sample(dev_qrels, settings.dev_queries)
+    pool = dev_documents(dev_ids, dev_qrels, read_run(layout.BM25_RUNS / "dev.trec"), settings.dev_documents)
+    texts = DocumentTexts(
+        collection, [*pool, *(doc for batch in batches for e in batch for doc in e.documents)]
+    )
+    dev_queries = collection.queries("dev")
+
+    torch.manual_seed(seed)
+    model = new_biencoder(
+        params.backbone.name,
+        pooling=params.backbone.pooling,
+        query_length=settings.query_length,
+        document_length=settings.document_length,
+    )
+    return fit(
+        params,
+        "retriever",
+        variant,
+        seed,
+        model,
+        batches,
+        contrastive_loss(model, collection.queries("train"), texts, qrels, settings.temperature),
+        retriever_on_dev(
+            model,
+            {query: dev_queries[query] for query in dev_ids},
+            pool,
+            texts,
+            dev_qrels,
+            measure=settings.selected_by,
+            precision=params.backbone.precision,
+        ),
+        on_point,
+    )
+
+
+def dev_documents(queries: Iterable[str], qrels: Qrels, run: Run, count: int) -> list[str]:
+    """The documents that a retriever is tried on: all judged ones, filled up to ``count`` from ``run``.
+
+    They come rank by rank, so that every query brings the same number of hard ones.
+    """
+    queries = list(queries)
+    chosen = dict.fromkeys(doc for query in queries for doc in qrels[query])
+    rankings = [[doc for doc, _ in run.get(query, [])] for query in queries]
+    for rank in range(max((len(ranking) for ranking in rankings), default=0)):
+        for ranking in rankings:
+            if len(chosen) >= count:
+                return list(chosen)
+            if rank < len(ranking):
+                chosen.setdefault(ranking[rank])
+    return list(chosen)
+
+
+def retriever_on_dev(
+    model: SentenceTransformer,
+    queries: dict[str, str],
+    documents: list[str],
+    texts: Texts,
+    qrels: Qrels,
+    *,
+    measure: str,
+    precision: str,
+) -> Callable[[], float]:
+    """A function that ranks ``documents`` for ``queries`` with ``model`` and gives the mean ``measure``."""
+    judged = {query: qrels[query] for query in queries}
+
+    def evaluate() -> float:
+        scores = (
+            encode(model, list(queries.values()), "query", precision)
+            @ encode(model, texts(documents), "document", precision).T
+        )
+        run = {query: _ranked(documents, row, 1000) for query, row in zip(queries, scores, strict=True)}
+        return mean_of(run, judged, measure)
+
+    return evaluate
+
+
+def _ranked(documents: list[str], scores: np.ndarray, depth: int) -> list[tuple[str, float]]:
+    order = np.argsort(-scores, kind="stable")[:depth]
+    return [(documents[i], float(scores[i])) for i in order]

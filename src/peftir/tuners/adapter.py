@@ -1,0 +1,72 @@
+"""Adapters in sequence (Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1).
+
+After the attention's output and after the feed-forward's, each before its Add & Norm, goes a bottleneck with
+an inner residual: ``y + up(gelu(down(y)))``. Weights without biases: 4·L·r·d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.families import Backbone
+from peftir.tuners.inserts import Insertion
+from peftir.tuners.methods import RANK, Method
+from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+
+
+@dataclass
+class AdapterConfig(InsertConfig):
+    """Configuration of adapters.
+
+    Args:
+        rank: bottleneck size r.
+    """
+
+    tuner_type: ClassVar[str] = "PEFTIR_ADAPTER"
+    knobs: ClassVar = {"rank": RANK}
+
+    rank: int = 16
+
+
+class Adapter(Bottleneck):
+    """The bottleneck with inner residual on a sub-layer's output, ``(batch, length, d)``."""
+
+    slot = "adapter"
+
+    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """``y + bottleneck(y)``."""
+        return self.add(y, onto=y)
+
+
+class AdapterTuner(InsertTuner):
+    """Two adapters in each layer."""
+
+    @staticmethod
+    def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
+        """An adapter on every sub-layer's output."""
+        for place in backbone.sublayer_outputs:
+            yield Insertion(place, Adapter, {"hidden": backbone.hidden, "rank": config.rank})
+
+
+register(AdapterConfig, AdapterTuner)
+
+
+def configure(backbone: Backbone, rank: int) -> AdapterConfig:
+    """The configuration for the encoder at hand."""
+    return AdapterConfig(rank=rank)
+
+
+METHOD = Method(
+    name="adapter",
+    summary="a bottleneck in sequence after attention and after feed-forward",
+    reference="Houlsby et al. 2019, section 2.1",
+    knobs={"rank": RANK},
+    size="rank",
+    configure=configure,
+    weigh=weigher(AdapterTuner, configure),
+)

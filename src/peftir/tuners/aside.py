@@ -1,0 +1,155 @@
+"""The aside module, and what is around it (Ma et al. 2022, "Scattered or Connected?", section 5: IAA).
+
+An aside is a bottleneck without inner residual that leads around frozen parts: its input is theirs, its
+output is added after theirs. The asides join the scattered modules inside into one trainable path from the
+first layer to the last. In the paper these are adapters; here they are what ``base`` says: ``adapter``,
+``lora``, ``mam``, or ``none``, where the asides stand alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+
+from peftir.tuners import adapter, lora, mam
+from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import Backbone, Span
+from peftir.tuners.inserts import Insertion
+from peftir.tuners.methods import RANK, Knob, Method
+from peftir.tuners.tuner import InsertConfig, InsertTuner, weigher
+
+ASIDE_RANK = Knob(int, 1, "rank a of the aside modules (the paper's ar)", excludes=("budget", "aside_ratio"))
+ASIDE_RATIO = Knob(
+    float, 0, "aside rank over rank, where the aside rank is not given", excludes=("aside_rank",)
+)
+
+
+class Aside(Bottleneck):
+    """``y + up(gelu(down(x)))``, ``x`` what goes into the frozen parts and ``y`` what comes out of them."""
+
+    slot = "aside"
+
+    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The frozen parts' output plus the aside."""
+        return self.add(x, onto=y)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the asides lead around: its knobs, its configuration's fields from them, and its insertions."""
+
+    knobs: Mapping[str, Knob]
+    settle: Callable[..., dict[str, Any]]
+    plan: Callable[[Any, Backbone], Iterable[Insertion]]
+
+
+BASES = {
+    "adapter": Base(adapter.METHOD.knobs, lambda rank: {"rank": rank}, adapter.AdapterTuner.plan),
+    "lora": Base(lora.METHOD.knobs, lora.settle, lora.plan),
+    "mam": Base(mam.METHOD.knobs, mam.settle, mam.MamTuner.plan),
+    "none": Base({}, dict, lambda config, backbone: ()),
+}
+
+
+@dataclass
+class AsideConfig(InsertConfig):
+    """What the configurations of the three kinds of IAA share.
+
+    Args:
+        aside_rank: bottleneck size a of the asides.
+        base: what is inside: ``adapter``, ``lora``, ``mam`` or ``none``.
+        rank: rank r of what is inside.
+        alpha: with ``lora``, the update is scaled by alpha / rank.
+        length: with ``mam``, the prefix length.
+        scale: with ``mam``, the factor of the parallel adapter.
+    """
+
+    knobs: ClassVar = {
+        "aside_rank": ASIDE_RANK,
+        "rank": RANK,
+        "alpha": lora.ALPHA,
+        "length": mam.KNOBS["length"],
+        "scale": mam.KNOBS["scale"],
+    }
+
+    aside_rank: int = 12
+    base: str = "adapter"
+    rank: int | None = None
+    alpha: float | None = None
+    length: int | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that the base has those that it needs.
+
+        Raises:
+            TunerError: names the field.
+        """
+        super().__post_init__()
+        if self.base not in BASES:
+            raise TunerError(f"base: got {self.base!r}, expected one of {', '.join(BASES)}")
+        for key in BASES[self.base].knobs:
+            if getattr(self, key, True) is None:
+                raise TunerError(f"{key}: missing, base {self.base} needs it")
+
+
+class AsideTuner(InsertTuner):
+    """The base's modules, and asides around the parts that ``spans`` names."""
+
+    aside: ClassVar[type[Aside]] = Aside
+
+    @staticmethod
+    def spans(backbone: Backbone) -> Iterable[Span]:
+        """The frozen parts that an aside leads around."""
+        raise NotImplementedError
+
+    @classmethod
+    def plan(cls, config: Any, backbone: Backbone) -> Iterable[Insertion]:
+        """The base's plan, then the asides: where they meet at a place, the base's change comes first."""
+        yield from BASES[config.base].plan(config, backbone)
+        for entry, place in cls.spans(backbone):
+            yield Insertion(place, cls.aside, {"hidden": backbone.hidden, "rank": config.aside_rank}, entry)
+
+
+def method(
+    name: str, summary: str, config: type[AsideConfig], tuner: type[AsideTuner], ratio: float
+) -> Method:
+    """The registry's entry for one kind of IAA.
+
+    Args:
+        name: its name.
+        summary: what it is, in a line.
+        config: its configuration.
+        tuner: its tuner.
+        ratio: aside rank over rank by default.
+    """
+
+    def over(base: str) -> Method:
+        def configure(
+            backbone: Backbone, aside_rank: int | None = None, aside_ratio: float = ratio, **knobs: Any
+        ) -> AsideConfig:
+            fields = BASES[base].settle(**knobs)
+            if aside_rank is None:
+                aside_rank = max(1, round(aside_ratio * fields["rank"]))
+            return config(aside_rank=aside_rank, base=base, **fields)
+
+        alone = base == "none"
+        asides = (
+            {"aside_rank": ASIDE_RANK} if alone else {"aside_rank": ASIDE_RANK, "aside_ratio": ASIDE_RATIO}
+        )
+        return Method(
+            name=name,
+            summary=summary,
+            reference="Ma et al. 2022, section 5",
+            knobs={**BASES[base].knobs, **asides},
+            size="aside_rank" if alone else "rank",
+            configure=configure,
+            weigh=weigher(tuner, configure),
+        )
+
+    bases = {base: over(base) for base in BASES}
+    return replace(bases["adapter"], bases=bases)

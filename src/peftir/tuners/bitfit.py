@@ -1,0 +1,101 @@
+"""BitFit (Ben Zaken et al. 2022, "BitFit: Simple Parameter-efficient Fine-tuning", section 3): biases only.
+
+Every bias of the encoder is trained, here as a change that starts at zero and is added to the output of the
+module that has the bias: the same training as of the bias itself, while the backbone stays as it is and
+several tuned tasks can share it. On BERT-base 102,912 weights; a bi-encoder does not use the pooler and
+trains 102,144.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import Backbone
+from peftir.tuners.inserts import PREFIX, Insert, Insertion
+from peftir.tuners.methods import Method
+from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+
+
+@dataclass
+class BitFitConfig(InsertConfig):
+    """Configuration of BitFit: there is nothing to set."""
+
+    tuner_type: ClassVar[str] = "PEFTIR_BITFIT"
+
+
+class BiasChange(Insert):
+    """What is added to one bias, ``(size,)``."""
+
+    slot = "bias_change"
+    adapter_layer_names = (f"{PREFIX}bias",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tuned_bias = nn.ParameterDict()
+
+    def create(self, name: str, *, size: int) -> None:
+        """Make the change of the PEFT adapter ``name``: zero."""
+        self.tuned_bias[name] = nn.Parameter(torch.zeros(size))
+
+    @staticmethod
+    def weigh(*, size: int) -> int:
+        """The size of the bias."""
+        return size
+
+    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """``y`` plus the change."""
+        for name in self.running:
+            y = y + self.tuned_bias[name].to(y.dtype)
+        return y
+
+
+class BitFitTuner(InsertTuner):
+    """A change for each bias."""
+
+    @staticmethod
+    def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
+        """Every module of the encoder that has a bias.
+
+        Raises:
+            TunerError: none has, or one adds it elsewhere than to the last dimension of its output.
+        """
+        found = False
+        for name, module in backbone.parts:
+            bias = module._parameters.get("bias")
+            if bias is None:
+                continue
+            if not isinstance(module, nn.Linear | nn.LayerNorm):
+                raise TunerError(
+                    f"type: got 'bitfit', but {name} is a {type(module).__name__} with a bias, expected "
+                    "biases in Linear and LayerNorm modules only; use another method"
+                )
+            found = True
+            yield Insertion(name, BiasChange, {"size": bias.numel()})
+        if not found:
+            raise TunerError(
+                f"type: got 'bitfit', but this {backbone.model.config.model_type} has no biases to train; "
+                "use another method"
+            )
+
+
+register(BitFitConfig, BitFitTuner)
+
+
+def configure(backbone: Backbone) -> BitFitConfig:
+    """The configuration for the encoder at hand."""
+    return BitFitConfig()
+
+
+METHOD = Method(
+    name="bitfit",
+    summary="the biases only",
+    reference="Ben Zaken et al. 2022, section 3",
+    configure=configure,
+    weigh=weigher(BitFitTuner, configure),
+)

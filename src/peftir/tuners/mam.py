@@ -1,0 +1,128 @@
+"""MAM, the mix-and-match adapter (He et al. 2022, "Towards a Unified View of Parameter-Efficient Transfer
+Learning", section 4.6): a prefix in attention, and a scaled adapter parallel to the feed-forward.
+
+The parallel adapter sees what goes into the feed-forward and is added to what comes out of it, before the
+Add & Norm: ``FFN(x) + s · up(relu(down(x)))``. Weights without biases: 2·L·(l + r)·d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch.nn import functional as F
+
+from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.families import Backbone
+from peftir.tuners.inserts import Insertion
+from peftir.tuners.methods import LENGTH, RANK, Knob, Method
+from peftir.tuners.prefix import PrefixTuner
+from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+
+SCALE = 4.0
+"""The factor s of the parallel adapter by default: section 4.5 finds 4 best."""
+
+KNOBS = {
+    "rank": RANK,
+    "length": Knob(int, 1, LENGTH.help, excludes=("budget", "length_ratio")),
+    "length_ratio": Knob(float, 0, "prefix length over rank, where the length is not given"),
+    "scale": Knob(float, 0, "factor s of the parallel adapter"),
+}
+
+
+@dataclass
+class MamConfig(InsertConfig):
+    """Configuration of MAM.
+
+    Args:
+        rank: bottleneck size r of the parallel adapter.
+        length: number l of keys and values before each attention layer's own.
+        scale: factor s of the parallel adapter.
+    """
+
+    tuner_type: ClassVar[str] = "PEFTIR_MAM"
+    knobs: ClassVar = {"rank": RANK, "length": LENGTH, "scale": KNOBS["scale"]}
+
+    rank: int = 16
+    length: int = 16
+    scale: float = SCALE
+
+
+class ParallelAdapter(Bottleneck):
+    """The scaled bottleneck beside the feed-forward, ``(batch, length, d)``.
+
+    ReLU, a normal Kaiming ``down`` and a zero ``up``, as in He et al.'s published code.
+    """
+
+    slot = "parallel_adapter"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale: dict[str, float] = {}
+
+    def create(self, name: str, *, hidden: int, rank: int, scale: float) -> None:  # type: ignore[override]
+        """Make the two projections of the PEFT adapter ``name``."""
+        super().create(name, hidden=hidden, rank=rank)
+        self.scale[name] = scale
+
+    @staticmethod
+    def weigh(*, hidden: int, rank: int, scale: float) -> int:  # type: ignore[override]
+        """How many weights it has, biases included."""
+        return Bottleneck.weigh(hidden=hidden, rank=rank)
+
+    @staticmethod
+    def nonlinearity(x: torch.Tensor) -> torch.Tensor:
+        """ReLU."""
+        return F.relu(x)
+
+    def squeeze(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """The bottleneck, scaled."""
+        return self.scale[name] * super().squeeze(name, x)
+
+    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """``y + s · bottleneck(x)``."""
+        return self.add(x, onto=y)
+
+
+class MamTuner(InsertTuner):
+    """A prefix and a parallel adapter in each layer."""
+
+    @staticmethod
+    def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
+        """The prefixes' plan, and an adapter beside every feed-forward."""
+        yield from PrefixTuner.plan(config, backbone)
+        sizes = {"hidden": backbone.hidden, "rank": config.rank, "scale": config.scale}
+        for entry, place in backbone.feed_forwards:
+            yield Insertion(place, ParallelAdapter, sizes, entry)
+
+
+register(MamConfig, MamTuner)
+
+
+def settle(
+    rank: int, length: int | None = None, length_ratio: float = 1.0, scale: float = SCALE
+) -> dict[str, Any]:
+    """The configuration's fields: the length as given, or the ratio times the rank, rounded, at least 1."""
+    return {
+        "rank": rank,
+        "length": max(1, round(length_ratio * rank)) if length is None else length,
+        "scale": float(scale),
+    }
+
+
+def configure(backbone: Backbone, **knobs: Any) -> MamConfig:
+    """The configuration for the encoder at hand."""
+    return MamConfig(**settle(**knobs))
+
+
+METHOD = Method(
+    name="mam",
+    summary="a prefix in attention, a scaled adapter parallel to the feed-forward",
+    reference="He et al. 2022, section 4.6",
+    knobs=KNOBS,
+    size="rank",
+    configure=configure,
+    weigh=weigher(MamTuner, configure),
+)

@@ -1,0 +1,171 @@
+"""What a method is: its knobs, its budget and how it becomes a PEFT configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from peft import PeftConfig
+
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import Backbone
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One number that a method takes.
+
+    Attributes:
+        kind: ``int`` or ``float``; an int is taken for a float too.
+        low: the smallest value allowed, itself excluded where ``kind`` is ``float``.
+        help: what it is, in a line.
+        excludes: the keys that it cannot be given with.
+    """
+
+    kind: type
+    low: float
+    help: str
+    excludes: tuple[str, ...] = ()
+
+    def check(self, key: str, value: object) -> None:
+        """Check a value.
+
+        Raises:
+            TunerError: wrong type, or out of range.
+        """
+        kinds = (int,) if self.kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TunerError(f"{key}: got {value!r} ({type(value).__name__}), expected {self.expected}")
+        if not math.isfinite(value) or value < self.low or (self.kind is float and value == self.low):
+            raise TunerError(f"{key}: got {value!r}, expected {self.expected}")
+
+    @property
+    def expected(self) -> str:
+        """The range in words."""
+        if self.kind is int:
+            return f"a whole number of at least {self.low:g}"
+        return f"a number above {self.low:g}"
+
+
+RANK = Knob(int, 1, "rank r of the low-rank or bottleneck modules", excludes=("budget",))
+LENGTH = Knob(
+    int, 1, "prefix length l: trained keys and values in each attention layer", excludes=("budget",)
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to tune an encoder.
+
+    Attributes:
+        name: its name, as ``type`` in a variant.
+        summary: what it is, in a line.
+        reference: the paper and section.
+        knobs: the numbers it takes besides ``budget``.
+        size: the knob that ``budget`` picks; None where there is nothing to pick.
+        configure: ``configure(backbone, **knobs)`` makes the PEFT configuration; None if no module is added.
+        weigh: ``weigh(backbone, **knobs)`` says how many weights that trains, biases included, head not.
+        trains_backbone: whether the backbone's own weights are trained.
+        bases: where there is a choice of what is inside, the method for each; itself is the default.
+    """
+
+    name: str
+    summary: str
+    reference: str
+    knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
+    size: str | None = None
+    configure: Callable[..., PeftConfig] | None = None
+    weigh: Callable[..., int] | None = None
+    trains_backbone: bool = False
+    bases: Mapping[str, Method] = field(default_factory=lambda: MappingProxyType({}))
+
+    def over(self, base: object) -> Method:
+        """The method with another base inside.
+
+        Raises:
+            TunerError: it has no such base.
+        """
+        if not self.bases:
+            raise TunerError(f"base: got {base!r}, but {self.name} takes {self._takes}")
+        if not isinstance(base, str) or base not in self.bases:
+            raise TunerError(f"base: got {base!r}, expected one of {', '.join(self.bases)}")
+        return self.bases[base]
+
+    def check(self, budget: float | None, knobs: Mapping[str, Any]) -> None:
+        """Check names, types, ranges and combinations.
+
+        Raises:
+            TunerError: names the key that is wrong.
+        """
+        given = {**knobs} if budget is None else {"budget": budget, **knobs}
+        for key, value in knobs.items():
+            if key not in self.knobs:
+                raise TunerError(f"{key}: got {value!r}, but {self.name} takes {self._takes}")
+            self.knobs[key].check(key, value)
+            for other in self.knobs[key].excludes:
+                if other in given:
+                    both = f"got {given[other]!r} together with {key}={value!r}"
+                    raise TunerError(f"{other}: {both}, expected one of the two")
+        if budget is not None:
+            self._check_budget(budget)
+        elif self.size is not None and self.size not in knobs:
+            raise TunerError(f"{self.size}: missing, {self.name} needs either {self.size} or budget")
+
+    def resolve(
+        self, backbone: Backbone, weights: int, budget: float | None, knobs: Mapping[str, Any]
+    ) -> dict:
+        """The knobs with the size filled in: as given, or the largest that stays within the budget.
+
+        Args:
+            backbone: the encoder at hand.
+            weights: how many weights it has.
+            budget: the share of them that may be trained.
+            knobs: the other knobs, checked.
+
+        Raises:
+            TunerError: the budget is too small for the smallest size.
+        """
+        if budget is None or self.size is None or self.weigh is None:
+            return dict(knobs)
+
+        def weigh(size: int) -> int:
+            assert self.weigh is not None
+            return self.weigh(backbone, **{str(self.size): size}, **knobs)
+
+        limit = budget * weights
+        if weigh(1) > limit:
+            raise TunerError(
+                f"budget: got {budget!r}, too small for {self.name}: {self.size} 1 trains {weigh(1):,} of "
+                f"{weights:,} weights; the smallest budget that works is {_round_up(weigh(1) / weights)}"
+            )
+        high = 2
+        while weigh(high) <= limit:
+            high *= 2
+        low = high // 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if weigh(middle) <= limit else (low, middle)
+        return {**knobs, self.size: low}
+
+    def _check_budget(self, budget: object) -> None:
+        expected = "a number between 0 and 1: the share of the backbone's weights that may be trained"
+        if self.size is None:
+            raise TunerError(f"budget: got {budget!r}, but {self.name} takes {self._takes}")
+        if isinstance(budget, bool) or not isinstance(budget, int | float):
+            raise TunerError(f"budget: got {budget!r} ({type(budget).__name__}), expected {expected}")
+        if not 0 < budget < 1:
+            raise TunerError(f"budget: got {budget!r}, expected {expected}")
+
+    @property
+    def _takes(self) -> str:
+        keys = [*(["budget"] if self.size else []), *self.knobs]
+        return ", ".join(keys) if keys else "no knobs"
+
+
+def _round_up(share: float) -> float:
+    """``share`` rounded up to three significant digits, so that the number shown is one that works."""
+    digits = 2 - math.floor(math.log10(share))
+    return round(math.ceil(share * 10**digits) / 10**digits, digits)

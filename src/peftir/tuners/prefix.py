@@ -1,0 +1,173 @@
+"""Prefix-tuning (Li & Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", section 4).
+
+Before the keys and values of every attention layer go ``length`` trained ones, seen by every query. They are
+trained directly, without the re-parametrisation of section 4.3, as Ma et al. (2022) count them. Weights:
+2·L·l·d, where keys and values have d dimensions.
+
+Positions are not shifted: a prefix is keys and values only, so a text may have as many tokens as without it.
+The prefix comes in through transformers' attention interface, at the point where keys, values and mask are
+ready; an encoder that computes attention in another way does not admit it.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import Backbone
+from peftir.tuners.inserts import PREFIX, Insert, Insertion
+from peftir.tuners.methods import LENGTH, Method
+from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+
+INTERFACE = "peftir_prefix"
+"""The name in transformers' attention interface; attention modules with a prefix have it in their config."""
+
+SCALE = 0.02
+"""Standard deviation of the initial prefix, that of BERT's own initial weights."""
+
+
+@dataclass
+class PrefixConfig(InsertConfig):
+    """Configuration of prefix-tuning.
+
+    Args:
+        length: number l of keys and values before each attention layer's own.
+    """
+
+    tuner_type: ClassVar[str] = "PEFTIR_PREFIX"
+    knobs: ClassVar = {"length": LENGTH}
+
+    length: int = 32
+
+
+class Prefix(Insert):
+    """Keys and values of one attention layer, each ``(length, width)``."""
+
+    slot = "prefix"
+    adapter_layer_names = (f"{PREFIX}key", f"{PREFIX}value")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tuned_key = nn.ParameterDict()
+        self.tuned_value = nn.ParameterDict()
+        self.config: Any = None
+
+    def create(self, name: str, *, length: int, width: int) -> None:
+        """Make the prefix of the PEFT adapter ``name``, from torch's global seed."""
+        self.tuned_key[name] = nn.Parameter(SCALE * torch.randn(length, width))
+        self.tuned_value[name] = nn.Parameter(SCALE * torch.randn(length, width))
+
+    @staticmethod
+    def weigh(*, length: int, width: int) -> int:
+        """How many weights the prefix of one layer has."""
+        return 2 * length * width
+
+    def hang(self, place: nn.Module, entry: nn.Module) -> None:
+        """Make this module a part of the attention module ``place``, which then asks ``INTERFACE``."""
+        place.add_module(self.slot, self)
+        # The model's own configuration, kept: what it says of the implementation stays in force.
+        self.config = place.config
+        changed: Any = copy.copy(place.config)
+        changed._attn_implementation_internal = INTERFACE
+        place.config = changed
+
+    def take_down(self, place: nn.Module) -> None:
+        """Undo ``hang``."""
+        place.config = self.config
+        delattr(place, self.slot)
+
+    def before(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values, ``(batch, heads, length, head size)``, with the prefixes before them."""
+        batch, heads, _, size = key.shape
+
+        def shaped(prefix: nn.Parameter) -> torch.Tensor:
+            return prefix.view(-1, heads, size).transpose(0, 1).expand(batch, -1, -1, -1).to(key.dtype)
+
+        for name in self.running:
+            key = torch.cat([shaped(self.tuned_key[name]), key], dim=2)
+            value = torch.cat([shaped(self.tuned_value[name]), value], dim=2)
+        return key, value
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attention of a module that has a prefix (a function of transformers' attention interface).
+
+    Raises:
+        TunerError: the attention implementation is neither ``sdpa`` nor ``eager``.
+    """
+    implementation = module.prefix.config._attn_implementation
+    if implementation == "eager":
+        plain = sys.modules[type(module).__module__].eager_attention_forward
+    elif implementation == "sdpa":
+        plain = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    else:
+        raise TunerError(
+            f"attn_implementation: got {implementation!r}, but a prefix needs one that takes any mask, "
+            "expected 'sdpa' or 'eager': load the model with attn_implementation='sdpa'"
+        )
+    if not module.prefix.running:
+        return plain(module, query, key, value, attention_mask, **kwargs)
+    own = key.shape[2]
+    if attention_mask is None and query.shape[2] > 1 and module.is_causal:
+        # What sdpa would have made of no mask, which fits square matrices only.
+        attention_mask = torch.ones(query.shape[2], own, dtype=torch.bool, device=query.device).tril(
+            own - query.shape[2]
+        )[None, None]
+    key, value = module.prefix.before(key, value)
+    if attention_mask is not None:
+        shape = (*attention_mask.shape[:-1], key.shape[2] - own)
+        seen = attention_mask.new_ones(shape) if attention_mask.dtype == torch.bool else None
+        visible = attention_mask.new_zeros(shape) if seen is None else seen
+        attention_mask = torch.cat([visible, attention_mask], dim=-1)
+    return plain(module, query, key, value, attention_mask, **kwargs)
+
+
+ALL_ATTENTION_FUNCTIONS.register(INTERFACE, attend)
+
+
+class PrefixTuner(InsertTuner):
+    """A prefix in each attention layer."""
+
+    @staticmethod
+    def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
+        """A prefix in every attention module.
+
+        Raises:
+            TunerError: the family's attention does not admit it.
+        """
+        for place in backbone.attentions:
+            yield Insertion(place, Prefix, {"length": config.length, "width": backbone.key_width})
+
+
+register(PrefixConfig, PrefixTuner)
+
+
+def configure(backbone: Backbone, length: int) -> PrefixConfig:
+    """The configuration for the encoder at hand."""
+    return PrefixConfig(length=length)
+
+
+METHOD = Method(
+    name="prefix",
+    summary="trained keys and values before every attention layer's own",
+    reference="Li & Liang 2021, section 4",
+    knobs={"length": LENGTH},
+    size="length",
+    configure=configure,
+    weigh=weigher(PrefixTuner, configure),
+)

@@ -1,0 +1,142 @@
+"""The PEFT side of our methods: their configurations, and the tuner that carries out a plan of insertions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from peft import PeftConfig
+from peft.mapping import (
+    PEFT_TYPE_TO_CONFIG_MAPPING,
+    PEFT_TYPE_TO_PREFIX_MAPPING,
+    PEFT_TYPE_TO_TUNER_MAPPING,
+)
+from peft.tuners.tuners_utils import BaseTuner
+from torch import nn
+
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import Backbone
+from peftir.tuners.inserts import PREFIX, Insert, Insertion
+from peftir.tuners.methods import Knob
+
+
+class TunerType(str):
+    """A PEFT type outside PEFT's closed enum: equal to its name, with the ``.value`` that PEFT reads."""
+
+    @property
+    def value(self) -> str:
+        """The name, as in ``adapter_config.json``."""
+        return str(self)
+
+
+@dataclass
+class InsertConfig(PeftConfig):
+    """What the configurations of our methods share.
+
+    Args:
+        modules_to_save: modules of the model that are trained and saved besides the method's own weights.
+            Left out, it becomes the classification head where there is one: no head is lost on save.
+    """
+
+    tuner_type: ClassVar[str]
+    # Read by PEFT in places; ours follow from the family of the encoder.
+    target_modules: ClassVar[None] = None
+    knobs: ClassVar[dict[str, Knob]] = {}
+    """How to check the fields of the subclass."""
+
+    modules_to_save: list[str] | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        """Say which PEFT method it is, and check the fields."""
+        super().__post_init__()
+        self.peft_type = TunerType(self.tuner_type)
+        for key, knob in self.knobs.items():
+            if getattr(self, key) is not None:
+                knob.check(key, getattr(self, key))
+
+
+class InsertTuner(BaseTuner):
+    """A PEFT tuner that carries out a plan of insertions. Subclasses say in ``plan`` which."""
+
+    prefix = PREFIX
+    tuner_layer_cls = Insert
+    target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 (PEFT declares it so)
+
+    @staticmethod
+    def plan(config: Any, backbone: Backbone) -> Iterable[Insertion]:
+        """The insertions that make up the method.
+
+        Raises:
+            TunerError: the family of the backbone does not admit the method.
+        """
+        raise NotImplementedError
+
+    def _prepare_adapter_config(self, peft_config: PeftConfig, model_config: dict) -> PeftConfig:
+        return peft_config
+
+    def _prepare_model(self, peft_config: Any, model: nn.Module) -> None:
+        backbone = Backbone.of(model)
+        if peft_config.modules_to_save is None and backbone.head:
+            peft_config.modules_to_save = backbone.head
+        self._plan: dict[str, list[Insertion]] = {}
+        for insertion in self.plan(peft_config, backbone):
+            self._plan.setdefault(insertion.place, []).append(insertion)
+
+    # PEFT's is static and asks the configuration; it is always called on the tuner, which knows the plan.
+    def _check_target_module_exists(self, peft_config: PeftConfig, key: str) -> bool:  # type: ignore[override]
+        return key in self._plan
+
+    def _create_and_replace(
+        self,
+        peft_config: PeftConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
+        # A dropout has no weights to tell the device and precision by, its surroundings have.
+        like = next((p for m in (target, parent) for p in m.parameters() if p.is_floating_point()), None)
+        for insertion in self._plan[current_key]:
+            insert = getattr(target, insertion.module.slot, None)
+            if insert is None:
+                insert = insertion.module()
+                insert.hang(target, self.model.get_submodule(insertion.entry or current_key))
+            insert.create(adapter_name, **insertion.sizes)
+            insert.move(adapter_name, like)
+            if adapter_name in self.active_adapters:
+                insert.set_adapter(self.active_adapters, inference_mode=peft_config.inference_mode)
+
+    def _check_merge_allowed(self) -> None:
+        raise TunerError(
+            f"{type(self).__name__}: cannot be merged into the backbone, its modules are not a change of the "
+            "backbone's own weights; leave it attached, or use lora"
+        )
+
+    def _unload_and_optionally_merge(self, merge: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
+        if merge:
+            self._check_merge_allowed()
+        for place in list(self.model.modules()):
+            for child in list(place.children()):
+                if isinstance(child, Insert):
+                    child.take_down(place)
+        return super()._unload_and_optionally_merge(merge=False, **kwargs)
+
+
+def register(config: type[InsertConfig], tuner: type[InsertTuner]) -> None:
+    """Make PEFT know a method of ours, as ``peft.utils.register_peft_method`` does for names in its enum."""
+    name: Any = TunerType(config.tuner_type)
+    PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
+    PEFT_TYPE_TO_TUNER_MAPPING[name] = tuner
+    PEFT_TYPE_TO_PREFIX_MAPPING[name] = PREFIX
+
+
+def weigher(tuner: type[InsertTuner], configure: Callable[..., InsertConfig]) -> Callable[..., int]:
+    """A function that says how many weights the tuner's plan has: ``weigh(backbone, **knobs)``."""
+
+    def weigh(backbone: Backbone, **knobs: Any) -> int:
+        return sum(insertion.weights for insertion in tuner.plan(configure(backbone, **knobs), backbone))
+
+    return weigh

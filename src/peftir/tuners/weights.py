@@ -1,0 +1,89 @@
+"""How many weights a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import ModulesToSaveWrapper
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftir.tuners.families import Backbone
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Counts of single weights.
+
+    Attributes:
+        trained: what is trained without the head, the biases of inserted modules included.
+        trained_as_paper: the same as Ma et al. count it, without the biases of inserted modules.
+        head: the classification head (0 for a bi-encoder).
+        backbone: the encoder itself, without inserted modules and head.
+    """
+
+    trained: int
+    trained_as_paper: int
+    head: int
+    backbone: int
+
+    @property
+    def share(self) -> float:
+        """``trained`` as a share of the backbone."""
+        return self.trained / self.backbone
+
+
+def count(model: PreTrainedModel) -> Weights:
+    """Count the weights of a model, tuned or bare, from its parameters.
+
+    Trained are the active adapter's weights, also in a model that was loaded frozen for inference, and
+    whatever of the backbone has gradients switched on. Budgets are shares in the sense of ``trained /
+    backbone``, so the biases of inserted modules count towards them.
+
+    Raises:
+        TunerError: the family of the model is unknown.
+    """
+    head_names = Backbone.of(model).head
+    inserted = dict(_inserted(model))
+    head: dict[int, nn.Parameter] = {}
+    replaced: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            replaced |= {id(p) for p in module.parameters()}
+            for adapter in module.active_adapters:
+                head |= {id(p): p for p in module.modules_to_save[adapter].parameters()}
+        elif any(name == part or name.endswith(f".{part}") for part in head_names):
+            head |= {id(p): p for p in module.parameters() if id(p) not in replaced}
+    every = {id(p): p for p in model.parameters()}
+    aside = set(head) | replaced | {id(p) for p in _all_inserted(model)}
+    backbone = [p for key, p in every.items() if key not in aside]
+    own = sum(p.numel() for p in backbone if p.requires_grad)
+    biases = sum(p.numel() for name, p in inserted.items() if name.endswith(".bias"))
+    trained = own + sum(p.numel() for p in inserted.values())
+    return Weights(
+        trained=trained,
+        trained_as_paper=trained - biases,
+        head=sum(p.numel() for p in head.values()),
+        backbone=sum(p.numel() for p in backbone),
+    )
+
+
+def _tuner_layers(model: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
+    return ((name, m) for name, m in model.named_modules() if isinstance(m, BaseTunerLayer))
+
+
+def _all_inserted(model: nn.Module) -> Iterator[nn.Parameter]:
+    for _, layer in _tuner_layers(model):
+        for kind in layer.adapter_layer_names:
+            yield from getattr(layer, kind).parameters()
+
+
+def _inserted(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights of the active adapters, by name."""
+    for place, layer in _tuner_layers(model):
+        for kind in layer.adapter_layer_names:
+            for name, parameter in getattr(layer, kind).named_parameters():
+                if name.split(".")[0] in layer.active_adapters:
+                    yield f"{place}.{kind}.{name}", parameter

@@ -1,0 +1,39 @@
+"""Index the documents with Lucene and rank them for every query with BM25."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import layout
+from peftir.bm25 import build_index, search
+from peftir.collections.base import Collection
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.resources import measured
+from peftir.runs import write_run
+
+
+@exits_cleanly
+def main() -> None:
+    """Make the candidates."""
+    stage_arguments(__doc__, "python stages/bm25.py")
+    params = load_params().bm25
+    collection = Collection(layout.COLLECTION)
+    with measured(layout.resources("bm25")):
+        build_index(collection.texts(), layout.BM25_INDEX, threads=params.threads)
+        for split in ("train", "dev", "test"):
+            queries = collection.queries(split)
+            depth = params.train_depth if split == "train" else params.depth
+            run = search(
+                layout.BM25_INDEX,
+                queries,
+                k1=params.k1,
+                b=params.b,
+                depth=depth,
+                threads=params.threads,
+            )
+            write_run(layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
+            print(f"{layout.BM25_RUNS}/{split}.trec: {len(run)} queries")
+
+
+if __name__ == "__main__":
+    main()

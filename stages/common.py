@@ -1,0 +1,42 @@
+"""What the stage scripts share: their command line, and the writing of learning curves."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from peftir import layout
+
+if TYPE_CHECKING:
+    from peftir.training import Point
+
+
+def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
+    """Parse a stage's command line; one that runs per model takes ``--variant`` and ``--seed``."""
+    parser = argparse.ArgumentParser(
+        description=f"{doc} Settings come from params.yaml.", epilog=f"example: {example}"
+    )
+    if per_model:
+        parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
+        parser.add_argument("--seed", required=True, type=int, help="seed of this run")
+    return parser.parse_args()
+
+
+@contextmanager
+def learning_curve(stage: str, variant: str, seed: int, measure: str) -> Iterator[Callable[[Point], None]]:
+    """Yield a function that writes the points it is given to the model's learning curve, with DVCLive."""
+    from dvclive import Live
+
+    folder = layout.curve(stage, variant, seed)
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+
+        def write(point: Point) -> None:
+            live.step = point.step
+            live.log_metric(f"dev/{measure}", round(point.dev, 6))
+            if point.loss is not None:
+                live.log_metric("train/loss", round(point.loss, 6))
+
+        yield write
+    print(f"{folder} has the learning curve")

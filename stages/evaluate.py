@@ -1,0 +1,22 @@
+"""Evaluate every variant's runs on the test queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common import stage_arguments
+from peftir.errors import exits_cleanly
+from peftir.evaluation import write_metrics
+from peftir.params import load_params
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the metrics."""
+    stage_arguments(__doc__, "python stages/evaluate.py")
+    for path in write_metrics(Path(), load_params()):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

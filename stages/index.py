@@ -1,0 +1,23 @@
+"""Encode the documents with a trained retriever into a faiss index."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import layout
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.resources import measured
+from peftir.retrieval import index_documents
+
+
+@exits_cleanly
+def main() -> None:
+    """Index the documents."""
+    args = stage_arguments(__doc__, "python stages/index.py --variant lora --seed 13", per_model=True)
+    with measured(layout.resources("index", args.variant, args.seed)):
+        count = index_documents(load_params(), args.variant, args.seed)
+    print(f"{layout.index(args.variant, args.seed)}: {count} documents")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Read the collection's source and write documents, queries and judgements to data/collection."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import collections, layout
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.resources import measured
+
+
+@exits_cleanly
+def main() -> None:
+    """Prepare the collection."""
+    stage_arguments(__doc__, "python stages/prepare.py")
+    params = load_params().collection
+    with measured(layout.resources("prepare")):
+        collections.prepare(
+            params.source, layout.COLLECTION, documents=params.documents, splits=params.splits.model_dump()
+        )
+    print(collections.sample_pairs(layout.COLLECTION))
+    print(f"{layout.COLLECTION}/manifest.json has the counts")
+
+
+if __name__ == "__main__":
+    main()

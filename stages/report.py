@@ -1,0 +1,22 @@
+"""Write the report: report/index.html to read, report/results.md to keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common import stage_arguments
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.report import write_report
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the report."""
+    stage_arguments(__doc__, "python stages/report.py")
+    write_report(Path(), load_params())
+    print("open report/index.html, or read report/results.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Re-rank BM25's candidates with a trained re-ranker: its scores alone, and interpolated with BM25's."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import layout
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.reranking import rerank_candidates
+from peftir.resources import measured
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the runs."""
+    args = stage_arguments(__doc__, "python stages/rerank.py --variant lora --seed 13", per_model=True)
+    with measured(layout.resources("rerank", args.variant, args.seed)):
+        weight = rerank_candidates(load_params(), args.variant, args.seed)
+    print(
+        f"{layout.runs('reranking', args.variant, args.seed)} has the runs; weight of the re-ranker: {weight}"
+    )
+
+
+if __name__ == "__main__":
+    main()

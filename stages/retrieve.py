@@ -1,0 +1,23 @@
+"""Rank the documents for dev's and test's queries with a trained retriever and its index."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import layout
+from peftir.errors import exits_cleanly
+from peftir.params import load_params
+from peftir.resources import measured
+from peftir.retrieval import retrieve
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the runs."""
+    args = stage_arguments(__doc__, "python stages/retrieve.py --variant lora --seed 13", per_model=True)
+    with measured(layout.resources("retrieve", args.variant, args.seed)):
+        retrieve(load_params(), args.variant, args.seed)
+    print(f"{layout.runs('retrieval', args.variant, args.seed)} has the runs")
+
+
+if __name__ == "__main__":
+    main()

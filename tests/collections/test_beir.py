@@ -1,0 +1,171 @@
+"""Reading a BEIR folder: its splits, a dev share held out of train, and mistakes with file and line."""
+
+import json
+
+import pytest
+
+from peftir.collections import Collection, prepare
+from peftir.collections.hashing import point
+from peftir.errors import PeftirError
+
+SHARES = {"train": 0.75, "dev": 0.25, "test": 0.0}
+CORPUS = [
+    {"_id": "d1", "title": "Wings", "text": "Lift and drag.", "metadata": {"year": 1958}},
+    {"_id": "d2", "title": "", "text": ""},
+    {"_id": "d3", "text": "No title\there."},
+    {"_id": "d4", "title": None, "text": "Tail 翼"},
+]
+QUERIES = [{"_id": f"q{number}", "text": f"question {number}"} for number in range(40)]
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+def jsonl(records):
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A good folder: forty queries, thirty of them for training."""
+    folder = tmp_path / "source"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text(jsonl(CORPUS))
+    (folder / "queries.jsonl").write_text(jsonl(QUERIES))
+    (folder / "qrels" / "train.tsv").write_text(
+        HEADER + "".join(f"q{n}\td{n % 4 + 1}\t1\n" for n in range(30))
+    )
+    (folder / "qrels" / "test.tsv").write_text(HEADER + "q30\td1\t2\nq30\td3\t0\nq31\td4\t1\n")
+    return folder
+
+
+def read(source, documents=None):
+    folder = source.parent / "collection"
+    prepare(f"beir:{source}", folder, documents=documents, splits=SHARES)
+    return Collection(folder)
+
+
+def test_a_folder_is_read_whole(source):
+    (source / "qrels" / "dev.tsv").write_text(HEADER + "q32\td1\t1\n")
+    collection = read(source)
+    assert list(collection.texts()) == [
+        ("d1", "Wings Lift and drag."),
+        ("d2", ""),
+        ("d3", "No title\there."),
+        ("d4", "Tail 翼"),
+    ]
+    assert collection.queries("test") == {"q30": "question 30", "q31": "question 31"}
+    assert collection.qrels("test") == {"q30": {"d1": 2, "d3": 0}, "q31": {"d4": 1}}
+    assert collection.qrels("dev") == {"q32": {"d1": 1}}
+    assert list(collection.qrels("train")) == [f"q{n}" for n in range(30)]
+    assert collection.manifest["origin"] == {"source": "beir", "folder": "source"}
+    assert (collection.manifest["empty_documents"], collection.manifest["queries_without_judgement"]) == (
+        1,
+        7,
+    )
+
+
+def test_a_share_of_the_training_queries_is_held_out_where_there_is_no_dev(source):
+    collection = read(source)
+    dev = {f"q{n}" for n in range(30) if point(f"dev q{n}") < 0.25}
+    assert set(collection.qrels("dev")) == set(collection.queries("dev")) == dev
+    assert set(collection.qrels("train")) == {f"q{n}" for n in range(30)} - dev
+    assert 1 <= len(dev) <= 15
+
+
+def test_a_collection_for_testing_alone_has_no_other_split(source):
+    (source / "qrels" / "train.tsv").unlink()
+    collection = read(source)
+    assert collection.qrels("train") == collection.qrels("dev") == {}
+    assert len(collection.qrels("test")) == 2
+
+
+def test_windows_lines_a_byte_order_mark_blank_lines_and_no_header_change_nothing(source):
+    read(source)
+    plain = {path.name: path.read_bytes() for path in (source.parent / "collection").rglob("*.*")}
+    for path in source.rglob("*.*"):
+        text = path.read_text().removeprefix(HEADER) + "\n"
+        path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    read(source)
+    assert plain == {path.name: path.read_bytes() for path in (source.parent / "collection").rglob("*.*")}
+
+
+MISTAKES = {
+    "not JSON": ("corpus.jsonl", '{"_id": "d5", ', "corpus.jsonl:5: is not JSON"),
+    "no object": ("corpus.jsonl", '["d5"]', "corpus.jsonl:5: is '[\"d5\"]'; expected a JSON object"),
+    "no id": ("corpus.jsonl", '{"text": "x"}', 'corpus.jsonl:5: "_id" is missing; expected text in quotes'),
+    "an id that is a number": (
+        "corpus.jsonl",
+        '{"_id": 5, "text": "x"}',
+        'corpus.jsonl:5: "_id" is 5; expected',
+    ),
+    "a title that is a list": (
+        "corpus.jsonl",
+        '{"_id": "d5", "title": ["x"], "text": "x"}',
+        'corpus.jsonl:5: "title" is ["x"]; expected text',
+    ),
+    "no text": ("corpus.jsonl", '{"_id": "d5"}', 'corpus.jsonl:5: "text" is missing'),
+    "a document twice": ("corpus.jsonl", '{"_id": "d1", "text": "x"}', "corpus.jsonl:5: has the id 'd1' of"),
+    "an id of two words": ("corpus.jsonl", '{"_id": "d 5", "text": "x"}', "corpus.jsonl:5: the id is 'd 5'"),
+    "half a character": ("corpus.jsonl", '{"_id": "d5", "text": "\\ud83d"}', "corpus.jsonl:5: character 0"),
+    "not UTF-8": ("corpus.jsonl", b'{"_id": "d5", "text": "\xe9"}', "corpus.jsonl:5: is not UTF-8 (byte 24)"),
+    "a query twice": (
+        "queries.jsonl",
+        '{"_id": "q0", "text": "x"}',
+        "queries.jsonl:41: the id 'q0' comes a second",
+    ),
+    "two columns": ("qrels/test.tsv", "q30\td4", "test.tsv:5: has 2 columns"),
+    "columns with spaces": ("qrels/test.tsv", "q30 d4 1", "test.tsv:5: has 1 columns"),
+    "a grade with a point": (
+        "qrels/test.tsv",
+        "q30\td4\t0.5",
+        "test.tsv:5: the score is '0.5'; expected a whole",
+    ),
+    "a negative grade": ("qrels/test.tsv", "q30\td4\t-1", "test.tsv:5: the grade is -1; expected a whole"),
+    "an unknown document": (
+        "qrels/test.tsv",
+        "q30\td9\t1",
+        "test.tsv:5: judges document 'd9', which is not in",
+    ),
+    "an unknown query": (
+        "qrels/test.tsv",
+        "q99\td1\t1",
+        "test.tsv:5: judges query 'q99', which is not among",
+    ),
+    "a judgement twice": (
+        "qrels/test.tsv",
+        "q30\td1\t1",
+        "test.tsv:5: judges document 'd1' for query 'q30' a second",
+    ),
+    "a query in two splits": ("qrels/test.tsv", "q1\td1\t1", "test.tsv:5: query 'q1' is judged in "),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_named_with_file_and_line_and_nothing_is_written(case, source):
+    name, line, message = MISTAKES[case]
+    with (source / name).open("ab") as file:
+        file.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
+    with pytest.raises(PeftirError) as caught:
+        read(source)
+    assert str(caught.value).startswith(str(source))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in source.parent.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_missing_or_empty_file_is_named(name, source):
+    (source / name).write_text(HEADER if name.endswith("tsv") else "")
+    with pytest.raises(PeftirError, match=r"no documents|not among the queries|test: has no judgements"):
+        read(source)
+    (source / name).unlink()
+    with pytest.raises(PeftirError, match=rf"{name}: is missing; a BEIR folder has it"):
+        read(source)
+
+
+def test_a_part_of_a_folder_or_no_folder_is_refused(source):
+    with pytest.raises(PeftirError, match=r"collection.documents: is 3; expected null"):
+        read(source, documents=3)
+    with pytest.raises(PeftirError, match=r"is 'beir:.*nowhere', no such folder"):
+        read(source.parent / "nowhere")
+    with pytest.raises(PeftirError, match=r"is 'beir:', no such folder; expected beir:FOLDER"):
+        prepare("beir:", source.parent / "collection", documents=None, splits=SHARES)

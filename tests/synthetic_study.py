@@ -1,0 +1,112 @@
+"""A study's artefacts with made-up numbers, as the stages would write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from peftir import layout
+from peftir.params import Params, load_params
+
+BACKBONE = 20_000_000
+TRAINED = {"zero_shot": 0, "full": BACKBONE, "lora": 100_000, "adapter": 98_000, "iaa_l": 102_000}
+TASKS = {"retriever": "retrieval", "reranker": "reranking"}
+STEPS = {"retriever": ("train_retriever", "index", "retrieve"), "reranker": ("train_reranker", "rerank")}
+Values = Callable[[str, str, int, str], Iterable[float]]
+"""The value of every test query, by task, row, seed and measure."""
+
+
+def make_params(folder: Path, **changes: Any) -> Params:
+    """The repository's ``params.yaml`` with top-level blocks updated by ``changes``."""
+    content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+    for block, change in changes.items():
+        content[block] |= change
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_params(path)
+
+
+def write_study(root: Path, params: Params, values: Values) -> None:
+    """Write all artefacts that the report reads."""
+    test = len(list(values("retrieval", "bm25", -1, params.measures.retrieval[0])))
+    splits = {split: {"queries": n} for split, n in {"train": 2275, "dev": 350, "test": test}.items()}
+    _write_json(root / layout.COLLECTION / "manifest.json", {"documents": 3500, "splits": splits})
+    for step in ("prepare", "bm25"):
+        _write_json(root / layout.resources(step), {"seconds": 12.5, "peak_memory_mb": 700})
+    tables = []
+    for stage, task in TASKS.items():
+        variants, seeds = getattr(params.variants, stage), getattr(params.seeds, stage)
+        rows = [("bm25", -1), *((variant, seed) for variant in variants for seed in seeds)]
+        if task == "reranking":
+            rows += [(f"{variant}+bm25", seed) for variant in variants for seed in seeds]
+        measures = getattr(params.measures, task)
+        table = pd.concat([_per_query(task, row, seed, m, values) for row, seed in rows for m in measures])
+        means = table.groupby(["row", "measure"])["value"].mean().round(4)
+        _write_json(root / layout.metrics(task), {r: {m: means[r, m] for m in measures} for r in dict(rows)})
+        tables.append(table)
+        for variant in variants:
+            for seed in seeds:
+                write_model(root, params, stage, variant, seed)
+    pd.concat(tables, ignore_index=True).to_parquet(root / layout.PER_QUERY, index=False)
+
+
+def write_model(
+    root: Path, params: Params, stage: str, variant: str, seed: int, name: str | None = None
+) -> None:
+    """Write what training ``variant`` and using it left behind, under another ``name`` if one is given."""
+    trained = TRAINED[variant]
+    settings = getattr(params, stage)
+    place = list(TRAINED).index(variant)
+    variant = name or variant
+    steps = list(range(0, settings.steps + 1, settings.evaluate_every))
+    dev = [round(0.6 + 0.1 * (1 - 0.5 ** (i / 2)) + place / 200 + seed / 5000, 4) for i in range(len(steps))]
+    training = {
+        "knobs": {"rank": 6} if 0 < trained < BACKBONE else {},
+        "weights": {"trained": trained, "head": 385 * (stage == "reranker"), "backbone": BACKBONE},
+        "bytes": 4 * trained,
+        "steps": steps[-1] if trained else 0,
+        "best_step": steps[-1] if trained else 0,
+        "best_dev": dev[-1] if trained else dev[0],
+    }
+    _write_json(root / layout.training(stage, variant, seed), training)
+    curves = root / layout.curve(stage, variant, seed) / "plots/metrics"
+    measure = settings.selected_by
+    _write_curve(
+        curves / f"dev/{measure}.tsv", measure, list(zip(steps, dev, strict=True))[: None if trained else 1]
+    )
+    if trained:
+        loss = [(step, round((2 + place / 10) * 0.8**i, 4)) for i, step in enumerate(steps[1:])]
+        _write_curve(curves / "train/loss.tsv", "loss", loss)
+    for step in STEPS[stage]:
+        spent = {"seconds": 100.04, "peak_memory_mb": 1500}
+        if step.startswith("train"):
+            spent["seconds_per_step"] = 0.75
+        _write_json(root / layout.resources(step, variant, seed), spent)
+    if stage == "reranker":
+        tried = {
+            str(i / 20): round(0.45 + 0.1 * (i / 20) * (1.4 - i / 20) + place / 200, 4) for i in range(21)
+        }
+        _write_json(root / layout.interpolation(variant, seed), {"weight": 0.7, "dev": tried})
+
+
+def _per_query(task: str, row: str, seed: int, measure: str, values: Values) -> pd.DataFrame:
+    column = list(values(task, row, seed, measure))
+    queries = [f"q{i}" for i in range(len(column))]
+    same = {"stage": task, "row": row, "seed": seed, "measure": measure}
+    return pd.DataFrame({"query": queries, "value": column}).assign(**same)
+
+
+def _write_curve(path: Path, name: str, points: Iterable[tuple[int, float]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"step\t{name}", *(f"{step}\t{value}" for step, value in points)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,66 @@
+"""Where a backbone comes from, in fresh processes with caches of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peftir.backbone import backbone_folder, base_name
+from peftir.errors import PeftirError
+
+NAME = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def in_fresh_process(code: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_the_wheels_model_gets_into_an_empty_cache_where_every_library_finds_it(tmp_path: Path) -> None:
+    put = in_fresh_process(f"from peftir.backbone import *; print(backbone_folder({NAME!r}))", tmp_path)
+    assert put.returncode == 0, put.stderr
+    assert (Path(put.stdout.strip()) / "model.safetensors").is_file()
+    assert put.stdout.startswith(str(tmp_path))
+    # transformers alone, by the hub's id, offline.
+    read = f"from transformers import AutoConfig; print(AutoConfig.from_pretrained({NAME!r}).hidden_size)"
+    assert in_fresh_process(read, tmp_path).stdout.strip() == "384"
+
+
+def test_a_model_that_is_in_the_cache_already_is_left_alone(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (tmp_path / snapshot.parts[-3] / "refs").mkdir()
+    (tmp_path / snapshot.parts[-3] / "refs" / "main").write_text("abc")
+    found = in_fresh_process(f"from peftir.backbone import *; print(backbone_folder({NAME!r}))", tmp_path)
+    assert found.stdout.strip() == str(snapshot)
+
+
+def test_a_local_folder_is_taken_as_it_is_and_saved_by_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert backbone_folder("mine") == Path("mine")
+    assert base_name("mine") == str(tmp_path / "mine")
+    assert base_name(NAME) == NAME
+
+
+def test_an_unknown_one_says_what_to_do_offline(tmp_path: Path) -> None:
+    done = in_fresh_process("from peftir.backbone import *; backbone_folder('no/such')", tmp_path)
+    assert "backbone.name: 'no/such'" in done.stderr
+    assert "copy the model's folder here" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_model_is_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(PeftirError, match=r"backbone\.name"):
+        backbone_folder(str(tmp_path))

@@ -1,0 +1,108 @@
+"""The comparison with sentence-transformers on a few texts: what it writes, and that both sides agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from peftir import layout
+from peftir.collections import Content, Document, Judgement, Query, write_collection
+from peftir.runs import write_run
+
+ROOT = Path(__file__).parents[1]
+WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
+SMALL = {
+    "retriever": {"batch_size": 3, "document_length": 16, "dev_queries": 4, "dev_documents": 8},
+    "reranker": {"batch_size": 2, "length": 24, "negatives": 2, "dev_queries": 4, "dev_depth": 3},
+}
+
+
+def write_toy_study(folder: Path) -> None:
+    """Params, 18 documents with a query each, and BM25's runs, what is relevant in second place."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for block, changes in SMALL.items():
+        params[block] |= changes
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    generator = random.Random(5)
+    texts = [" ".join(generator.choices(WORDS, k=generator.randrange(3, 30))) for _ in range(18)]
+    splits = {split: range(start, start + 6) for split, start in (("train", 0), ("dev", 6), ("test", 12))}
+    content = Content(
+        documents=[Document(f"d{i}", "", text) for i, text in enumerate(texts)],
+        qrels={split: [Judgement(f"q{i}", f"d{i}", 1) for i in rows] for split, rows in splits.items()},
+        queries=[Query(f"q{i}", " ".join(text.split()[:3])) for i, text in enumerate(texts)],
+        origin={"source": "a test"},
+    )
+    write_collection(folder / layout.COLLECTION, content)
+    for split, rows in splits.items():
+        ranking = {f"q{i}": [f"d{(i + step) % 18}" for step in (17, 0, 1, 2, 3, 4)] for i in rows}
+        run = {q: [(doc, float(-rank)) for rank, doc in enumerate(docs)] for q, docs in ranking.items()}
+        write_run(folder / layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
+
+
+def throughput(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/throughput.py"), *arguments],
+        cwd=folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    folder = tmp_path_factory.mktemp("study")
+    write_toy_study(folder)
+    run = throughput(folder, "--texts", "12", "--steps", "2", "--repeats", "1", "--output", "results.json")
+    assert run.returncode == 0, run.stderr
+    assert not (folder / "models").exists()  # the study's artefacts are read, never written
+    return json.loads((folder / "results.json").read_text(encoding="utf-8")), run.stdout
+
+
+def test_every_row_has_both_rates_and_their_ratio(done: tuple[dict[str, Any], str]) -> None:
+    results, printed = done
+    assert [row["what"] for row in results["rows"]] == [
+        "encoding",
+        "re-ranking",
+        "training, retriever, full",
+        "training, retriever, lora",
+        "training, reranker, full",
+        "training, reranker, lora",
+    ]
+    assert "torch" in results["machine"] and results["machine"] in printed
+    for row in results["rows"]:
+        for side in ("ours", "theirs"):
+            low, high = row[f"{side}_range"]
+            assert 0 < low <= row[side] <= high
+        assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=0.02)
+        assert any(row["what"] in line and row["same"] in line for line in printed.splitlines())
+
+
+def numbers(results: dict[str, Any], row: int) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", results["rows"][row]["same"])]
+
+
+def test_both_sides_encode_and_score_the_same(done: tuple[dict[str, Any], str]) -> None:
+    results, _ = done
+    ours, theirs, cosine = numbers(results, 0)
+    assert 0 < ours <= 1 and abs(ours - theirs) < 0.1
+    assert 0.99 < cosine <= 1.0001
+    *_, lowest, highest, difference = numbers(results, 1)
+    assert difference < 0.05
+    assert difference < (highest - lowest) / 2  # far less than the scores themselves differ
+
+
+def test_a_size_that_is_too_small_is_one_line(tmp_path: Path) -> None:
+    run = throughput(tmp_path, "--steps", "1")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == "error: --steps: 1: expected 2 or more"

@@ -1,0 +1,50 @@
+"""The command peftir, as a shell runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def peftir(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    search = path if path is not None else f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [BIN / "peftir", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": search},
+    )
+
+
+def test_help_lists_the_commands_and_gives_an_example() -> None:
+    done = peftir("--help")
+    assert done.returncode == 0
+    assert "doctor" in done.stdout and "example: peftir doctor" in done.stdout
+    assert "example: peftir doctor --quiet" in peftir("doctor", "--help").stdout
+
+
+def test_doctor_exits_with_0_if_the_study_can_run() -> None:
+    done = peftir("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok    Java ")
+    quiet = peftir("doctor", "--quiet")
+    assert quiet.returncode == 0
+    assert [line for line in quiet.stdout.splitlines() if line.startswith(("ok", "fail"))] == []
+
+
+def test_doctor_exits_with_1_if_it_cannot() -> None:
+    done = peftir("doctor", "--quiet", path="/nonexistent")
+    assert done.returncode == 1
+    assert "fail  dvc       dvc is not on PATH" in done.stdout
+
+
+def test_no_command_and_an_unknown_one_show_the_usage() -> None:
+    for arguments in ([], ["docter"]):
+        done = peftir(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("usage: peftir")

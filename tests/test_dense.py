@@ -1,0 +1,93 @@
+"""The dense index against exact search by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peftir.dense import DenseIndex, build_index
+from peftir.errors import PeftirError
+
+IDS = [f"d{i}" for i in range(500)]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    vectors = np.random.default_rng(3).normal(size=(500, 16)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def chunks(vectors: np.ndarray, size: int = 128):
+    return ((IDS[i : i + size], vectors[i : i + size]) for i in range(0, len(vectors), size))
+
+
+def test_flat_is_exact_search(tmp_path: Path, vectors: np.ndarray) -> None:
+    assert build_index(chunks(vectors), "Flat", tmp_path / "index") == 500
+    run = DenseIndex(tmp_path / "index").search(["x", "y"], vectors[:2] * 1.0, 20)
+    for row, query in enumerate(("x", "y")):
+        exact = vectors @ vectors[row]
+        order = np.argsort(-exact)[:20]
+        assert [doc for doc, _ in run[query]] == [IDS[i] for i in order]
+        assert [score for _, score in run[query]] == pytest.approx(exact[order].tolist(), abs=1e-6)
+
+
+def test_the_chunks_do_not_change_the_index(tmp_path: Path, vectors: np.ndarray) -> None:
+    build_index(chunks(vectors, 500), "Flat", tmp_path / "whole")
+    build_index(chunks(vectors, 7), "Flat", tmp_path / "pieces")
+    for name in ("index.faiss", "ids.txt"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "pieces" / name).read_bytes()
+
+
+def test_depth_beyond_the_collection_gives_every_document_once(tmp_path: Path, vectors: np.ndarray) -> None:
+    build_index(chunks(vectors), "Flat", tmp_path / "index")
+    (ranking,) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 1000).values()
+    assert sorted(doc for doc, _ in ranking) == sorted(IDS)
+
+
+def test_an_index_that_needs_training_is_trained_and_lost_rows_are_dropped(
+    tmp_path: Path, vectors: np.ndarray
+) -> None:
+    build_index(chunks(vectors, 400), "IVF4,Flat", tmp_path / "index")
+    (ranking,) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 400).values()
+    assert ranking[0][0] == "d0"
+    assert 0 < len(ranking) < 400  # one of four cells is searched
+
+
+def test_torch_keeps_its_threads(tmp_path: Path) -> None:
+    """In a fresh process: the thread count of one OpenMP runtime is set through the other."""
+    code = f"""
+import numpy, torch
+torch.set_num_threads(2)
+from pathlib import Path
+from peftir.dense import DenseIndex, build_index
+vectors = numpy.eye(4, dtype=numpy.float32)
+build_index(iter([(list("abcd"), vectors)]), "Flat", Path({str(tmp_path / "index")!r}))
+DenseIndex(Path({str(tmp_path / "index")!r})).search(["q"], vectors[:1], 2)
+print(torch.get_num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "2"
+
+
+def test_an_unknown_factory_string_names_itself_and_leaves_nothing(
+    tmp_path: Path, vectors: np.ndarray
+) -> None:
+    with pytest.raises(PeftirError, match=r"index\.factory: 'Flatt'.*'HNSW32' always work"):
+        build_index(chunks(vectors), "Flatt", tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_index_says_what_to_do(tmp_path: Path, vectors: np.ndarray) -> None:
+    build_index(chunks(vectors), "Flat", tmp_path / "index")
+    file = tmp_path / "index" / "index.faiss"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(PeftirError, match="delete it and run `dvc repro` again"):
+        DenseIndex(tmp_path / "index")
+    build_index(chunks(vectors), "Flat", tmp_path / "index")
+    (tmp_path / "index" / "ids.txt").write_text("d0\n")
+    with pytest.raises(PeftirError, match="1 ids for 500 vectors"):
+        DenseIndex(tmp_path / "index")

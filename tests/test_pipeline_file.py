@@ -1,0 +1,191 @@
+"""dvc.yaml says all that a stage's numbers come from, and imports point one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from peftir.params import Params
+from structure import ROOT, SRC, closure, modules_behind
+
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+TUNERS = SRC / "peftir" / "tuners"
+
+# Two stages whose functions stand in one module, retrieval.py: each has the other's key in its code.
+OTHERS_KEYS = {"index": {"retrieval.depth"}, "retrieve": {"index.factory"}}
+
+
+def script_of(stage: str) -> Path:
+    return ROOT / "stages" / f"{stage}.py"
+
+
+def items_of(stage: str) -> list[dict[str, str]]:
+    """What ``${item.variant}`` and ``${item.seed}`` stand for, one a run of the stage."""
+    matrix = STAGES[stage].get("matrix")
+    if matrix is None:
+        return [{}]
+    variants, seeds = (value_of(matrix[axis][2:-1]) for axis in ("variant", "seed"))
+    return [{"${item.variant}": variant, "${item.seed}": str(seed)} for variant in variants for seed in seeds]
+
+
+def value_of(key: str) -> Any:
+    value = PARAMS
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def filled_in(stage: str, text: str) -> list[str]:
+    texts = []
+    for item in items_of(stage):
+        filled = text
+        for name, value in item.items():
+            filled = filled.replace(name, value)
+        texts.append(filled)
+    return texts
+
+
+def names_of(entries: list[str | dict[str, Any]]) -> list[str]:
+    """Paths, or keys, of entries that may have settings of their own."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def outs_of(stage: str) -> list[str]:
+    kinds = (STAGES[stage].get(kind, []) for kind in ("outs", "metrics", "plots"))
+    return [path for kind in kinds for name in names_of(kind) for path in filled_in(stage, name)]
+
+
+def keys_of(stage: str) -> list[str]:
+    """The keys of params.yaml that the stage follows; the empty one is the whole file."""
+    return ["" if name == "params.yaml" else name for name in names_of(STAGES[stage].get("params", []))]
+
+
+def followed_by(stage: str) -> set[str]:
+    """As ``keys_of``, with all variants' blocks as one."""
+    return {key.removesuffix(".${item.variant}") for key in keys_of(stage)}
+
+
+def is_part(key: str, blocks: set[str]) -> bool:
+    return any(block in ("", key) or key.startswith(f"{block}.") for block in blocks)
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def keys_read_by(script: Path) -> set[str]:
+    """What the code behind ``script`` reads of params.yaml: chains such as ``params.backbone.precision``."""
+    chains = set()
+    for path in closure(script):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and id(node) not in inner:
+                chain = list(_chain(node))
+                if chain and chain[0] in Params.model_fields:
+                    chains.add(".".join(chain))
+    return chains
+
+
+def _chain(node: ast.expr) -> Iterator[str]:
+    """``a.b`` of ``params.a.b`` and of ``load_params().a.b``; nothing of any other expression."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load_params"
+    if called or (isinstance(node, ast.Name) and node.id == "params"):
+        yield from names
+
+
+def test_a_script_a_stage_and_a_stage_a_script() -> None:
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"common"}
+    assert set(STAGES) == scripts
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_is_the_script_with_its_variant_and_seed(stage: str) -> None:
+    options = " --variant ${item.variant} --seed ${item.seed}" if "matrix" in STAGES[stage] else ""
+    assert STAGES[stage]["cmd"] == f"python stages/{stage}.py{options}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_name_exactly_the_modules_that_the_script_uses(stage: str) -> None:
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
+    assert named == modules_behind(script_of(stage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dep_is_in_git_or_another_stage_makes_it(stage: str) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kept = {Path(line) for line in listed.splitlines()}
+    made = {Path(out) for other in STAGES if other != stage for out in outs_of(other)}
+    for name in STAGES[stage]["deps"]:
+        for dep in map(Path, filled_in(stage, name)):
+            in_git = dep in kept or any(dep in path.parents for path in kept - made)
+            # A dep may be an output, lie in one, or be the folder of several.
+            is_made = any(dep == out or dep in out.parents or out in dep.parents for out in made)
+            assert in_git or is_made, f"{stage}: {dep}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_key_that_a_stage_follows_is_in_params_yaml(stage: str) -> None:
+    for key in keys_of(stage):
+        for filled in filled_in(stage, key):
+            assert not filled or value_of(filled) is not None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_the_code_reads_of_params_yaml_the_stage_follows(stage: str) -> None:
+    unfollowed = {key for key in keys_read_by(script_of(stage)) if not is_part(key, followed_by(stage))}
+    assert unfollowed == OTHERS_KEYS.get(stage, set())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_follows_of_params_yaml_its_code_reads(stage: str) -> None:
+    read = keys_read_by(script_of(stage))
+    assert {
+        key for key in followed_by(stage) if key and not any(is_part(each, {key}) for each in read)
+    } == set()
+
+
+def test_no_two_stages_write_to_the_same_place() -> None:
+    outs = [Path(out) for stage in STAGES for out in outs_of(stage)]
+    assert len(set(outs)) == len(outs)
+    assert not [(a, b) for a in outs for b in outs if a in b.parents]
+
+
+def test_nothing_in_the_package_knows_of_dvc() -> None:
+    for path in (SRC / "peftir").rglob("*.py"):
+        assert not {name.split(".")[0] for name in imported_modules(path)} & {"dvc", "dvclive"}, path
+
+
+def test_the_tuners_import_nothing_from_above() -> None:
+    for path in TUNERS.glob("*.py"):
+        own = [name for name in imported_modules(path) if name.split(".")[0] == "peftir"]
+        assert all(name.startswith("peftir.tuners") for name in own), path
+
+
+def test_the_tuners_use_torch_transformers_and_peft_alone() -> None:
+    foreign = {"sentence_transformers", "datasets", "pandas", "pyarrow", "numpy", "ir_measures", "pydantic"}
+    used = {name.split(".")[0] for path in TUNERS.glob("*.py") for name in imported_modules(path)}
+    assert {"torch", "transformers", "peft"} <= used
+    assert not used & (foreign | {"faiss", "jnius", "pyserini", "yaml"})
+
+
+def test_nothing_imports_a_stage() -> None:
+    stages = {"common", *STAGES}
+    for path in (SRC / "peftir").rglob("*.py"):
+        assert not {name.split(".")[0] for name in imported_modules(path)} & (stages | {"stages"}), path

@@ -1,0 +1,438 @@
+"""The report: its numbers against hand-worked ones, and what it does with what is missing or odd."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from peftir import layout
+from peftir.errors import PeftirError
+from peftir.params import Params
+from peftir.report import write_report
+from peftir.report.intervals import paired_difference
+from peftir.report.style import BY_DAY, BY_NIGHT
+from synthetic_study import make_params, write_model, write_study
+
+SMALL = {
+    "variants": {"retriever": ["zero_shot", "full", "lora"], "reranker": ["full", "lora"]},
+    "seeds": {"retriever": [13, 14], "reranker": [13]},
+    "measures": {"retrieval": ["RR@10", "R@100"], "reranking": ["RR@10"]},
+}
+# Four test queries; by task, row and seed.
+RR = {
+    ("retrieval", "bm25", -1): [1, 0.5, 0, 0],
+    ("retrieval", "zero_shot", 13): [1, 0.5, 0.5, 0],
+    ("retrieval", "zero_shot", 14): [1, 0.5, 0.5, 0],
+    ("retrieval", "full", 13): [1, 1, 0.5, 0.5],
+    ("retrieval", "full", 14): [1, 1, 0.5, 0],
+    ("retrieval", "lora", 13): [1, 1, 1, 0.5],
+    ("retrieval", "lora", 14): [1, 1, 1, 0.5],
+    ("reranking", "bm25", -1): [1, 0.5, 0, 0],
+    ("reranking", "full", 13): [0.5, 0.5, 0, 0],
+    ("reranking", "lora", 13): [0.25, 0.25, 0, 0],
+    ("reranking", "full+bm25", 13): [1, 1, 0.5, 0],
+    ("reranking", "lora+bm25", 13): [1, 1, 0.5, 0],
+}
+# The intervals are those of the mean of four differences drawn with replacement. BM25 against full at
+# retrieval, say, draws from 0, −1/2, −1/2 and −1/4: of 256 equally likely draws 16 have the mean −1/2, so the
+# lowest 2.5 % end there; 5 have one above −1/8 and 19 that or a higher one, so the highest 2.5 % begin there.
+RETRIEVAL = [
+    # weights, share, RR@10, difference to full with its interval, R@100 (the same for all)
+    ["BM25", "–", "–", "0.375", "−0.312 (−0.500 to −0.125)", "0.750"],
+    ["zero_shot", "0", "0.00 %", "0.500", "−0.188 (−0.375 to 0.000)", "0.750"],
+    ["full", "20,000,000", "100 %", "0.688", "–", "*0.750"],
+    ["lora", "100,000", "0.50 %", "*0.875", "+0.188 (0.000 to +0.375)", "*0.750"],
+]
+RERANKING = [
+    ["BM25", "–", "–", "0.375", "+0.125 (0.000 to +0.375)"],
+    ["full", "20,000,000", "100 %", "*0.250", "–"],
+    ["lora", "100,000", "0.50 %", "0.125", "−0.125 (−0.250 to 0.000)"],
+    ["full + BM25", "20,000,000", "100 %", "*0.625", "–"],
+    ["lora + BM25", "100,000", "0.50 %", "*0.625", "0.000 (0.000 to 0.000)"],
+]
+
+
+def by_hand(task: str, row: str, seed: int, measure: str) -> list[float]:
+    return [float(value) for value in RR[task, row, seed]] if measure == "RR@10" else [1.0, 1.0, 1.0, 0.0]
+
+
+def anything(task: str, row: str, seed: int, measure: str) -> list[float]:
+    """Different values for every run, of eight queries."""
+    random = np.random.default_rng([ord(letter) for letter in f"{task} {row} {seed} {measure}"])
+    return list(random.random(8).round(4))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Path, Params]:
+    params = make_params(tmp_path, **SMALL)
+    write_study(tmp_path, params, by_hand)
+    return tmp_path, params
+
+
+class Page(HTMLParser):
+    """Tables (rows of cells, a strong one with a ``*``), elements with their attributes, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self._in_cell = True
+            self.tables[-1][-1].append("*" if dict(attrs).get("class") == "strong" else "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._in_cell:
+            self.tables[-1][-1][-1] += data.strip()
+
+
+def read_page(root: Path) -> Page:
+    return Page((root / "report/index.html").read_text(encoding="utf-8"))
+
+
+def read_markdown_tables(root: Path) -> list[list[list[str]]]:
+    lines = (root / "report/results.md").read_text(encoding="utf-8").splitlines()
+    groups = itertools.groupby(lines, key=lambda line: line.startswith("|"))
+    tables = [
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in group] for row, group in groups if row
+    ]
+    return [
+        [[f"*{cell.strip('*')}" if "**" in cell else cell for cell in row] for row in table]
+        for table in tables
+    ]
+
+
+def test_tables_hold_the_hand_worked_numbers(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+
+    retrieval, reranking = read_markdown_tables(root)
+    columns = ["", "weights trained", "share", "RR@10", "vs full (95 % interval)"]
+    assert retrieval == [[*columns, "R@100"], ["---"] + ["---:"] * 5, *RETRIEVAL]
+    assert reranking == [columns, ["---"] + ["---:"] * 4, *RERANKING]
+
+    retrieval, reranking = (table[1:] for table in read_page(root).tables[:2])
+    assert retrieval == RETRIEVAL
+    assert [row for row in reranking if len(row) > 1] == RERANKING
+    assert [row for row in reranking if len(row) == 1] == [
+        ["Re-ranker alone"],
+        ["Interpolated with the first stage"],
+    ]
+
+
+def test_notes_say_what_the_numbers_rest_on(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    text = (root / "report/results.md").read_text(encoding="utf-8")
+    retrieval, reranking = text.split("## Re-ranking")
+
+    assert "3,500 documents, 2,275 train queries, 350 dev queries, 4 test queries" in retrieval
+    settings = params.retriever
+    assert f"{settings.steps:,} steps of {settings.batch_size} queries with seeds 13, 14" in retrieval
+    assert "Means over 4 test queries and over seeds" in retrieval
+    # lora's difference to full is 0.1875 with an interval from 0 to 0.375.
+    assert "Differences in RR@10 below 0.188 may well be chance" in retrieval
+    assert "how far seeds differ is not part of the interval" in retrieval
+    # The widest of a trained variant is that of lora alone, −0.125 with −0.25 to 0; BM25 does not count.
+    assert "Differences in RR@10 below 0.125 may well be chance" in reranking
+    assert "the head (385 weights) is trained too and counted apart" in reranking
+    assert "there is only one" in reranking
+
+
+def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[Path, Params]) -> None:
+    root, params = study
+    for seed, seconds, memory, step in ((13, 10.0, 1000, 0.5), (14, 20.0, 3000, 1.0)):
+        spent = {"seconds": seconds, "peak_memory_mb": memory, "seconds_per_step": step}
+        (root / layout.resources("train_retriever", "lora", seed)).write_text(json.dumps(spent))
+    write_report(root, params)
+    table = read_page(root).tables[3]
+    head, rows = (
+        [column.replace("\u00a0", " ") for column in table[0]],
+        {row[0]: row[1:] for row in table[1:]},
+    )
+    assert head[1:7] == [
+        "weights trained",
+        "share",
+        "stored, MB",
+        "training, s",
+        "s a step",
+        "training, peak MiB",
+    ]
+    assert rows["lora"][:6] == ["100,000", "0.50 %", "0.40", "15.0", "0.75", "3,000"]
+    assert rows["zero_shot"][:6] == ["0", "0.00 %", "0.00", "–", "–", "–"]
+    assert head[7:] == ["indexing, s", "indexing, peak MiB", "retrieval, s", "retrieval, peak MiB"]
+    assert rows["full"][6:] == ["100.0", "1,500", "100.0", "1,500"]
+
+
+def test_same_bytes_in_another_process_without_torch(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    first = {path.name: path.read_bytes() for path in (root / "report").iterdir()}
+    assert set(first) == {"results.md", "index.html"}
+    code = (
+        "import sys; from pathlib import Path; from peftir.report import write_report\n"
+        "assert 'torch' not in sys.modules\n"
+        "from peftir.params import load_params\n"
+        "write_report(Path(), load_params())"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=root, check=True, env={**os.environ, "PYTHONHASHSEED": "7"}
+    )
+    assert {path.name: path.read_bytes() for path in (root / "report").iterdir()} == first
+
+
+def test_results_do_not_depend_on_what_it_took(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    before = (root / "report/results.md").read_bytes(), (root / "report/index.html").read_bytes()
+    spent = {"seconds": 9999.5, "peak_memory_mb": 4321}
+    for path in root.glob("metrics/resources/**/*.json"):
+        path.write_text(json.dumps(spent))
+    write_report(root, params)
+    assert (root / "report/results.md").read_bytes() == before[0]
+    assert (root / "report/index.html").read_bytes() != before[1]
+
+
+def test_leftovers_of_other_variants_and_seeds_change_nothing(tmp_path: Path) -> None:
+    clean, littered = tmp_path / "clean", tmp_path / "littered"
+    for folder in (clean, littered):
+        folder.mkdir()
+    params = make_params(clean, **SMALL)
+    more = make_params(
+        littered,
+        measures={"retrieval": ["RR@10", "R@100", "nDCG@10"], "reranking": ["RR@10"]},
+        variants={
+            "retriever": ["adapter", "zero_shot", "full", "lora"],
+            "reranker": ["full", "lora", "adapter"],
+        },
+        seeds={"retriever": [13, 14, 15], "reranker": [13, 14]},
+    )
+    write_study(clean, params, anything)
+    write_study(littered, more, anything)
+    for task in ("retrieval", "reranking"):  # the means are over seeds, so these are the listed seeds' alone
+        means = json.loads((littered / layout.metrics(task)).read_text())
+        means |= json.loads((clean / layout.metrics(task)).read_text())
+        (littered / layout.metrics(task)).write_text(json.dumps(means))
+    for folder in (clean, littered):
+        write_report(folder, params)
+    for name in ("results.md", "index.html"):
+        assert (littered / "report" / name).read_bytes() == (clean / "report" / name).read_bytes()
+    assert "adapter" not in read_page(littered).text
+
+
+def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
+    odd = """<script>alert("x")</script>&|*b*"""
+    params = make_params(tmp_path, **SMALL, collection={"source": odd}, backbone={"name": odd})
+    write_study(tmp_path, params, by_hand)
+    name = "<b>|&\"'"
+    for seed in params.seeds.retriever:  # more than params.yaml would let through
+        write_model(tmp_path, params, "retriever", "lora", seed, name=name)
+    renamed = params.model_copy(
+        update={
+            "methods": params.methods | {name: params.methods["lora"]},
+            "variants": params.variants.model_copy(update={"retriever": ["full", name]}),
+        }
+    )
+    metrics = tmp_path / layout.metrics("retrieval")
+    metrics.write_text(metrics.read_text().replace('"lora"', json.dumps(name)))
+    table = pd.read_parquet(tmp_path / layout.PER_QUERY).replace({"row": {"lora": name}})
+    lora = table[(table.stage == "reranking") & (table.row == name)].assign(row="lora")
+    pd.concat([table, lora]).to_parquet(tmp_path / layout.PER_QUERY, index=False)
+
+    write_report(tmp_path, renamed)
+    page = read_page(tmp_path)
+    assert page.text.count(odd) >= 2
+    assert [row[0] for row in page.tables[0][1:]] == ["BM25", "full", name]
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert "b" not in {tag for tag, _ in page.elements}
+    markdown = (tmp_path / "report/results.md").read_text(encoding="utf-8")
+    assert r"\<b\>\|\&\"'".replace('\\"', '"') in markdown
+    assert r"\<script\>alert(\"x\")".replace('\\"', '"') in markdown
+
+
+def test_page_needs_nothing_but_itself(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    page = read_page(root)
+    text = (root / "report/index.html").read_text(encoding="utf-8")
+    assert "http" not in text and "@import" not in text and "url(" not in text.replace("url(#", "")
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "img", "iframe", "object") and "src" not in attributes
+        for name in ("href", "xlink:href"):
+            link = attributes.get(name)
+            assert link is None or (link.startswith("#") and link[1:] in ids)
+
+
+def test_every_figure_has_a_caption_and_named_axes(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    page = read_page(root)
+    labels = [a["aria-label"] for tag, a in page.elements if tag == "svg" and "aria-label" in a]
+    assert labels == [
+        "RR@10 on test (0 to 1) against weights trained (number, log scale)",
+        "RR@10 on test (0 to 1) against weights trained (number, log scale)",
+        "RR@10 on dev (0 to 1) against weight of the re-ranker (0: BM25 alone, 1: re-ranker alone)",
+        *["RR@10 on dev (0 to 1) against optimizer steps", "training loss (nats) against optimizer steps"]
+        * 2,
+    ]
+    assert [tag for tag, _ in page.elements].count("figcaption") == len(labels)
+    for label in labels:
+        y, _, x = label.partition(" against ")
+        assert page.text.count(x) >= 1 and page.text.count(y) >= 1
+
+
+def test_a_variant_has_one_colour_throughout(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    page = (root / "report/index.html").read_text(encoding="utf-8")
+    # zero_shot, full, lora in this order; the untrained has no learning curve.
+    curves = page[page.index('id="learning"') : page.index('id="cost"')]
+    lines = [part for part in curves.split("<svg viewBox") if "optimizer steps" in part]
+    assert len(lines) == 4
+    for svg in lines:
+        assert (
+            "stroke: var(--hue-1)" in svg
+            and "stroke: var(--hue-2)" in svg
+            and "--hue-0" not in svg.split("</svg>")[0]
+        )
+    marks = {
+        attributes["fill"]
+        for tag, attributes in Page(page[page.index("<h3>Variants") :]).elements
+        if tag == "path" and "fill" in attributes
+    }
+    assert marks == {"var(--hue-0)", "var(--hue-1)", "var(--hue-2)"}
+
+
+def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) -> None:
+    small = SMALL | {"variants": {"retriever": ["zero_shot"], "reranker": ["lora"]}}
+    params = make_params(tmp_path, **small)
+    write_study(tmp_path, params, by_hand)
+    write_report(tmp_path, params)
+    for table in read_markdown_tables(tmp_path):
+        assert not [column for column in table[0] if column.startswith("vs")]
+    assert "may well be chance" not in (tmp_path / "report/results.md").read_text(encoding="utf-8")
+    assert "may well be chance" not in read_page(tmp_path).text
+
+
+ARTEFACTS = [
+    ("data/collection/manifest.json", "prepare"),
+    ("metrics/retrieval.json", "evaluate"),
+    ("metrics/reranking.json", "evaluate"),
+    ("metrics/per_query.parquet", "evaluate"),
+    ("metrics/resources/bm25.json", "bm25"),
+    ("metrics/resources/index/zero_shot-14.json", "index"),
+    ("metrics/resources/rerank/lora-13.json", "rerank"),
+    (str(layout.training("retriever", "lora", 14)), "train_retriever"),
+    (str(layout.curve("retriever", "full", 13) / "plots/metrics/dev/RR@10.tsv"), "train_retriever"),
+    (str(layout.curve("reranker", "full", 13) / "plots/metrics/train/loss.tsv"), "train_reranker"),
+    (str(layout.interpolation("full", 13)), "rerank"),
+]
+
+
+@pytest.mark.parametrize(("path", "stage"), ARTEFACTS)
+def test_a_missing_or_broken_artefact_is_named_with_its_stage(
+    study: tuple[Path, Params], path: str, stage: str
+) -> None:
+    root, params = study
+    for damage in (lambda file: file.write_bytes(file.read_bytes()[:9]), Path.unlink):
+        damage(root / path)
+        with pytest.raises(PeftirError) as error:
+            write_report(root, params)
+        message = str(error.value)
+        assert message.startswith(f"{path}: ") and f"'{stage}'" in message and "\n" not in message
+        assert not (root / "report").exists()
+
+
+def test_artefacts_that_do_not_fit_together_are_refused(study: tuple[Path, Params]) -> None:
+    root, params = study
+    metrics = root / layout.metrics("retrieval")
+    content = metrics.read_text()
+    metrics.write_text(content.replace('"full"', '"other"'))
+    with pytest.raises(PeftirError, match=r"metrics/retrieval\.json: no 'full'; .*'evaluate'"):
+        write_report(root, params)
+    metrics.write_text(content.replace("0.375", '"high"'))
+    with pytest.raises(PeftirError, match=r"bm25\.RR@10: 'high': expected a number"):
+        write_report(root, params)
+    metrics.write_text(content)
+    training = root / layout.training("retriever", "full", 13)
+    trained = training.read_text()
+    training.write_text(json.dumps(json.loads(trained) | {"best_step": 7}))
+    with pytest.raises(PeftirError, match=r"best_step: 7: expected a step of .*dev/RR@10\.tsv"):
+        write_report(root, params)
+    training.write_text(trained)
+    table = pd.read_parquet(root / layout.PER_QUERY)
+    lost = (table["row"] == "full") & (table["seed"] == 14) & (table["query"] == "q2")
+    table[~lost].to_parquet(root / layout.PER_QUERY, index=False)
+    with pytest.raises(PeftirError, match=r"per_query\.parquet: not every query .* row 'full', seed 14"):
+        write_report(root, params)
+
+
+def test_interval_is_that_of_all_resamples_of_a_small_sample() -> None:
+    values = np.array([1, 0.93, 0.8, 0.51, 0.2, 0.37])
+    reference = np.array([0.96, 1, 0.5, 0.25, 0.4, 0])
+    found = paired_difference(values, reference)
+    every = np.array(list(itertools.product(values - reference, repeat=6))).mean(axis=1)
+    assert found.mean == pytest.approx(0.7 / 6)
+    # 10,000 draws of 46,656: the quantiles are off by what a share of 0.0016 (its standard error) makes.
+    near = np.quantile(every, [0.025 - 0.005, 0.025 + 0.005, 0.975 - 0.005, 0.975 + 0.005])
+    assert near[0] < found.low < near[1] < near[2] < found.high < near[3]
+
+
+def test_interval_of_a_large_sample_is_the_normal_one() -> None:
+    random = np.random.default_rng(1)
+    reference = random.random(2000)
+    values = reference + random.normal(0.02, 0.3, 2000)
+    found = paired_difference(values, reference)
+    difference = values - reference
+    error = difference.std(ddof=1) / np.sqrt(2000)
+    assert found.low == pytest.approx(difference.mean() - 1.96 * error, abs=0.05 * error)
+    assert found.high == pytest.approx(difference.mean() + 1.96 * error, abs=0.05 * error)
+    assert found.clear
+    assert found.reach == pytest.approx(1.96 * error, rel=0.03)
+
+
+def test_what_the_queries_share_cancels_out() -> None:
+    reference = np.random.default_rng(1).random(100)
+    found = paired_difference(reference + 0.25, reference)
+    assert [found.mean, found.low, found.high] == pytest.approx([0.25] * 3)
+
+
+@pytest.mark.parametrize(("colours", "paper"), [(BY_DAY, "#ffffff"), (BY_NIGHT, "#14171b")])
+def test_colours_stand_out_from_the_page(colours: tuple[str, ...], paper: str) -> None:
+    css = (Path(__file__).parents[1] / "src/peftir/report/templates/page.css").read_text(encoding="utf-8")
+    assert f"--paper: {paper};" in css
+    for colour in colours:
+        light, dark = sorted((_luminance(colour), _luminance(paper)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance after WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

@@ -1,0 +1,126 @@
+"""The training loop on a model small enough to work out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from peftir.errors import PeftirError
+from peftir.training import Point, Settings, _rise_and_fall, train
+
+SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32")
+
+
+def run(
+    model: nn.Module,
+    devs: list[float],
+    steps: int = 4,
+    settings: Settings = SETTINGS,
+    head=lambda name: False,
+):
+    points: list[Point] = []
+    values = iter(devs)
+    outcome = train(
+        model,
+        [torch.ones(1, 2)] * steps,
+        lambda batch: model(batch).sum(),
+        lambda: next(values),
+        settings,
+        points.append,
+        head,
+    )
+    return outcome, points
+
+
+def linear() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(2, 1)
+
+
+def test_the_weights_of_the_best_step_are_kept_and_of_equal_ones_the_first() -> None:
+    model, same = linear(), linear()
+    outcome, _ = run(model, [0.1, 0.7, 0.7])
+    assert (outcome.best_step, outcome.best_dev) == (2, 0.7)
+    # The same schedule stopped after its second step, by an independent loop.
+    optimizer = torch.optim.AdamW(
+        [{"params": [same.weight]}, {"params": [same.bias], "weight_decay": 0.0}], lr=0.1
+    )
+    for factor in (
+        1.0,
+        1.0,
+    ):  # the rate of step 0 ends the rise, that of step 1 starts the fall from its peak
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * factor
+        same(torch.ones(1, 2)).sum().backward()
+        nn.utils.clip_grad_norm_(same.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert torch.allclose(model.weight, same.weight, atol=1e-6)
+    assert torch.allclose(model.bias, same.bias, atol=1e-6)
+
+
+def test_training_that_never_helps_leaves_the_model_as_it_was() -> None:
+    model = linear()
+    before = model.weight.clone()
+    outcome, _ = run(model, [0.9, 0.1, 0.2])
+    assert outcome.best_step == 0
+    assert torch.equal(model.weight, before)
+
+
+def test_the_curve_has_step_0_every_nth_and_the_last_with_mean_losses() -> None:
+    model = linear()
+    _, points = run(model, [0.0, 0.1, 0.2, 0.3], steps=5)
+    assert [(point.step, point.dev) for point in points] == [(0, 0.0), (2, 0.1), (4, 0.2), (5, 0.3)]
+    assert points[0].loss is None
+    first = linear()(torch.ones(1, 2)).sum().item()
+    assert points[1].loss is not None and points[1].loss < first
+
+
+def test_the_rate_rises_and_falls_linearly() -> None:
+    factor = _rise_and_fall(10, 0.2)
+    assert [round(factor(step), 3) for step in range(10)] == [
+        0.5,
+        1,
+        1,
+        0.875,
+        0.75,
+        0.625,
+        0.5,
+        0.375,
+        0.25,
+        0.125,
+    ]
+
+
+def test_the_head_has_its_own_rate() -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
+    before = [p.detach().clone() for p in model.parameters()]
+    run(model, [0.0, 1.0], steps=1, head=lambda name: name.startswith("1."))
+    body, head = ((b - p).abs().max().item() for b, p in zip(before, model.parameters(), strict=True))
+    # The first step of Adam moves each weight by its rate (and decay by a hundredth of that).
+    assert body == pytest.approx(0.1, rel=0.05)
+    assert head == pytest.approx(0.5, rel=0.05)
+
+
+def test_frozen_weights_stay_and_nothing_to_train_is_evaluated_once() -> None:
+    model = linear().requires_grad_(False)
+    before = model.weight.clone()
+    outcome, points = run(model, [0.4], steps=0)
+    assert (outcome.best_step, outcome.best_dev, len(points)) == (0, 0.4, 1)
+    assert torch.equal(model.weight, before)
+
+
+def test_a_loss_that_is_no_number_stops_with_a_hint() -> None:
+    model = linear()
+    with pytest.raises(PeftirError, match=r"the loss is nan at step 1; a lower learning_rate \(now 0.1\)"):
+        train(
+            model,
+            [torch.full((1, 2), math.nan)],
+            lambda b: model(b).sum(),
+            lambda: 0.0,
+            SETTINGS,
+            lambda p: None,
+        )

@@ -1,0 +1,119 @@
+"""The produced parts of README.md: they are up to date, and made as they should be."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from peftir.errors import PeftirError
+from structure import ROOT
+from synthetic_study import make_params
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SPEC = importlib.util.spec_from_file_location("update_readme", ROOT / "docs/update_readme.py")
+assert SPEC and SPEC.loader
+update_readme = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(update_readme)
+
+
+def uncommitted(*names: str) -> bool:
+    """Whether one of these differs from what is committed, as after a study of one's own."""
+    command = ["git", "status", "--porcelain", "--", *names]
+    return bool(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "made_from"),
+    [
+        ("results", "report/results.md"),
+        ("times", "metrics/resources"),
+        ("throughput", "benchmarks/results.json"),
+    ],
+)
+def test_produced_parts_are_those_of_the_files_that_they_come_from(name: str, made_from: str) -> None:
+    shown, expected = update_readme.block_of(README, name)[2], update_readme.BLOCKS[name](ROOT)
+    if shown != expected and uncommitted(made_from, "params.yaml"):
+        pytest.skip(
+            f"{made_from} is not committed; python docs/update_readme.py takes it over into README.md"
+        )
+    assert shown == expected, "run python docs/update_readme.py"
+
+
+def test_updating_changes_the_produced_parts_alone_and_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/results.md").write_text("# Results\n\nOf two.\n\n## Retrieval\n\n| a | b |\n")
+    page = "# Page\n\n<!-- begin results (made) -->\n{}\n<!-- end results -->\n\nThe end.\n"
+    monkeypatch.setattr(update_readme, "BLOCKS", {"results": update_readme.results})
+    once = update_readme.updated(page.format("old\n\nlines"), tmp_path)
+    assert once == page.format("Of two.\n\n### Retrieval\n\n| a | b |")
+    assert update_readme.updated(once, tmp_path) == once
+
+
+def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path) -> None:
+    make_params(
+        tmp_path,
+        variants={"retriever": ["full", "lora"], "reranker": ["lora"]},
+        seeds={"retriever": [1], "reranker": [1]},
+    )
+    spent = {
+        "prepare": (1.2, 100),
+        "bm25": (2.4, 200),
+        "train_retriever/full-1": (100.4, 3000),
+        "train_retriever/lora-1": (70.3, 2500),
+        "train_retriever/left_over-1": (9999, 9999),
+        "index/full-1": (3, 10),
+        "index/lora-1": (3, 11),
+        "retrieve/full-1": (4, 12),
+        "retrieve/lora-1": (5, 12),
+        "train_reranker/lora-1": (1000, 13),
+        "rerank/lora-1": (6, 14),
+    }
+    for name, (seconds, memory) in spent.items():
+        path = tmp_path / f"metrics/resources/{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{{"seconds": {seconds}, "peak_memory_mb": {memory}}}')
+    assert update_readme.times(tmp_path).splitlines()[2:] == [
+        "| prepare | 1 | 1 | 1 | 100 |",
+        "| bm25 | 1 | 2 | 2 | 200 |",
+        "| train_retriever | 2 | 70 to 100 | 171 | 3,000 |",
+        "| index | 2 | 3 | 6 | 11 |",
+        "| retrieve | 2 | 4 to 5 | 9 | 12 |",
+        "| train_reranker | 1 | 1,000 | 1,000 | 13 |",
+        "| rerank | 1 | 6 | 6 | 14 |",
+        "| all | 10 | | 1,195 | |",
+    ]
+    (tmp_path / "metrics/resources/bm25.json").unlink()
+    with pytest.raises(PeftirError, match=r"metrics/resources/bm25\.json: not found; run the stage 'bm25'"):
+        update_readme.times(tmp_path)
+
+
+def test_throughput_is_what_the_benchmark_wrote(tmp_path: Path) -> None:
+    assert update_readme.throughput(tmp_path) == "Not measured yet."
+    path = tmp_path / "benchmarks/results.json"
+    path.parent.mkdir()
+    path.write_text(
+        '{"machine": "two cores", "rows": [{"what": "encoding", "ours": 1230.0, "theirs": 8.9, '
+        '"unit": "texts/s", "ratio": 1.7, "same": "yes"}]}'
+    )
+    assert update_readme.throughput(tmp_path).splitlines() == [
+        "Measured on two cores.",
+        "",
+        "| what | peftir | sentence-transformers | unit | ratio | same |",
+        "| --- | ---: | ---: | --- | ---: | --- |",
+        "| encoding | 1,230 | 8.9 | texts/s | 1.70 | yes |",
+    ]
+    path.write_text('{"machine": "two cores"}')
+    with pytest.raises(
+        PeftirError, match=r"benchmarks/results\.json: not as expected \(KeyError\('rows'\)\)"
+    ):
+        update_readme.throughput(tmp_path)
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    with pytest.raises(PeftirError, match=r"README\.md: 0 blocks named 'times'; expected one"):
+        update_readme.block_of("# peftir\n<!-- begin times -->\n", "times")

@@ -1,0 +1,142 @@
+"""Training in other ways comes to the same, and the asides are a path for the gradient."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from cases import ADMITTED, CASES, CONFIGS
+from tiny import stir, tiny_config, tiny_model
+from training import losses, start
+
+from peftir.tuners import attach
+
+CHECKPOINTED = [(family, case) for family, case in ADMITTED if family != "mpnet"]  # has no checkpointing
+
+
+@pytest.mark.parametrize(("family", "case"), CHECKPOINTED)
+def test_gradient_checkpointing_trains_to_the_same_loss(family, case):
+    expected = losses(start(family, case))
+    model = start(family, case)
+    model.gradient_checkpointing_enable()
+    assert losses(model) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("family", "case"), ADMITTED)
+def test_bf16_autocast_trains_to_the_same_loss_within_rounding(family, case):
+    expected = losses(start(family, case))
+    model = start(family, case)
+    # A context for each run: within one, autocast keeps its copies of the weights through optimizer steps.
+    rounded = losses(model, torch.autocast("cpu", torch.bfloat16)(model))
+    assert rounded != expected
+    assert rounded == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("family", "case"), ADMITTED)
+def test_a_backbone_in_half_precision_is_taken_as_it_is(family, case, batch):
+    type, knobs = CASES[case]
+    model = tiny_model(CONFIGS[family]).to(torch.bfloat16)
+    attach(model, type, **knobs)
+    stir(p for p in model.parameters() if p.requires_grad)
+    assert model(**batch)[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("family", "case"),
+    [
+        *(("bert", case) for case in ("bitfit", "prefix", "adapter", "iaa_l", "iaa_s_mam")),
+        ("distilbert", "iaa_s"),
+        ("modernbert", "iaa_m"),
+    ],
+)
+def test_a_compiled_model_is_one_graph_and_trains_to_the_same_loss(family, case):
+    torch.compiler.reset()
+    expected = losses(start(family, case))
+    model = start(family, case)
+    # The graph and its gradients, without the C++ compiler that the default backend needs.
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert losses(model, compiled) == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_processes_train_to_the_same_loss():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = Path(__file__).with_name("training.py")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, script, *CASES],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                "RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+            },
+        )
+        for rank in range(2)
+    ]
+    outputs = [rank.communicate(timeout=120) for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs
+    reported = dict(line.split(": ") for line in outputs[0][0].splitlines())
+    assert reported.keys() == CASES.keys()
+    for case, values in reported.items():
+        assert [float(value) for value in values.split()] == pytest.approx(
+            losses(start("bert", case)), rel=1e-5
+        )
+
+
+def first_layer_gradients(case: str, batch: dict[str, torch.Tensor]) -> float:
+    """The norm of the gradient in the first layer when no frozen part of the second lets any through."""
+    type, knobs = CASES[case]
+    model = tiny_model(tiny_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    attach(model, type, **knobs)
+    stir(p for p in model.parameters() if p.requires_grad)
+    second = model.encoder.layer[1]
+    frozen = {
+        "iaa_s": [second.attention, second.intermediate, second.output],
+        "iaa_s_alone": [second.attention, second.intermediate, second.output],
+    }.get(case, [second])
+    for module in frozen:
+        cut(module)
+    model(**batch)[0].square().sum().backward()
+    gradients = [
+        p.grad
+        for name, p in model.named_parameters()
+        if name.startswith("encoder.layer.0.") and p.grad is not None
+    ]
+    return float(sum(gradient.square().sum() for gradient in gradients)) ** 0.5
+
+
+def cut(module: torch.nn.Module) -> None:
+    """Let no gradient pass from a module's output to its input; what is around it still has both."""
+    whole = module.forward
+
+    def forward(*args, **kwargs):
+        return whole(*(a.detach() if isinstance(a, torch.Tensor) else a for a in args), **kwargs)
+
+    module.forward = forward
+
+
+@pytest.mark.parametrize("case", ["iaa_s", "iaa_l", "iaa_s_alone", "iaa_l_alone", "iaa_l_lora"])
+def test_asides_let_the_gradient_around_the_frozen_layers(case, batch):
+    assert first_layer_gradients(case, batch) > 1e-3
+
+
+@pytest.mark.parametrize("case", ["adapter", "lora", "prefix", "mam", "bitfit"])
+def test_without_asides_there_is_no_way_around(case, batch):
+    assert first_layer_gradients(case, batch) == 0
+
+
+def test_the_one_aside_of_iaa_m_starts_before_the_first_layer(batch):
+    # It joins the embeddings to the end; the first layer's modules lie beside it.
+    assert first_layer_gradients("iaa_m", batch) == 0

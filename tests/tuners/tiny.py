@@ -1,0 +1,108 @@
+"""The tiny random models of these tests."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    LlamaConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+
+SENTENCE = "how do i sort a list of numbers without losing their order the stable way is to call sorted"
+WORDS = SENTENCE.split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 32,
+    "num_labels": 1,
+    "pad_token_id": 0,
+}
+# Two key and value heads for four query heads, as Llama 3 and Qwen 3 have fewer than queries.
+DECODER = {**SIZES, "num_key_value_heads": 2, "head_dim": 8}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_relative_positions": 16}
+
+
+def tiny_config(**changes: Any) -> BertConfig:
+    return BertConfig(**SIZES, **changes)
+
+
+def tiny_configs() -> dict[str, PreTrainedConfig]:
+    """A tiny configuration of each family."""
+    return {
+        "bert": BertConfig(**SIZES),
+        "roberta": RobertaConfig(**SIZES),
+        "xlm-roberta": XLMRobertaConfig(**SIZES),
+        "electra": ElectraConfig(**SIZES, embedding_size=16),
+        "distilbert": DistilBertConfig(
+            vocab_size=40,
+            dim=32,
+            n_layers=2,
+            n_heads=4,
+            hidden_dim=48,
+            max_position_embeddings=32,
+            num_labels=1,
+            pad_token_id=0,
+        ),
+        "mpnet": MPNetConfig(**SIZES),
+        # As DeBERTa-v3 has it: shared keys, buckets and a norm of the relative embeddings.
+        "deberta-v2": DebertaV2Config(
+            **SIZES,
+            **RELATIVE,
+            share_att_key=True,
+            position_buckets=8,
+            norm_rel_ebd="layer_norm",
+            position_biased_input=False,
+            type_vocab_size=0,
+        ),
+        "modernbert": ModernBertConfig(
+            **{**SIZES, "num_hidden_layers": 4},
+            # Every third layer sees the whole text, the others two tokens to each side.
+            local_attention=4,
+            global_attn_every_n_layers=3,
+            classifier_pooling="mean",
+            cls_token_id=2,
+            sep_token_id=3,
+            bos_token_id=2,
+            eos_token_id=3,
+        ),
+        "llama": LlamaConfig(**DECODER),
+        "qwen3": Qwen3Config(**DECODER),
+    }
+
+
+def tiny_model(config: PreTrainedConfig, head: bool = False) -> PreTrainedModel:
+    """A random model, the same at each call; the bare encoder, or with a head on it."""
+    torch.manual_seed(0)
+    model = (AutoModelForSequenceClassification if head else AutoModel).from_config(copy.deepcopy(config))
+    stir(model.parameters())
+    return model.eval()
+
+
+def stir(parameters: Iterable[nn.Parameter], seed: int = 1, size: float = 0.1) -> None:
+    """Move weights away from their special starting values, zeros above all."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter += size * torch.randn(parameter.shape, generator=generator)

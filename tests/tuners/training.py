@@ -1,0 +1,69 @@
+"""A short training of a tiny tuned model; run as a script, the same in several processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from cases import ALL, CONFIGS
+from tiny import stir, tiny_model
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from peftir.tuners import attach
+
+IDS = torch.randint(5, 40, (2, 4, 6), generator=torch.Generator().manual_seed(4))
+MASK = torch.tensor([[1] * 6, [1] * 4 + [0] * 2, [1] * 5 + [0], [1] * 3 + [0] * 3])
+"""Two batches, of queries and of texts; the same four lengths in each."""
+
+
+def start(family: str, case: str) -> nn.Module:
+    """A tuned model in training mode, without dropout."""
+    type, knobs = ALL[case]
+    model = tiny_model(CONFIGS[family])
+    attach(model, type, **knobs)
+    stir(p for p in model.parameters() if p.requires_grad)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model.train()
+
+
+def losses(
+    model: nn.Module, forward: Callable[..., Any] | None = None, rows: slice = slice(None)
+) -> list[float]:
+    """The losses of three steps. As in a bi-encoder, the model runs twice before the gradient is taken."""
+    forward = model if forward is None else forward
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    seen = []
+    for _ in range(3):
+        left, right = (
+            forward(input_ids=ids[rows] * MASK[rows], attention_mask=MASK[rows])[0][:, 0] for ids in IDS
+        )
+        loss = (left.float() - right.float()).square().mean() + left.float().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen.append(loss.item())
+    return seen
+
+
+def main(cases: list[str]) -> None:
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    for case in cases:
+        model = start("bert", case)
+        if not any(p.requires_grad for p in model.parameters()):
+            continue
+        mine = torch.tensor(losses(model, DistributedDataParallel(model), slice(2 * rank, 2 * rank + 2)))
+        dist.all_reduce(mine)
+        if rank == 0:
+            print(f"{case}: {' '.join(str(float(loss)) for loss in mine / 2)}")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
