@@ -110,8 +110,9 @@ def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) 
 def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
     settings = java_class("io.anserini.index.IndexCollection$Args")()
     settings.collectionClass = "JsonCollection"
-    settings.input = str(texts)
-    settings.index = str(folder)
+    # Absolute paths: the JVM keeps the folder that it was started in.
+    settings.input = str(texts.resolve())
+    settings.index = str(folder.resolve())
     settings.threads = threads
     settings.memoryBuffer = BUFFER_MB
     settings.quiet = True
@@ -140,7 +141,7 @@ def _opened(folder: Path) -> Iterator[Any]:
         raise PeftirError(f"{folder}: no such Lucene index; make it first (dvc repro)")
     try:
         directory = java_class("org.apache.lucene.store.FSDirectory").open(
-            java_class("java.nio.file.Paths").get(str(folder))
+            java_class("java.nio.file.Paths").get(str(folder.resolve()))
         )
         reader = java_class("org.apache.lucene.index.DirectoryReader").open(directory)
         for leaf in reader.leaves():

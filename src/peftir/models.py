@@ -53,6 +53,10 @@ def save(model: SentenceTransformer | CrossEncoder, folder: Path, backbone: str)
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
         config.base_model_name_or_path = base_name(backbone)
+    # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
+    if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
         for path in partial.rglob("*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -31,7 +32,18 @@ def measured(path: Path) -> Iterator[dict[str, float]]:
 
 def peak_memory_mb() -> int:
     """Most memory, in MB, that this process or one of its children has held resident so far."""
-    kilo = 1024 if sys.platform == "darwin" else 1
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return int(max(own, children) / kilo / 1024)
+    kilo = 1024 if sys.platform == "darwin" else 1
+    return int(max(_own_peak(), children / kilo) / 1024)
+
+
+def _own_peak() -> float:
+    """This process's own peak, in KB.
+
+    Linux's ``ru_maxrss`` starts at what the process that started this one held, so a small program started by a
+    large one would count the large one's memory; ``VmHWM`` starts anew.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return float(re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)[1])  # type: ignore[index]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
