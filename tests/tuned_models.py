@@ -35,7 +35,10 @@ def main() -> None:
         for kind, score in (("retriever", retriever_scores), ("reranker", reranker_scores)):
             model = tuned(kind, name)
             scores[f"{kind}/{name}"] = score(model)
-            hashes[f"{kind}/{name}"] = [hashes_after_saving(model, out / kind / name) for _ in range(2)]
+            hashes[f"{kind}/{name}"] = []
+            for length in (5, 9):
+                model.tokenizer(TEXTS, truncation=True, padding=True, max_length=length)
+                hashes[f"{kind}/{name}"].append(hashes_after_saving(model, out / kind / name))
     print(json.dumps({"scores": saved or scores, "hashes": hashes}))
 
 

@@ -1,0 +1,20 @@
+"""How the tests are shared out over processes (``pytest -n``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together, and so do those of the pipeline: they share what is costly to make.
+
+    The pipeline's come first, since they take longest.
+    """
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        item.add_marker(pytest.mark.xdist_group("pipeline" if path.parts[0] == "pipeline" else str(path)))
+    items.sort(key=lambda item: "pipeline" not in item.path.parts)
