@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from peftir import layout
+from peftir.artefacts import Artefact
 from peftir.errors import PeftirError, exits_cleanly
 from peftir.files import replacing
 from peftir.params import load_params
-from peftir.report.artefacts import Artefact
 from peftir.report.study import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]

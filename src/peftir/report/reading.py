@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from peftir import layout
-from peftir.report.artefacts import Artefact
+from peftir.artefacts import Artefact
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
 
 if TYPE_CHECKING:
