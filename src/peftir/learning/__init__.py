@@ -1,0 +1,1 @@
+"""How the methods learn: how fast, how steadily, and what the loss looks like around what they found."""
