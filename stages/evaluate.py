@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common import stage_arguments
+from peftir.digest import write_digest
 from peftir.errors import exits_cleanly
 from peftir.evaluation import write_metrics
 from peftir.params import load_params
@@ -14,7 +15,8 @@ from peftir.params import load_params
 def main() -> None:
     """Write the metrics."""
     stage_arguments(__doc__, "python stages/evaluate.py")
-    for path in write_metrics(Path(), load_params()):
+    params = load_params()
+    for path in (*write_metrics(Path(), params), *write_digest(Path(), params)):
         print(path)
 
 

@@ -8,6 +8,10 @@ COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
 BM25_RUNS = Path("runs/bm25")
 PER_QUERY = Path("metrics/per_query.parquet")
+SPREAD = Path("metrics/spread.tsv")
+COMPARISONS = Path("metrics/comparisons.tsv")
+SUMMARY = Path("metrics/summary.json")
+QUERIES = Path("metrics/queries.parquet")
 
 
 def key(variant: str, seed: int) -> str:
