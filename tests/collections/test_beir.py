@@ -71,11 +71,11 @@ def test_a_share_of_the_training_queries_is_held_out_where_there_is_no_dev(sourc
     assert 1 <= len(dev) <= 15
 
 
-def test_a_collection_for_testing_alone_has_no_other_split(source):
+def test_a_collection_for_testing_alone_is_refused(source):
     (source / "qrels" / "train.tsv").unlink()
-    collection = read(source)
-    assert collection.qrels("train") == collection.qrels("dev") == {}
-    assert len(collection.qrels("test")) == 2
+    with pytest.raises(PeftirError, match=r"has no train queries, only test; expected train, dev and test"):
+        read(source)
+    assert [path.name for path in source.parent.iterdir()] == ["source"]
 
 
 def test_windows_lines_a_byte_order_mark_blank_lines_and_no_header_change_nothing(source):

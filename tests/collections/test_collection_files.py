@@ -86,6 +86,7 @@ def test_the_manifest_counts_what_is_odd(folder):
     files = manifest.pop("sha256")
     assert manifest == {
         "origin": {"source": "test"},
+        "own_documents": False,
         "documents": 4,
         "empty_documents": 1,
         "splits": {

@@ -151,7 +151,7 @@ def test_a_subset_is_within_every_larger_one(networkx):
     read = [
         {
             document.id: document
-            for document in pydocs.read("", size, SHARES, {"networkx": "networkx"}).documents
+            for document in pydocs.read("", size, SHARES, packages={"networkx": "networkx"}).documents
         }
         for size in (50, 100)
     ]
@@ -163,8 +163,8 @@ def test_a_subset_is_within_every_larger_one(networkx):
 def test_the_same_bytes_from_processes_that_hash_otherwise_and_read_elsewhere(tmp_path):
     script = (
         "import sys; from pathlib import Path; from peftir.collections import pydocs, write_collection;"
-        "packages = {'tiny': 'networkx'};"
-        "write_collection(Path('out'), pydocs.read('', 30, {'train': .6, 'dev': .2, 'test': .2}, packages))"
+        "shares = {'train': .6, 'dev': .2, 'test': .2};"
+        "write_collection(Path('out'), pydocs.read('', 30, shares, packages={'tiny': 'networkx'}))"
     )
     written = []
     for seed, folder in (("1", tmp_path / "one"), ("2", tmp_path / "further" / "away" / "two")):
@@ -186,7 +186,7 @@ def test_the_same_bytes_from_processes_that_hash_otherwise_and_read_elsewhere(tm
 def test_reading_imports_none_of_the_packages():
     script = (
         "import sys; from peftir.collections import pydocs;"
-        "pydocs.read('', 50, {'train': 1.0}, {'networkx': 'networkx'});"
+        "pydocs.read('', 50, {'train': 1.0}, packages={'networkx': 'networkx'});"
         "print([name for name in ('networkx', 'torch', 'sympy', 'sklearn') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -221,16 +221,16 @@ def test_the_sample_shows_queries_beside_their_documents(tmp_path, networkx):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("place", "documents", "package", "message"),
     [
-        (("somewhere", None, SHARES, {"networkx": "networkx"}), "is 'pydocs:somewhere'; expected 'pydocs'"),
-        (("", None, SHARES, {"no_such_package": "none"}), "package no_such_package: is not installed"),
-        (("", 10**6, SHARES, {"networkx": "networkx"}), "collection.documents: is 1000000; expected at most"),
+        ("somewhere", None, "networkx", "is 'pydocs:somewhere'; expected 'pydocs'"),
+        ("", None, "no_such_package", "package no_such_package: is not installed"),
+        ("", 10**6, "networkx", "collection.documents: is 1000000; expected at most"),
     ],
 )
-def test_mistakes_are_named(arguments, message):
+def test_mistakes_are_named(place, documents, package, message):
     with pytest.raises(PeftirError, match=message):
-        pydocs.read(*arguments)
+        pydocs.read(place, documents, SHARES, packages={package: package})
 
 
 def test_an_unknown_source_is_named_beside_the_known_ones(tmp_path):

@@ -1,7 +1,8 @@
 """Where documents, queries and judgements come from: a file a source, one form on disk.
 
 A source is a function that takes what stands after the colon in ``collection.source``, how many documents to
-take and the share of the queries in each split, and returns a :class:`Content`; :data:`SOURCES` lists it.
+take, the share of the queries in each split, and what to tell of each problem; it returns a :class:`Content`.
+:data:`SOURCES` lists it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from peftir.collections import beir, pydocs
+from peftir.collections import beir, irdatasets, msmarco, pydocs, texts, trec
 from peftir.collections.base import (
     SPLITS,
     Collection,
@@ -18,7 +19,9 @@ from peftir.collections.base import (
     Document,
     Judgement,
     Query,
+    Report,
     full_text,
+    refuse,
 )
 from peftir.collections.sample import sample_pairs
 from peftir.collections.writing import write_collection
@@ -34,28 +37,70 @@ __all__ = [
     "Query",
     "full_text",
     "prepare",
+    "read",
     "sample_pairs",
     "write_collection",
 ]
 
-Source = Callable[[str, int | None, Mapping[str, float]], Content]
+Source = Callable[[str, int | None, Mapping[str, float], Report], Content]
 
 SOURCES: dict[str, Source] = {
     "beir": beir.read,
+    "ir_datasets": irdatasets.read,
+    "msmarco-doc": msmarco.read_documents,
+    "msmarco-passage": msmarco.read_passages,
     "pydocs": pydocs.read,
+    "texts": texts.read,
+    "trec": trec.read,
 }
 
 
+def read(
+    source: str, *, documents: int | None, splits: Mapping[str, float], report: Report = refuse
+) -> Content:
+    """Open a source; most of it is read when the content is.
+
+    Args:
+        source: ``name`` or ``name:place`` with a name from :data:`SOURCES`.
+        documents: how many documents to take; ``None`` takes all.
+        splits: share of the queries in each split, for what the source leaves open of it.
+        report: what is told of each problem.
+
+    Raises:
+        PeftirError: the source is unknown, its files are not there, or nothing in it can be trained on.
+    """
+    name, _, place = source.partition(":")
+    if name not in SOURCES:
+        known = ", ".join(sorted(SOURCES))
+        raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
+    content = SOURCES[name](place, documents, splits, report)
+    for split in SPLITS:
+        if split not in content.qrels:
+            have = ", ".join(content.qrels)
+            raise PeftirError(
+                f"collection.source: '{source}' has no {split} queries, only {have}; expected train, dev and "
+                "test, where a share of train can be held out as dev"
+            )
+    return content
+
+
 def prepare(
-    source: str, folder: Path, *, documents: int | None, splits: Mapping[str, float]
+    source: str,
+    folder: Path,
+    *,
+    documents: int | None,
+    splits: Mapping[str, float],
+    own_documents: bool = False,
 ) -> dict[str, Any]:
     """Read a source and write it as a collection to ``folder``, whole or not at all.
 
     Args:
-        source: ``name`` or ``name:place`` with a name from :data:`SOURCES`.
+        source: as for :func:`read`.
         folder: where the collection goes; what was there is replaced.
-        documents: how many documents to take; ``None`` takes all.
-        splits: share of the queries in each split, where the source has no splits of its own.
+        documents: as for :func:`read`.
+        splits: as for :func:`read`.
+        own_documents: a document with a query's id is the query itself, as in ArguAna, and left out of its
+            rankings; else such ids are equal by chance, as in Cranfield.
 
     Returns:
         The manifest: where it came from, counts and hashes.
@@ -63,8 +108,4 @@ def prepare(
     Raises:
         PeftirError: the source is unknown or something in it is wrong.
     """
-    name, _, place = source.partition(":")
-    if name not in SOURCES:
-        known = ", ".join(sorted(SOURCES))
-        raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
-    return write_collection(folder, SOURCES[name](place, documents, splits))
+    return write_collection(folder, read(source, documents=documents, splits=splits), own_documents)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,18 @@ SPLITS = ("train", "dev", "test")
 CORPUS, QUERIES, MANIFEST = "corpus.parquet", "queries.parquet", "manifest.json"
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
 AGAIN = "prepare the collection again"
+
+Report = Callable[[str], None]  # what a reader tells a problem to, before it goes on with the next line
+Row = TypeVar("Row")
+
+
+def refuse(problem: str) -> None:
+    """The report that ends reading at the first problem.
+
+    Raises:
+        PeftirError: always, with ``problem`` as its message.
+    """
+    raise PeftirError(problem)
 
 
 class Document(NamedTuple):
@@ -43,6 +55,17 @@ class Judgement(NamedTuple):
     document: str
     grade: int
     where: str = ""
+
+
+@dataclass(frozen=True)
+class Again(Generic[Row]):
+    """An iterable that reads its file anew each time it is iterated over."""
+
+    read: Callable[[], Iterator[Row]]
+
+    def __iter__(self) -> Iterator[Row]:
+        """Start reading from the beginning."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,11 @@ class Collection:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: dict[str, Any] = _read_manifest(folder / MANIFEST)
+
+    @property
+    def own_documents(self) -> bool:
+        """Whether a document with a query's id is the query itself, and so has no place in its ranking."""
+        return bool(self.manifest["own_documents"])
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Stream each document's id and :func:`full_text`, in the order of the corpus."""

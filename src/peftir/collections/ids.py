@@ -29,6 +29,11 @@ class KnownIds:
         place = int(np.searchsorted(hashes, np.uint64(_hash(id))))
         return place < len(hashes) and int(hashes[place]) == _hash(id)
 
+    def count(self, id: str) -> int:
+        """How often the id was added."""
+        hashes, value = self._sorted(), np.uint64(_hash(id))
+        return int(np.searchsorted(hashes, value, "right") - np.searchsorted(hashes, value, "left"))
+
     def may_repeat(self) -> bool:
         """Whether two of the ids may be the same; ``False`` is certain."""
         hashes = self._sorted()

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from peftir.collections.base import SPLITS, Content, Document, Judgement, Query
-from peftir.collections.docstrings import cut, public_docstrings
+from peftir.collections import splits
+from peftir.collections.base import SPLITS, Content, Document, Judgement, Query, Report, refuse
+from peftir.collections.docstrings import public_docstrings
 from peftir.collections.hashing import point
+from peftir.collections.pairs import Pair, cut_pair, query_id, sound
 from peftir.errors import PeftirError
 
 # The packages that are read, and the names that they are installed by.
@@ -35,20 +34,15 @@ PACKAGES = {
 }
 TESTS = ("test", "tests", "testing", "conftest")
 COPIES_OF_OTHERS = ("externals", "vendor")
-QUERY_WORDS = range(4, 31)
-LEAST_DOCUMENT_WORDS = 20
-
-
-class Pair(NamedTuple):
-    """A query and the document that it was cut from; ``id`` is the object's full name."""
-
-    id: str
-    query: str
-    document: str
 
 
 def read(
-    place: str, documents: int | None, shares: Mapping[str, float], packages: Mapping[str, str] = PACKAGES
+    place: str,
+    documents: int | None,
+    shares: Mapping[str, float],
+    report: Report = refuse,
+    *,
+    packages: Mapping[str, str] = PACKAGES,
 ) -> Content:
     """Read the collection from the installed packages.
 
@@ -57,6 +51,7 @@ def read(
         documents: how many to take, those whose ids have the lowest hashes, so that a larger collection
             contains every smaller one; ``None`` takes all.
         shares: the share of the queries in each split, see :func:`split_of`.
+        report: not used, since nothing here can be mended by its reader.
         packages: the packages to read, each with the name that it is installed by.
 
     Raises:
@@ -76,22 +71,19 @@ def read(
         documents=[Document(pair.id, "", pair.document) for pair in pairs],
         qrels={
             split: [
-                Judgement(query_id(pair), pair.id, 1) for pair in pairs if split_of(pair.id, shares) == split
+                Judgement(query_id(pair.id), pair.id, 1)
+                for pair in pairs
+                if split_of(pair.id, shares) == split
             ]
             for split in SPLITS
             if shares.get(split)
         },
-        queries=[Query(query_id(pair), pair.query) for pair in pairs],
+        queries=[Query(query_id(pair.id), pair.query) for pair in pairs],
         origin={
             "source": "pydocs",
             "packages": {name: _version(packages[name]) for name in sorted(packages)},
         },
     )
-
-
-def query_id(pair: Pair) -> str:
-    """The id of a pair's query, which differs from the document's: the query is not a document."""
-    return f"summary:{pair.id}"
 
 
 def find_folder(package: str) -> Path:
@@ -148,42 +140,10 @@ def _belongs(part: str) -> bool:
 
 def _pair(id: str, docstring: str) -> Pair | None:
     """Cut a pair; ``None`` if it would make no sense to someone who searches."""
-    halves = cut(docstring)
-    if halves is None:
+    pair = cut_pair(id, docstring)
+    if pair is None or "{" in pair.query or "%(" in pair.query:  # a template, filled in at import
         return None
-    query, document = halves
-    if (
-        len(query.split()) not in QUERY_WORDS
-        or len(document.split()) < LEAST_DOCUMENT_WORDS
-        or not (query[0].isalnum() or query[0] in "('")
-        or query.endswith((":", ","))  # it goes on in what follows
-        or "{" in query  # a template, filled in when the package is imported
-        or "%(" in query
-    ):
-        return None
-    return Pair(id, query, document)
-
-
-def sound(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs whose query stands for their document alone, and does not stand in it.
-
-    A query or a document that several pairs share, compared by words, leaves all of them out.
-    """
-    pairs = list(pairs)
-    queries = [_words(pair.query) for pair in pairs]
-    documents = [_words(pair.document) for pair in pairs]
-    query_count, document_count = Counter(queries), Counter(documents)
-    return [
-        pair
-        for pair, query, document in zip(pairs, queries, documents, strict=True)
-        if query_count[query] == 1 and document_count[document] == 1 and query not in document
-    ]
-
-
-def _words(text: str) -> str:
-    """The words of a text in lower case, each between spaces."""
-    words = re.findall(r"\w+", text.casefold())
-    return f" {' '.join(words)} "
+    return pair
 
 
 def split_of(id: str, shares: Mapping[str, float]) -> str:
@@ -192,10 +152,4 @@ def split_of(id: str, shares: Mapping[str, float]) -> str:
     That is the last part (``fit`` of ``sklearn.svm.SVC.fit``), so that methods and functions of one name are
     never on both sides of a split: they are often described in the same words.
     """
-    place = point(f"split {id.rpartition('.')[2]}")
-    edge = 0.0
-    for split in SPLITS:
-        edge += shares.get(split, 0.0)
-        if place < edge:
-            return split
-    return max(SPLITS, key=lambda split: shares.get(split, 0.0))  # the sum is a hair below 1
+    return splits.split_of(id.rpartition(".")[2], shares)

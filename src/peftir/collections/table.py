@@ -9,8 +9,6 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from peftir.errors import PeftirError
-
 ROWS_PER_GROUP = 4096
 BYTES_PER_GROUP = 16 * 2**20
 
@@ -33,18 +31,9 @@ class TextTable:
         self._rows: list[tuple[str, ...]] = []
         self._bytes = 0
 
-    def add(self, row: tuple[str, ...], where: str) -> None:
-        """Add a row.
-
-        Raises:
-            PeftirError: a text has half of a surrogate pair, which JSON can hold and UTF-8 cannot.
-        """
-        try:
-            self._bytes += sum(len(text.encode()) for text in row)
-        except UnicodeEncodeError as error:
-            raise PeftirError(
-                f"{where}: character {error.start} of a text is half a surrogate pair"
-            ) from None
+    def add(self, row: tuple[str, ...]) -> None:
+        """Add a row of texts, each of them sound Unicode."""
+        self._bytes += sum(len(text.encode()) for text in row)
         self._rows.append(row)
         if len(self._rows) == ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
             self._flush()
