@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peftir.backbone import backbone_folder, base_name
+from peftir.backbone import backbone_folder, base_name, on_pinned_backbone
 from peftir.errors import PeftirError
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -64,3 +65,47 @@ def test_a_folder_without_a_model_is_not_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(PeftirError, match=r"backbone\.name"):
         backbone_folder(str(tmp_path))
+
+
+def test_a_revision_is_taken_from_the_cache_and_not_from_the_wheel(tmp_path: Path) -> None:
+    snapshots = tmp_path / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots"
+    for commit in ("a" * 40, "b" * 40):
+        (snapshots / commit).mkdir(parents=True)
+        (snapshots / commit / "config.json").write_text("{}")
+    code = f"""
+from peftir.backbone import *
+print(backbone_folder({NAME!r}, {"b" * 40!r}))
+backbone_folder({NAME!r}, "v1")
+"""
+    done = in_fresh_process(code, tmp_path)
+    assert done.stdout.strip() == str(snapshots / ("b" * 40))
+    assert f"backbone.name: {NAME!r} at revision 'v1'" in done.stderr
+    assert "with null as backbone.revision" in done.stderr
+
+
+def test_a_local_folder_has_no_revision(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PeftirError, match=r"backbone\.revision: 'main': expected null"):
+        backbone_folder(str(tmp_path), "main")
+
+
+def test_a_saved_model_is_shown_with_the_revision_of_its_backbone(tmp_path: Path) -> None:
+    cache, saved = tmp_path / "cache", tmp_path / "saved"
+    snapshot = cache / "models--some--model" / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    saved.mkdir()
+    (saved / "modules.json").write_text("[]")
+    adapter = {"base_model_name_or_path": "some/model", "revision": "c" * 40, "r": 3}
+    (saved / "adapter_config.json").write_text(json.dumps(adapter))
+    code = f"""
+from peftir.backbone import *
+with on_pinned_backbone(Path({str(saved)!r})) as folder:
+    print((folder / "adapter_config.json").read_text(), (folder / "modules.json").read_text())
+"""
+    shown, modules = in_fresh_process(code, cache).stdout.rsplit(maxsplit=1)
+    assert json.loads(shown) == adapter | {"base_model_name_or_path": str(snapshot)}
+    assert modules == "[]"
+    assert json.loads((saved / "adapter_config.json").read_text()) == adapter
+    (saved / "adapter_config.json").write_text(json.dumps(adapter | {"revision": None}))
+    with on_pinned_backbone(saved) as folder:
+        assert folder == saved

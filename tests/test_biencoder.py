@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast
 
 from peftir.biencoder import contrastive_loss, encode, new_biencoder
 from peftir.examples import Example
@@ -169,3 +174,84 @@ def test_pooling_takes_the_tokens_that_it_names(pooling: str) -> None:
         tokens = states[row, : last[row] + 1]
         pooled = {"cls": tokens[0], "mean": tokens.mean(dim=0), "last": tokens[-1]}[pooling]
         assert np.allclose(vector, torch.nn.functional.normalize(pooled, dim=0).numpy(), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama whose tokenizer has no padding token, as the real one's."""
+    folder = tmp_path_factory.mktemp("llama")
+    words = ["<unk>", "</s>", *dict.fromkeys(" ".join([*QUERIES.values(), *DOCUMENTS.values()]).split())]
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(vocab_size=len(words), num_key_value_heads=2, max_position_embeddings=64, **sizes)
+    AutoModel.from_config(config).save_pretrained(folder)
+    words_alone = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words_alone.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=words_alone, unk_token="<unk>", eos_token="</s>"
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_last_token_is_found_whichever_side_is_padded(decoder: Path, tmp_path: Path, side: str) -> None:
+    model = new_biencoder(str(decoder), pooling="last", query_length=16, document_length=16).eval()
+    model.tokenizer.padding_side = side
+    given = list(DOCUMENTS.values())
+    together = encode(model, given, "document", "float32")
+    for text, vector in zip(given, together, strict=True):
+        tokens = model.tokenizer(text, return_tensors="pt", truncation=True, max_length=16)
+        with torch.no_grad():
+            last = model[0].model(**tokens).last_hidden_state[0, -1]
+        assert np.allclose(vector, torch.nn.functional.normalize(last, dim=0).numpy(), atol=1e-5)
+    model.save_pretrained(str(tmp_path))
+    loaded = SentenceTransformer(str(tmp_path))
+    loaded.tokenizer.padding_side = side
+    assert np.allclose(loaded.encode_document(given), together, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def prefixed() -> SentenceTransformer:
+    return new_biencoder(
+        BACKBONE,
+        pooling="cls",
+        similarity="dot",
+        query_length=QUERY_LENGTH,
+        document_length=DOCUMENT_LENGTH,
+        query_prefix="query: ",
+        document_prefix="passage: ",
+    ).eval()
+
+
+def test_a_prefix_stands_before_the_text_and_dot_leaves_the_length(
+    model: SentenceTransformer, prefixed: SentenceTransformer
+) -> None:
+    plain = new_biencoder(
+        BACKBONE, pooling="cls", similarity="dot", query_length=QUERY_LENGTH, document_length=DOCUMENT_LENGTH
+    )
+    for task, prefix in (("query", "query: "), ("document", "passage: ")):
+        by_hand = encode(plain, [prefix + text for text in shuffled_texts()], task, "float32")
+        assert np.array_equal(encode(prefixed, shuffled_texts(), task, "float32"), by_hand)
+        assert np.abs(np.linalg.norm(by_hand, axis=1) - 1).min() > 0.01
+
+
+def test_prefix_pooling_and_similarity_go_with_the_saved_folder(
+    prefixed: SentenceTransformer, tmp_path: Path
+) -> None:
+    prefixed.save_pretrained(str(tmp_path))
+    loaded = SentenceTransformer(str(tmp_path))
+    assert loaded.similarity_fn_name == "dot"
+    for task, theirs in (("query", loaded.encode_query), ("document", loaded.encode_document)):
+        ours = encode(prefixed, shuffled_texts(), task, "float32")
+        assert np.allclose(theirs(shuffled_texts()), ours, atol=1e-5)
+    assert np.allclose(loaded.similarity(ours, ours).numpy(), ours @ ours.T, atol=1e-4)
+
+
+def test_training_sees_the_prefixes_too(prefixed: SentenceTransformer) -> None:
+    loss = contrastive_loss(prefixed, QUERIES, texts, QRELS, 1.0)(BATCH[:1])
+    query = encode(prefixed, [QUERIES["q0"]], "query", "float32")
+    scores = (query @ encode(prefixed, [DOCUMENTS["d0"], DOCUMENTS["d3"]], "document", "float32").T)[0]
+    # Vectors of this length make scores of dozens; the temperature of 1 leaves a tiny loss.
+    assert math.log(loss.item()) == pytest.approx(
+        math.log(math.log1p(math.exp(scores[1] - scores[0]))), abs=0.01
+    )

@@ -1,4 +1,4 @@
-"""The retriever: a bi-encoder that maps queries and documents to unit vectors."""
+"""The retriever: a bi-encoder that maps queries and documents to vectors whose inner product ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from torch import Tensor
 
-from peftir.backbone import backbone_folder
+from peftir.backbone import backbone_folder, let_it_pad
 from peftir.examples import Example, Qrels, Texts
 from peftir.inference import run_in_batches
 
@@ -20,26 +20,44 @@ Task = Literal["query", "document"]
 
 
 def new_biencoder(
-    backbone: str, *, pooling: str, query_length: int, document_length: int
+    backbone: str,
+    *,
+    revision: str | None = None,
+    pooling: str,
+    similarity: Literal["cosine", "dot"] = "cosine",
+    query_length: int,
+    document_length: int,
+    query_prefix: str = "",
+    document_prefix: str = "",
 ) -> SentenceTransformer:
-    """A bi-encoder on an untouched backbone: pooled token vectors, scaled to length 1.
+    """A bi-encoder on an untouched backbone: pooled token vectors, scaled to length 1 for the cosine.
 
     Args:
         backbone: a hub id or a local folder.
+        revision: of a hub id, see :func:`peftir.backbone.backbone_folder`.
         pooling: a key of ``POOLINGS``.
-        query_length, document_length: tokens kept of each, special tokens included.
+        similarity: ``cosine``, or ``dot`` for the inner product of the vectors as they are.
+        query_length, document_length: tokens kept of each, special tokens and prefix included.
+        query_prefix, document_prefix: what stands before each text, such as ``"query: "``.
     """
     transformer = Transformer(
-        str(backbone_folder(backbone)), query_length=query_length, document_length=document_length
+        str(backbone_folder(backbone, revision)), query_length=query_length, document_length=document_length
     )
+    let_it_pad(transformer.tokenizer)
     pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling])
-    return SentenceTransformer(modules=[transformer, pooled, Normalize()], similarity_fn_name="cosine")
+    return SentenceTransformer(
+        modules=[transformer, pooled, *([Normalize()] if similarity == "cosine" else [])],
+        similarity_fn_name=similarity,
+        prompts={"query": query_prefix, "document": document_prefix},
+    )
 
 
 def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: str) -> np.ndarray:
-    """Unit vectors of ``texts``, ``[len(texts), d]`` float32."""
+    """Vectors of ``texts``, ``[len(texts), d]`` float32, each text with its task's prefix."""
     transformer: Any = model[0]
     length = transformer.query_length if task == "query" else transformer.document_length
+    prefix = model.prompts[task] or ""
+    texts = [prefix + text for text in texts]
     return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
 
 
@@ -48,7 +66,7 @@ def contrastive_loss(
 ) -> Callable[[list[Example]], Tensor]:
     """The loss of a batch: each query picks its document among all of the batch's.
 
-    Cross-entropy over cosine similarities divided by ``temperature``, where a query's negatives are the other
+    Cross-entropy over similarities divided by ``temperature``, where a query's negatives are the other
     queries' documents and every hard negative in the batch, less those judged relevant to it
     (Karpukhin et al. 2020, §3.2).
     """
@@ -67,7 +85,7 @@ def contrastive_loss(
 
 
 def _vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Tensor:
-    features = model.preprocess(texts, task=task)
+    features = model.preprocess(texts, prompt=model.prompts[task], task=task)
     features = {
         key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in features.items()
     }

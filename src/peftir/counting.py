@@ -46,7 +46,8 @@ def count_variants(params: Params, backbone: str, names: list[str]) -> list[Coun
         raise PeftirError(
             f"--variant {unknown[0]}: expected a name under methods: {', '.join(params.methods)}"
         )
-    folder = backbone_folder(backbone)
+    revision = params.backbone.revision if backbone == params.backbone.name else None
+    folder = backbone_folder(backbone, revision)
     return [_count(folder, name, params.methods[name]) for name in names]
 
 

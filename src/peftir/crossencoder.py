@@ -10,7 +10,7 @@ from sentence_transformers import CrossEncoder
 from torch import Tensor
 from tqdm import tqdm
 
-from peftir.backbone import backbone_folder
+from peftir.backbone import backbone_folder, let_it_pad
 from peftir.examples import Example, Texts
 from peftir.inference import run_in_batches
 from peftir.runs import Run
@@ -18,15 +18,21 @@ from peftir.runs import Run
 CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
 
 
-def new_crossencoder(backbone: str, *, length: int) -> CrossEncoder:
+def new_crossencoder(backbone: str, *, revision: str | None = None, length: int) -> CrossEncoder:
     """A cross-encoder on an untouched backbone, with a new head of one output that is not squashed.
 
     Args:
         backbone: a hub id or a local folder.
+        revision: of a hub id, see :func:`peftir.backbone.backbone_folder`.
         length: tokens kept of query and document together; the longer of the two is cut.
     """
-    folder = str(backbone_folder(backbone))
-    return CrossEncoder(folder, num_labels=1, max_length=length, activation_fn=torch.nn.Identity())
+    folder = str(backbone_folder(backbone, revision))
+    model = CrossEncoder(folder, num_labels=1, max_length=length, activation_fn=torch.nn.Identity())
+    let_it_pad(model.tokenizer)
+    # The heads of decoders look for it to find each text's last token.
+    if model[0].model.config.pad_token_id is None:
+        model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
+    return model
 
 
 def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> np.ndarray:

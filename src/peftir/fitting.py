@@ -49,7 +49,7 @@ def fit(
         models.head_of(model),
     )
     folder = layout.model(stage, variant, seed)
-    models.save(model, folder, params.backbone.name)
+    models.save(model, folder, params.backbone.name, params.backbone.revision)
     weights = tuners.count(models.transformer_of(model))
     write_json(
         layout.training(stage, variant, seed),

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
-from peftir.backbone import base_name
+from peftir.backbone import base_name, on_pinned_backbone
 from peftir.errors import PeftirError
 from peftir.files import replacing
 from peftir.params import Method
@@ -43,16 +43,20 @@ def head_of(model: SentenceTransformer | CrossEncoder) -> Callable[[str], bool]:
     return lambda weight: any(f".{name}." in f".{weight}" for name in names)
 
 
-def save(model: SentenceTransformer | CrossEncoder, folder: Path, backbone: str) -> None:
+def save(
+    model: SentenceTransformer | CrossEncoder, folder: Path, backbone: str, revision: str | None = None
+) -> None:
     """Write ``model`` to ``folder``: adapter and head (all weights if all were trained), and the tokenizer.
 
     The bytes follow from the weights alone: no dates, paths or orders that change from run to run.
 
     Args:
         backbone: what the adapter calls its backbone: a hub id or a local folder.
+        revision: the one of the hub id that was pinned.
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
         config.base_model_name_or_path = base_name(backbone)
+        config.revision = revision
     # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
         tokenizer.no_truncation()
@@ -78,7 +82,8 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
     if not (folder / "modules.json").is_file():
         raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
     try:
-        return kind(str(folder))
+        with on_pinned_backbone(folder) as place:
+            return kind(str(place))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise PeftirError(

@@ -63,6 +63,7 @@ class BackboneParams(Block):
     """The pre-trained encoder that every variant starts from."""
 
     name: str
+    revision: str | None
     pooling: Literal["cls", "mean", "last"]
     precision: Literal["bfloat16", "float32"]
 
@@ -148,6 +149,9 @@ class RetrieverParams(TrainingParams):
 
     query_length: Annotated[int, Field(ge=4)]
     document_length: Annotated[int, Field(ge=4)]
+    query_prefix: str
+    document_prefix: str
+    similarity: Literal["cosine", "dot"]
     hard_negatives: Annotated[int, Field(ge=0)]
     temperature: Annotated[float, Field(gt=0)]
     dev_documents: Positive

@@ -46,7 +46,7 @@ def train_reranker(params: Params, variant: str, seed: int, on_point: Callable[[
     dev_queries = collection.queries("dev")
 
     torch.manual_seed(seed)
-    model = new_crossencoder(params.backbone.name, length=settings.length)
+    model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
     return fit(
         params,
         "reranker",

@@ -43,9 +43,13 @@ def train_retriever(params: Params, variant: str, seed: int, on_point: Callable[
     torch.manual_seed(seed)
     model = new_biencoder(
         params.backbone.name,
+        revision=params.backbone.revision,
         pooling=params.backbone.pooling,
+        similarity=settings.similarity,
         query_length=settings.query_length,
         document_length=settings.document_length,
+        query_prefix=settings.query_prefix,
+        document_prefix=settings.document_prefix,
     )
     return fit(
         params,
