@@ -71,7 +71,9 @@ def train(
         PeftirError: the loss is no longer a number.
     """
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    optimizer = torch.optim.AdamW(_groups(weights, head, settings) or [{"params": []}], weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        _groups(weights, head, settings) or [{"params": []}], weight_decay=0.01, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(len(batches), settings.warmup))
     best = _Best(weights)
     _evaluate(model, evaluate, best, 0, [], on_point)
