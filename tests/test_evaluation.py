@@ -10,6 +10,7 @@ import pytest
 
 from peftir import layout
 from peftir.collections import Content, Document, Judgement, Query, write_collection
+from peftir.comparisons import comparisons, spread
 from peftir.errors import PeftirError
 from peftir.evaluation import means, per_query, rows, write_metrics
 from peftir.params import Params
@@ -94,6 +95,8 @@ def test_metrics_are_those_worked_out_by_hand(root: Path, params: Params) -> Non
         layout.PER_QUERY,
         layout.metrics("retrieval"),
         layout.metrics("reranking"),
+        layout.SPREAD,
+        layout.COMPARISONS,
     ]
     assert metrics(root, "retrieval") == rounded(RETRIEVAL)
     assert metrics(root, "reranking") == rounded(RERANKING)
@@ -128,8 +131,7 @@ def test_the_table_has_a_line_a_query_seed_and_measure(root: Path, params: Param
 
 
 def test_what_other_variants_and_seeds_left_behind_does_not_count(root: Path, params: Params) -> None:
-    list(write_metrics(root, params))
-    paths = [layout.PER_QUERY, layout.metrics("retrieval"), layout.metrics("reranking")]
+    paths = list(write_metrics(root, params))
     before = [(root / path).read_bytes() for path in paths]
     for variant, seed in (("lora", 15), ("adapter", 13)):
         write_run(root / layout.runs("retrieval", variant, seed) / "test.trec", ranking(q1="a"), tag="old")
@@ -137,6 +139,18 @@ def test_what_other_variants_and_seeds_left_behind_does_not_count(root: Path, pa
     (root / layout.runs("reranking", "full", 13) / "test.trec").write_text("not a run\n")
     list(write_metrics(root, params))
     assert [(root / path).read_bytes() for path in paths] == before
+
+
+def test_spread_and_comparisons_are_those_of_the_per_query_table(root: Path, params: Params) -> None:
+    list(write_metrics(root, params))
+    table = per_query(root, params)
+    for path, expected in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table))):
+        pd.testing.assert_frame_equal(pd.read_csv(root / path, sep="\t"), expected)
+    # By hand, RR@2 of lora: 1/3 with one seed and 1/6 with the other.
+    (line,) = spread(table)[lambda lines: (lines.row == "lora") & (lines.measure == "RR@2")].to_dict(
+        "records"
+    )
+    assert (line["mean"], line["sd"]) == (0.25, round(1 / 6 / 2**0.5, 4))
 
 
 def test_a_run_that_is_missing_is_named_and_no_metrics_are_written(root: Path, params: Params) -> None:

@@ -1,4 +1,4 @@
-"""Test measures of every run of the study: per query, and the means that are compared."""
+"""Test measures of every run of the study: per query, their means, and what sets these apart."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pandas as pd
 
 from peftir import layout
 from peftir.collections.base import Collection
+from peftir.comparisons import DECIMALS, comparisons, spread
 from peftir.errors import PeftirError
 from peftir.files import replacing, write_json
 from peftir.measures import evaluate
 from peftir.params import Params
 from peftir.runs import read_run
-
-DECIMALS = 4  # of the means; a change in the seventh digit is no news
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def means(table: pd.DataFrame, task: str) -> dict[str, dict[str, float]]:
 
 
 def write_metrics(root: Path, params: Params) -> Iterator[Path]:
-    """Evaluate all runs; write the per-query table and the means of each task, and give their paths."""
+    """Evaluate all runs; write the per-query table and what follows from it, and give their paths."""
     table = per_query(root, params)
     with replacing(root / layout.PER_QUERY) as partial:
         table.to_parquet(partial, index=False)
@@ -77,3 +76,7 @@ def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     for task in ("retrieval", "reranking"):
         write_json(root / layout.metrics(task), means(table, task))
         yield layout.metrics(task)
+    for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table))):
+        with replacing(root / path) as partial:
+            found.to_csv(partial, sep="\t", index=False, na_rep="nan", lineterminator="\n")
+        yield path

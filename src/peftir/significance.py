@@ -1,0 +1,114 @@
+"""Whether a mean difference between two systems may be chance: tests over queries, and over seeds.
+
+All tests are two-tailed and paired. A pair of systems is given as its differences on the same queries with
+the same seeds, an array of shape ``[seeds, queries]``. ``docs/statistics.md`` says which test answers what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import stdtr
+
+ALPHA = 0.05
+RANDOMIZATIONS = 10_000
+RANDOMIZATION_SEED = 20220817
+_AT_A_TIME = 500  # random sign flips held in memory, each of one number a query
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference, its 95 % interval, and the p-value of the test that the interval belongs to.
+
+    The interval is endless and the p-value nan where there are too few queries to tell.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def t_test(differences: Array) -> Difference:
+    """Student's paired t-test over queries, each of which counts with its mean over the seeds.
+
+    With several seeds it speaks of these very models on other queries, not of the methods trained anew.
+    """
+    return two_level_test(differences.mean(axis=0, keepdims=True))
+
+
+def two_level_test(differences: Array) -> Difference:
+    """A test with queries *and* seeds taken as random, so of the methods trained anew and asked anew.
+
+    The squared error of the mean is that over queries plus that over seeds, as in Clark's min F' (1973,
+    *Journal of Verbal Learning and Verbal Behavior* 12), which counts what both share twice and so errs on
+    the safe side. The tails are those of Student's t with the queries' and with the seeds' degrees of
+    freedom, weighted by their shares of the squared error (after Cochran 1964, *Biometrics* 20). With one
+    seed it is the t-test, and says nothing of other seeds.
+    """
+    mean = float(differences.mean())
+    seeds, queries = differences.shape
+    if queries < 2:
+        return Difference(mean, -np.inf, np.inf, np.nan)
+    over_queries = differences.mean(axis=0).var(ddof=1) / queries
+    over_seeds = differences.mean(axis=1).var(ddof=1) / seeds if seeds > 1 else 0.0
+    error = float(np.sqrt(over_queries + over_seeds))
+    if error < 1e-12:  # the same difference throughout, up to rounding
+        return Difference(mean, mean, mean, float(abs(mean) < 1e-12))
+    share = over_seeds / error**2
+
+    def tails(t: float) -> float:
+        of_seeds = stdtr(seeds - 1, -t) if seeds > 1 else 0.0
+        return float(2 * ((1 - share) * stdtr(queries - 1, -t) + share * of_seeds))
+
+    reach = error * brentq(
+        lambda t: tails(t) - ALPHA, 0, 100
+    )  # Student's t with 1 degree of freedom needs 12.7
+    return Difference(mean, mean - reach, mean + reach, tails(abs(mean) / error))
+
+
+def randomization_test(columns: Array) -> Array:
+    """The paired randomization (sign-flip) test over queries, for many pairs of systems at once.
+
+    If two systems are the same, which of them a query's value came from is a coin's toss, and so is the sign
+    of its difference (Smucker, Allan & Carterette 2007, CIKM). Of up to 13 queries all flips are tried; of
+    more, ``RANDOMIZATIONS`` that follow from a fixed seed, with the observed one among them (Phipson & Smyth
+    2010, *Statistical Applications in Genetics and Molecular Biology* 9).
+
+    Args:
+        columns: a query's difference a line, a pair of systems a column, shape ``[queries, pairs]``.
+
+    Returns:
+        The p-values, shape ``[pairs]``.
+    """
+    queries = len(columns)
+    nearly = np.abs(columns.sum(axis=0)) * (1 - 1e-9)  # a sum in another order differs in its last digits
+    if 2**queries <= RANDOMIZATIONS:
+        flips = np.stack(np.meshgrid(*[(-1.0, 1.0)] * queries), axis=-1).reshape(-1, queries)
+        return (np.abs(flips @ columns) >= nearly).mean(axis=0)
+    random = np.random.default_rng(RANDOMIZATION_SEED)
+    as_large = np.zeros(columns.shape[1])
+    for _ in range(0, RANDOMIZATIONS, _AT_A_TIME):
+        flips = random.integers(0, 2, size=(_AT_A_TIME, queries)) * 2.0 - 1
+        as_large += (np.abs(flips @ columns) >= nearly).sum(axis=0)
+    return (as_large + 1) / (RANDOMIZATIONS + 1)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p-values of a family of tests, corrected so that any error among them is as rare as in one test.
+
+    Holm's step-down procedure (1979, *Scandinavian Journal of Statistics* 6). A nan stays one and is not
+    counted.
+    """
+    p = np.asarray(values, dtype=float)
+    order = np.argsort(p)[: int(np.isfinite(p).sum())]
+    corrected = np.full(len(p), np.nan)
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
+    return corrected.tolist()
