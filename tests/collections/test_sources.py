@@ -1,0 +1,233 @@
+"""One small collection in every layout that is read: what comes out is the same."""
+
+import gzip
+import json
+import shutil
+
+import ir_datasets
+import pytest
+
+from peftir.collections import SPLITS, Collection, prepare
+from peftir.collections.hashing import point
+from peftir.collections.splits import split_of
+from peftir.errors import PeftirError
+
+SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
+DOCUMENTS = [(f"d{n}", f"Wing {n}", f"Lift & drag of wing {n}: 翼 ½ < 1.") for n in range(12)]
+QUERIES = {
+    "train": {f"q{n}": f"what lifts wing {n}" for n in range(20)},
+    "dev": {f"q{n}": f"what lifts wing {n}" for n in range(20, 24)},
+    "test": {f"q{n}": f"what drags wing {n}" for n in range(24, 29)},
+}
+QRELS = {
+    split: {query: {f"d{int(query[1:]) % 12}": 1, "d3": 2} for query in texts}
+    for split, texts in QUERIES.items()
+}
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def jsonl(rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def trec_qrels(grades, separator=" "):
+    rows = [(q, "0", d, str(grade)) for q, documents in grades.items() for d, grade in documents.items()]
+    return "".join(separator.join(row) + "\n" for row in rows)
+
+
+def tsv(rows):
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def as_beir(folder, splits=SPLITS):
+    write(folder / "corpus.jsonl", jsonl({"_id": i, "title": t, "text": x} for i, t, x in DOCUMENTS))
+    queries = [{"_id": id, "text": text} for split in splits for id, text in QUERIES[split].items()]
+    write(folder / "queries.jsonl", jsonl(queries))
+    for split in splits:
+        rows = [(q, d, str(g)) for q, grades in QRELS[split].items() for d, g in grades.items()]
+        write(folder / "qrels" / f"{split}.tsv", tsv([("query-id", "corpus-id", "score"), *rows]))
+    return f"beir:{folder}"
+
+
+def as_documents_of_msmarco(folder, splits=SPLITS):
+    write(folder / "msmarco-docs.tsv", tsv((i, f"https://{i}", t, x) for i, t, x in DOCUMENTS))
+    names = {
+        "train": ("msmarco-doctrain-queries.tsv", "msmarco-doctrain-qrels.tsv"),
+        "dev": ("msmarco-docdev-queries.tsv", "msmarco-docdev-qrels.tsv"),
+        "test": ("msmarco-test2019-queries.tsv", "2019qrels-docs.txt"),
+    }
+    for split in splits:
+        write(folder / names[split][0], tsv(QUERIES[split].items()))
+        write(folder / names[split][1], trec_qrels(QRELS[split]))
+    return f"msmarco-doc:{folder}"
+
+
+def as_passages_of_msmarco(folder, splits=SPLITS):
+    write(folder / "collection.tsv", tsv((i, f"{t} {x}") for i, t, x in DOCUMENTS))
+    names = {"train": "train", "dev": "dev.small", "test": "test"}
+    for split in splits:
+        write(folder / f"queries.{names[split]}.tsv", tsv(QUERIES[split].items()))
+        write(folder / f"qrels.{names[split]}.tsv", trec_qrels(QRELS[split], "\t"))
+    return f"msmarco-passage:{folder}"
+
+
+def trec_document(id, title, text):
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return (
+        f"<DOC>\n<DOCNO> {id} </DOCNO>\n<!-- a note -->\n<DATE>1958</DATE>\n"
+        f"<HEADLINE>\n<P>{title}</P>\n</HEADLINE>\n<TEXT>\n<P>\n{escaped}\n</P>\n</TEXT>\n</DOC>\n"
+    )
+
+
+def topic(id, text):
+    return (
+        f"<top>\n\n<num> Number: {id}\n<title> {text}\n\n<desc> Description:\nWhat to look for.\n\n"
+        "<narr> Narrative:\nAnything goes.\n</top>\n\n"
+    )
+
+
+def as_trec(folder, splits=SPLITS):
+    write(folder / "documents" / "a" / "first.txt", "".join(trec_document(*d) for d in DOCUMENTS[:7]))
+    write(folder / "documents" / "b.txt", "".join(trec_document(*d) for d in DOCUMENTS[7:]))
+    for split in splits:
+        write(folder / f"topics.{split}.txt", "".join(topic(*q) for q in QUERIES[split].items()))
+        write(folder / f"qrels.{split}.txt", trec_qrels(QRELS[split]))
+    return f"trec:{folder}"
+
+
+def as_ir_datasets(folder, splits=SPLITS):
+    """Registered as ir_datasets' documentation says, under an id that no other test uses."""
+    write(folder / "docs.tsv", tsv((i, f"{t} {x}") for i, t, x in DOCUMENTS))
+    documents = ir_datasets.create_dataset(docs_tsv=folder / "docs.tsv")
+    id = f"peftir-{folder.parent.name}-{folder.name}"
+    ir_datasets.registry.register(id, documents)
+    for split in splits:
+        write(folder / f"{split}.queries", tsv(QUERIES[split].items()))
+        write(folder / f"{split}.qrels", trec_qrels(QRELS[split]))
+        part = ir_datasets.create_dataset(
+            docs_tsv=folder / "docs.tsv",
+            queries_tsv=folder / f"{split}.queries",
+            qrels_trec=folder / f"{split}.qrels",
+        )
+        ir_datasets.registry.register(f"{id}/{split}", part)
+    return f"ir_datasets:{id}"
+
+
+LAYOUTS = {
+    "beir": as_beir,
+    "ir_datasets": as_ir_datasets,
+    "msmarco-doc": as_documents_of_msmarco,
+    "msmarco-passage": as_passages_of_msmarco,
+    "trec": as_trec,
+}
+
+
+def read(source, folder):
+    prepare(source, folder, documents=None, splits=SHARES)
+    return Collection(folder)
+
+
+def everything(collection):
+    """All that a collection holds, in an order of its own: sources differ in theirs."""
+    return (
+        sorted(collection.texts()),
+        {split: sorted(collection.queries(split).items()) for split in SPLITS},
+        {split: collection.qrels(split) for split in SPLITS},
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_collection(layout, tmp_path):
+    texts, queries, qrels = everything(read(LAYOUTS[layout](tmp_path / "source"), tmp_path / "collection"))
+    assert texts == sorted((id, f"{title} {text}") for id, title, text in DOCUMENTS)
+    assert queries == {split: sorted(QUERIES[split].items()) for split in SPLITS}
+    assert qrels == QRELS
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_share_of_train_is_held_out_where_there_is_no_dev(layout, tmp_path):
+    collection = read(LAYOUTS[layout](tmp_path / "source", ("train", "test")), tmp_path / "collection")
+    held_out = {query for query in QUERIES["train"] if point(f"dev {query}") < 0.2 / 0.8}
+    assert 1 < len(held_out) < 10
+    assert set(collection.qrels("dev")) == set(collection.queries("dev")) == held_out
+    assert set(collection.qrels("train")) == QUERIES["train"].keys() - held_out
+    assert collection.qrels("test") == QRELS["test"]
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "beir"])
+def test_dev_is_the_test_where_there_is_none(layout, tmp_path):
+    collection = read(LAYOUTS[layout](tmp_path / "source", ("train", "dev")), tmp_path / "collection")
+    assert collection.qrels("test") == QRELS["dev"]
+    assert collection.qrels("train").keys() | collection.qrels("dev").keys() == QUERIES["train"].keys()
+    assert collection.qrels("dev")
+
+
+@pytest.mark.parametrize("layout", ["beir", "msmarco-doc", "msmarco-passage", "trec"])
+def test_gzipped_files_windows_lines_and_a_byte_order_mark_change_nothing(layout, tmp_path):
+    source = LAYOUTS[layout](tmp_path / "source")
+    plain = read(source, tmp_path / "plain").manifest
+    for path in [path for path in (tmp_path / "source").rglob("*") if path.is_file()]:
+        data = b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n")
+        (path.parent / f"{path.name}.gz").write_bytes(gzip.compress(data))
+        path.unlink()
+    assert read(source, tmp_path / "gzipped").manifest == plain
+
+
+def test_trec_judgements_without_splits_are_spread_over_them(tmp_path):
+    source = as_trec(tmp_path / "source")
+    topics, qrels = (
+        "".join((tmp_path / "source" / f"{kind}.{split}.txt").read_text() for split in SPLITS)
+        for kind in ("topics", "qrels")
+    )
+    shutil.rmtree(tmp_path / "source")
+    as_trec(tmp_path / "source", ())
+    write(tmp_path / "source" / "topics.txt", topics)
+    write(tmp_path / "source" / "qrels.txt", qrels)
+    collection = read(source, tmp_path / "collection")
+    for split in SPLITS:
+        ids = {query for texts in QUERIES.values() for query in texts if split_of(query, SHARES) == split}
+        assert set(collection.qrels(split)) == set(collection.queries(split)) == ids
+
+
+def test_trec_documents_in_other_shapes(tmp_path):
+    source = as_trec(tmp_path / "source")
+    write(
+        tmp_path / "source" / "documents" / "z.txt",
+        "<doc><docno>e1</docno>All on <b>one</b> line.</doc>\n"
+        "<DOC>\n<DOCNO>e2</DOCNO>\n<TITLE>Its title</TITLE>\nNo text\nelement.\n</DOC>\n"
+        "<DOC>\n<DOCNO>e3</DOCNO>\n<LP>The lead.</LP>\n<TEXT>1 &lt; 2</TEXT>\n<TEXT>More.</TEXT>\n</DOC>\n",
+    )
+    texts = dict(read(source, tmp_path / "collection").texts())
+    assert [texts[id] for id in ("e1", "e2", "e3")] == [
+        "All on one line.",
+        "Its title No text element.",
+        "The lead. 1 < 2 More.",
+    ]
+
+
+def test_msmarco_takes_the_small_dev_set_and_counts_queries_without_judgements(tmp_path):
+    source = as_passages_of_msmarco(tmp_path / "source")
+    write(tmp_path / "source" / "qrels.dev.tsv", "q20\t0\td1\t1\n")
+    write(tmp_path / "source" / "queries.dev.tsv", "q20\tnot read\n")
+    with (tmp_path / "source" / "queries.train.tsv").open("a") as file:
+        file.write("q999\tnobody judged this\n")
+    collection = read(source, tmp_path / "collection")
+    assert collection.qrels("dev") == QRELS["dev"]
+    assert collection.manifest["queries_without_judgement"] == 1
+    assert collection.manifest["origin"] == {"source": "msmarco-passage", "folder": "source"}
+
+
+def test_what_ir_datasets_cannot_give_is_named(tmp_path):
+    source = as_ir_datasets(tmp_path / "source")
+    with pytest.raises(PeftirError, match=r"is 'ir_datasets:no/such', no id of ir_datasets"):
+        read("ir_datasets:no/such", tmp_path / "collection")
+    (tmp_path / "source" / "docs.tsv").unlink()
+    with pytest.raises(
+        PeftirError, match=r"its documents could not be had \(FileNotFoundError: .*docs.tsv\)"
+    ):
+        read(source, tmp_path / "collection")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
