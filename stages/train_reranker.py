@@ -21,7 +21,7 @@ def main() -> None:
         measured(layout.resources("train_reranker", args.variant, args.seed)) as figures,
         learning_curve("reranker", args.variant, args.seed, params.reranker.selected_by) as on_point,
     ):
-        figures["seconds_per_step"] = train_reranker(params, args.variant, args.seed, on_point)
+        figures |= train_reranker(params, args.variant, args.seed, on_point)
 
 
 if __name__ == "__main__":

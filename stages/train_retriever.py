@@ -21,7 +21,7 @@ def main() -> None:
         measured(layout.resources("train_retriever", args.variant, args.seed)) as figures,
         learning_curve("retriever", args.variant, args.seed, params.retriever.selected_by) as on_point,
     ):
-        figures["seconds_per_step"] = train_retriever(params, args.variant, args.seed, on_point)
+        figures |= train_retriever(params, args.variant, args.seed, on_point)
 
 
 if __name__ == "__main__":

@@ -124,3 +124,25 @@ def test_a_loss_that_is_no_number_stops_with_a_hint() -> None:
             SETTINGS,
             lambda p: None,
         )
+
+
+def test_gradients_are_recorded_before_clipping_and_seconds_without_evaluation() -> None:
+    model = linear()
+    settings = Settings(1e-9, 1e-9, warmup=0.0, evaluate_every=2, precision="float32")
+    values = iter([0.0, 0.1, 0.2])
+    outcome = train(
+        model,
+        [torch.full((1, 2), 3.0), torch.full((1, 2), 6.0), torch.full((1, 2), 8.0)],
+        lambda batch: model(batch).sum(),
+        lambda: next(values),
+        settings,
+        lambda point: None,
+        modules={"weight": [model.weight], "bias": [model.bias]},
+    )
+    # The gradient of the sum is the input: norms of (3, 3) and (6, 6), then of (8, 8).
+    assert outcome.gradients["weight"] == pytest.approx([4.5 * math.sqrt(2), 8 * math.sqrt(2)])
+    assert outcome.gradients["bias"] == pytest.approx([1, 1])
+    assert list(outcome.seconds_at) == [0, 2, 3]
+    assert outcome.seconds_at[0] == 0 and sorted(outcome.seconds_at.values()) == list(
+        outcome.seconds_at.values()
+    )

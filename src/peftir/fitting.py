@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from peftir import layout, models, tuners
 from peftir.examples import Example
 from peftir.files import write_json
+from peftir.learning.gradients import trained_modules
 from peftir.params import Params
 from peftir.training import Point, Settings, train
 
@@ -25,14 +27,15 @@ def fit(
     loss_of: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
-) -> float:
-    """Tune ``model`` by ``variant``'s method and write it to its folder; gives the seconds a step took.
+) -> dict[str, Any]:
+    """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
 
     ``evaluate`` gives the measure on dev that the best step is chosen by.
     """
     method, settings = params.methods[variant], getattr(params, stage)
     rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
     knobs = models.attach(model, variant, method)
+    modules = trained_modules(models.transformer_of(model))
     outcome = train(
         model,
         batches if method.learning_rate else [],
@@ -47,6 +50,7 @@ def fit(
         ),
         on_point,
         models.head_of(model),
+        {name: module.weights for name, module in modules.items()},
     )
     folder = layout.model(stage, variant, seed)
     models.save(model, folder, params.backbone.name, params.backbone.revision)
@@ -65,6 +69,10 @@ def fit(
             "best_step": outcome.best_step,
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
+            "gradients": {
+                name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
+                for name, norms in outcome.gradients.items()
+            },
         },
     )
-    return outcome.seconds_per_step
+    return {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}

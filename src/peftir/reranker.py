@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder
@@ -20,8 +21,10 @@ from peftir.texts import DocumentTexts
 from peftir.training import Point
 
 
-def train_reranker(params: Params, variant: str, seed: int, on_point: Callable[[Point], None]) -> float:
-    """Train ``variant`` and write its folder; gives the seconds a step took."""
+def train_reranker(
+    params: Params, variant: str, seed: int, on_point: Callable[[Point], None]
+) -> dict[str, Any]:
+    """Train ``variant`` and write its folder; gives what the steps took in seconds."""
     settings, collection = params.reranker, Collection(layout.COLLECTION)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
     batches = sample_batches(

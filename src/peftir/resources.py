@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from peftir.files import write_json
 
 
 @contextmanager
-def measured(path: Path) -> Iterator[dict[str, float]]:
+def measured(path: Path) -> Iterator[dict[str, Any]]:
     """Write to ``path`` how many seconds the block took and the process's peak memory in MB.
 
     The block may add figures of its own to the dictionary that it gets.
     """
-    figures: dict[str, float] = {}
+    figures: dict[str, Any] = {}
     start = time.perf_counter()
     yield figures
     figures = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from peftir.errors import PeftirError
+from peftir.learning.gradients import GradientNorms
 from peftir.precision import computing_in
 
 Batch = TypeVar("Batch")
@@ -39,11 +40,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the best dev measure was found, and what a step took (seconds, without evaluation)."""
+    """Where the best dev measure was found, what the steps took, and what gradients they had.
+
+    Seconds are without evaluation: ``seconds_at`` has those up to each point of the learning curve, by step.
+    ``gradients`` has the mean gradient norm of each module, before clipping, since the point before; a value
+    for each point after step 0.
+    """
 
     best_step: int
     best_dev: float
     seconds_per_step: float
+    seconds_at: dict[int, float]
+    gradients: dict[str, list[float]]
 
 
 def train(
@@ -54,6 +62,7 @@ def train(
     settings: Settings,
     on_point: Callable[[Point], None],
     head: Callable[[str], bool] = lambda name: False,
+    modules: Mapping[str, list[nn.Parameter]] | None = None,
 ) -> Outcome:
     """Train the trainable weights of ``model`` and leave it at its best step on dev.
 
@@ -66,6 +75,7 @@ def train(
         evaluate: the dev measure of the model as it stands.
         on_point: called with every point of the learning curve.
         head: tells by a weight's name whether it belongs to the head, which has a rate of its own.
+        modules: weights by name of their module, whose gradients are recorded.
 
     Raises:
         PeftirError: the loss is no longer a number.
@@ -78,10 +88,12 @@ def train(
     best = _Best(weights)
     _evaluate(model, evaluate, best, 0, [], on_point)
     losses: list[float] = []
+    norms = GradientNorms(modules or {})
     seconds = 0.0
+    seconds_at = {0: 0.0}
     for step, batch in enumerate(tqdm(batches, desc="training", unit="step", mininterval=5), start=1):
         start = time.perf_counter()
-        losses.append(_step(model, loss_of, batch, weights, optimizer, settings.precision))
+        losses.append(_step(model, loss_of, batch, weights, optimizer, norms, settings.precision))
         schedule.step()
         seconds += time.perf_counter() - start
         if not torch.isfinite(torch.tensor(losses[-1])):
@@ -92,8 +104,11 @@ def train(
         if step % settings.evaluate_every == 0 or step == len(batches):
             _evaluate(model, evaluate, best, step, losses, on_point)
             losses = []
+            norms.end_point()
+            seconds_at[step] = round(seconds, 2)
     best.restore()
-    return Outcome(best.step, best.dev, round(seconds / max(1, len(batches)), 3))
+    per_step = round(seconds / max(1, len(batches)), 3)
+    return Outcome(best.step, best.dev, per_step, seconds_at, norms.means)
 
 
 class _Best:
@@ -121,12 +136,14 @@ def _step(
     batch: Batch,
     weights: dict[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
+    norms: GradientNorms,
     precision: str,
 ) -> float:
     model.train()
     with computing_in(precision):
         loss = loss_of(batch)
     loss.backward()
+    norms.add()
     nn.utils.clip_grad_norm_(weights.values(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
