@@ -8,7 +8,7 @@ from peftir.collections import SPLITS, Collection, prepare
 from peftir.errors import PeftirError
 
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
-REST = "It is worked out from the pressure over the whole span and then compared with what the tunnel gave, number"
+REST = "It is worked out from the pressure over the span and then compared with what a tunnel gave, number"
 
 
 def text(number):
