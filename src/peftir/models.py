@@ -15,7 +15,7 @@ from peftir.backbone import base_name, on_pinned_backbone
 from peftir.errors import PeftirError
 from peftir.files import replacing
 from peftir.params import Method
-from peftir.tuners.families import Backbone
+from peftir.tuners.places import Backbone
 
 Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 

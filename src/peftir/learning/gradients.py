@@ -11,7 +11,7 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftir.tuners.families import Backbone
+from peftir.tuners.places import Backbone
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 
 from peftir.tuners.bottleneck import Bottleneck
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import RANK, Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
 
 
@@ -38,9 +38,9 @@ class Adapter(Bottleneck):
 
     slot = "adapter"
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """``y + bottleneck(y)``."""
-        return self.add(y, onto=y)
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The bottleneck of ``y``."""
+        return self.squeeze(name, y, y.dtype)
 
 
 class AdapterTuner(InsertTuner):

@@ -17,9 +17,10 @@ import torch
 from peftir.tuners import adapter, lora, mam
 from peftir.tuners.bottleneck import Bottleneck
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone, Span
+from peftir.tuners.families import Span
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import RANK, Knob, Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertConfig, InsertTuner, weigher
 
 ASIDE_RANK = Knob(int, 1, "rank a of the aside modules (the paper's ar)", excludes=("budget", "aside_ratio"))
@@ -29,13 +30,13 @@ ASIDE_RATIO = Knob(
 
 
 class Aside(Bottleneck):
-    """``y + up(gelu(down(x)))``, ``x`` what goes into the frozen parts and ``y`` what comes out of them."""
+    """``up(gelu(down(x)))``, where ``x`` goes into the frozen parts, added to what comes out of them."""
 
     slot = "aside"
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The frozen parts' output plus the aside."""
-        return self.add(x, onto=y)
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The bottleneck of ``x``."""
+        return self.squeeze(name, x, y.dtype)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
 
 
@@ -48,11 +48,9 @@ class BiasChange(Insert):
         """The size of the bias."""
         return size
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """``y`` plus the change."""
-        for name in self.running:
-            y = y + self.tuned_bias[name].to(y.dtype)
-        return y
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The change of the bias, the same for every token."""
+        return self.tuned_bias[name].to(y.dtype).expand_as(y)
 
 
 class BitFitTuner(InsertTuner):

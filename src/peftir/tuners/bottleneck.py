@@ -39,21 +39,15 @@ class Bottleneck(Insert):
         """How many weights one bottleneck has, biases included."""
         return 2 * hidden * rank + rank + hidden
 
-    def add(self, x: torch.Tensor, onto: torch.Tensor) -> torch.Tensor:
-        """``onto`` plus the bottleneck of ``x`` for each PEFT adapter that is switched on; all ``(…, d)``."""
-        for name in self.running:
-            weights = cast(nn.Linear, self.tuned_down[name]).weight
-            if x.dtype == weights.dtype or torch.is_autocast_enabled(x.device.type):
-                onto = onto + self.squeeze(name, x)
-            else:  # weights kept more exact than the backbone's, as PEFT does with one in half precision
-                onto = onto + self.squeeze(name, x.to(weights.dtype)).to(onto.dtype)
-        return onto
-
     @staticmethod
     def nonlinearity(x: torch.Tensor) -> torch.Tensor:
         """What stands between the two projections."""
         return F.gelu(x)
 
-    def squeeze(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        """The bottleneck of the PEFT adapter ``name``."""
-        return self.tuned_up[name](self.nonlinearity(self.tuned_down[name](x)))
+    def squeeze(self, name: str, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """The bottleneck of the PEFT adapter ``name``, in ``dtype``; ``(…, d)`` as ``x``."""
+        down = cast(nn.Linear, self.tuned_down[name])
+        if not torch.is_autocast_enabled(x.device.type):
+            # Weights may be kept more exact than the backbone's, as PEFT does with one in half precision.
+            x = x.to(down.weight.dtype)
+        return self.tuned_up[name](self.nonlinearity(down(x))).to(dtype)

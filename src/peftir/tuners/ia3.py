@@ -12,8 +12,8 @@ from typing import Any
 
 from peft import IA3Config
 
-from peftir.tuners.families import Backbone
 from peftir.tuners.methods import Method
+from peftir.tuners.places import Backbone
 
 
 def weigh(backbone: Backbone) -> int:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from peftir.tuners.aside import AsideConfig, AsideTuner, method
-from peftir.tuners.families import Backbone, Span
+from peftir.tuners.families import Span
+from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import register
 
 

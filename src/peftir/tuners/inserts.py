@@ -25,13 +25,15 @@ class Insert(nn.Module, BaseTunerLayer):
     """A trained module that hangs in a place under the name ``slot``, with weights for each PEFT adapter.
 
     It spans the frozen modules from its entry to its place: it sees the hidden states that go into the
-    entry, and changes what comes out of the place. Most often the two are the same module.
+    entry, and adds to what comes out of the place. Most often the two are the same module.
 
     Subclasses name their weights in ``adapter_layer_names`` (beginning with ``PREFIX``, one dictionary by
     adapter name each), make them in ``create``, count them in ``weigh`` and use them in ``change``.
     """
 
     slot: ClassVar[str]
+    mixes: ClassVar[bool] = True
+    """Whether the texts of one batch may have different adapters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,6 +43,8 @@ class Insert(nn.Module, BaseTunerLayer):
         self._handles: list[Any] = []
         # By thread: two threads that share a model must not see each other's texts.
         self._entered: dict[int, torch.Tensor] | None = None
+        self.mixed: list[str] | None = None
+        """For each row of the batch its PEFT adapter, in place of the active ones."""
 
     @property
     def weight(self) -> torch.Tensor:
@@ -61,8 +65,14 @@ class Insert(nn.Module, BaseTunerLayer):
         """How many weights ``create`` makes with these sizes, biases included."""
         raise NotImplementedError
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The place's new output, from the entry's input ``x`` and the place's own output ``y``."""
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """What the PEFT adapter ``name`` adds to the place's output.
+
+        Args:
+            name: the PEFT adapter.
+            x: what went into the entry.
+            y: what came out of the place itself; the change has its precision and its shape.
+        """
         raise NotImplementedError
 
     def weights(self, name: str) -> Iterator[nn.Parameter]:
@@ -84,7 +94,8 @@ class Insert(nn.Module, BaseTunerLayer):
         if self._disable_adapters:
             return []
         weights = getattr(self, self.adapter_layer_names[0])
-        return [name for name in self.active_adapters if name in weights]
+        names = self.active_adapters if self.mixed is None else dict.fromkeys(self.mixed)
+        return [name for name in names if name in weights]
 
     def hang(self, place: nn.Module, entry: nn.Module) -> None:
         """Make this module a part of ``place``, spanning from ``entry``."""
@@ -110,9 +121,20 @@ class Insert(nn.Module, BaseTunerLayer):
             return output
         x = _input(args, kwargs) if self._entered is None else self._entered.pop(_thread())
         if isinstance(output, torch.Tensor):
-            return self.change(x, output)
+            return self._changed(x, output)
         # Attention modules give (output, attention weights).
-        return (self.change(x, output[0]), *output[1:])
+        return (self._changed(x, output[0]), *output[1:])
+
+    def _changed(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        changed = y
+        for name in self.running:
+            if self.mixed is None:
+                changed = changed + self.change(name, x, y)
+            else:
+                own = [row for row, other in enumerate(self.mixed) if other == name]
+                rows = torch.tensor(own, device=y.device)
+                changed = changed.index_add(0, rows, self.change(name, x[rows], y[rows]))
+        return changed
 
 
 @dataclass(frozen=True)

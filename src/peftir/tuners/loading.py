@@ -9,7 +9,8 @@ transformers' ``load_adapter`` (which ``AutoModel.from_pretrained``, ``SentenceT
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from peft import PeftModel
@@ -24,6 +25,20 @@ ALIGNMENT = 64
 """Bytes; where torch's own allocator puts CPU tensors."""
 
 
+def weights_of(model: nn.Module, adapter: str) -> Iterator[str]:
+    """The names of the weights of a PEFT adapter, heads included."""
+    for place, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
+            for kind in module.adapter_layer_names:
+                held = getattr(module, kind)
+                if adapter in held:
+                    name = f"{place}.{kind}.{adapter}"
+                    if isinstance(held[adapter], nn.Parameter):
+                        yield name
+                    else:
+                        yield from (f"{name}.{rest}" for rest, _ in held[adapter].named_parameters())
+
+
 def refuse_incomplete(missing: Iterable[str], unexpected: Iterable[str]) -> None:
     """Raise an error if an adapter file does not hold exactly the weights of its configuration.
 
@@ -32,9 +47,11 @@ def refuse_incomplete(missing: Iterable[str], unexpected: Iterable[str]) -> None
     """
     for kind, names in (("missing", sorted(missing)), ("unexpected", sorted(unexpected))):
         if names:
+            headless = kind == "missing" and any(".modules_to_save." in name for name in names)
+            advice = "load what has no head onto model.base_model" if headless else "save the model again"
             raise TunerError(
                 f"adapter_model.safetensors: {len(names)} {kind} weight(s), the first is {names[0]!r}; "
-                "expected exactly the weights that adapter_config.json describes: save the model again"
+                f"expected exactly the weights that adapter_config.json describes: {advice}"
             )
 
 
@@ -59,10 +76,14 @@ def load_exactly() -> None:
 
 
 def _exact(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(load_adapter)
+
     @functools.wraps(load_adapter)
     def load_exactly(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         info = load_adapter(self, *args, **kwargs)
-        refuse_incomplete(info.missing_keys, info.unexpected_keys)
+        name = signature.bind(self, *args, **kwargs).arguments.get("adapter_name") or "default"
+        # Both also report weights of the other adapters on the model, which are not in this one's file.
+        refuse_incomplete(set(info.missing_keys) & set(weights_of(self, name)), info.unexpected_keys)
         align(self)
         return info
 

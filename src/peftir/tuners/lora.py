@@ -13,15 +13,15 @@ import torch
 from peft import LoraConfig
 from torch import nn
 
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import RANK, Knob, Method
+from peftir.tuners.places import Backbone
 
 ALPHA = Knob(float, 0, "the update is scaled by alpha / rank; 2·rank where it is not given")
 
 
 class LowRank(Insert):
-    """``y + alpha / rank · up(down(x))``: LoRA as a part of a method of ours, which one PEFT tuner must hold.
+    """``alpha / rank · up(down(x))``: LoRA as a part of a method of ours, which one PEFT tuner must hold.
 
     What PEFT's computes from the same weights; ``down`` and ``up`` are its ``lora_A`` and ``lora_B``.
     """
@@ -48,14 +48,12 @@ class LowRank(Insert):
         """How many weights the update of one projection has."""
         return rank * (inner + outer)
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The projection plus its update."""
-        for name in self.running:
-            down, up = cast(nn.Linear, self.tuned_down[name]), self.tuned_up[name]
-            if not torch.is_autocast_enabled(x.device.type):
-                x = x.to(down.weight.dtype)
-            y = y + (self.scale[name] * up(down(x))).to(y.dtype)
-        return y
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The projection's update."""
+        down, up = cast(nn.Linear, self.tuned_down[name]), self.tuned_up[name]
+        if not torch.is_autocast_enabled(x.device.type):
+            x = x.to(down.weight.dtype)
+        return (self.scale[name] * up(down(x))).to(y.dtype)
 
 
 def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:

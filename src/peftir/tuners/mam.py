@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional as F
 
 from peftir.tuners.bottleneck import Bottleneck
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import LENGTH, RANK, Knob, Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.prefix import PrefixTuner
 from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
 
@@ -77,13 +77,9 @@ class ParallelAdapter(Bottleneck):
         """ReLU."""
         return F.relu(x)
 
-    def squeeze(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        """The bottleneck, scaled."""
-        return self.scale[name] * super().squeeze(name, x)
-
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """``y + s · bottleneck(x)``."""
-        return self.add(x, onto=y)
+    def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """``s · bottleneck(x)``."""
+        return self.scale[name] * self.squeeze(name, x, y.dtype)
 
 
 class MamTuner(InsertTuner):

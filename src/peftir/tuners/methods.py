@@ -11,7 +11,7 @@ from typing import Any
 from peft import PeftConfig
 
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone
+from peftir.tuners.places import Backbone
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import LENGTH, Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
 
 INTERFACE = "peftir_prefix"
@@ -52,6 +52,7 @@ class Prefix(Insert):
     """Keys and values of one attention layer, each ``(length, width)``."""
 
     slot = "prefix"
+    mixes = False  # the prefixes of two texts may differ in length
     adapter_layer_names = (f"{PREFIX}key", f"{PREFIX}value")
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 
 from peftir.tuners import adapter, bitfit, full, ia3, iaa_l, iaa_m, iaa_s, lora, mam, prefix, zero_shot
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone
 from peftir.tuners.methods import Method
+from peftir.tuners.places import Backbone
 from peftir.tuners.weights import count
 
 METHODS: dict[str, Method] = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from peft import PeftConfig
 from peft.mapping import (
     PEFT_TYPE_TO_CONFIG_MAPPING,
@@ -13,12 +16,16 @@ from peft.mapping import (
     PEFT_TYPE_TO_TUNER_MAPPING,
 )
 from peft.tuners.tuners_utils import BaseTuner
+from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
 from peftir.tuners.errors import TunerError
-from peftir.tuners.families import Backbone
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import Knob
+from peftir.tuners.places import WRAPPED, Backbone
+
+BASE = "__base__"
+"""The name by which PEFT asks for the backbone as it is, among ``adapter_names``."""
 
 
 class TunerType(str):
@@ -109,6 +116,46 @@ class InsertTuner(BaseTuner):
             if adapter_name in self.active_adapters:
                 insert.set_adapter(self.active_adapters, inference_mode=peft_config.inference_mode)
 
+    @contextmanager
+    def _enable_peft_forward_hooks(
+        self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[None]:
+        """Carry out ``adapter_names``, which a ``PeftModel`` takes: for each text of a batch its adapter."""
+        if adapter_names is None:
+            yield
+            return
+        self._check_mixture(adapter_names, (*args, *kwargs.values()))
+        with ExitStack() as afterwards:
+            for module in self.modules():
+                if isinstance(module, Insert):
+                    afterwards.callback(setattr, module, "mixed", None)
+                    module.mixed = adapter_names
+                elif isinstance(module, ModulesToSaveWrapper):  # a head, which PEFT itself mixes
+                    hook = partial(_with_adapter_names, adapter_names)
+                    afterwards.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+            yield
+
+    def _check_mixture(self, names: list[str], inputs: tuple[Any, ...]) -> None:
+        known = [*self.peft_config, BASE]
+        if unknown := [name for name in names if name not in known]:
+            raise TunerError(f"adapter_names: got {unknown[0]!r}, expected names of {', '.join(known)}")
+        texts = next(len(each) for each in inputs if isinstance(each, torch.Tensor))
+        if len(names) != texts:
+            raise TunerError(f"adapter_names: got {len(names)} for {texts} texts, expected one for each")
+        if self.training:
+            raise TunerError("adapter_names: got a model in training mode, expected model.eval() before")
+        if not all(module.mixes for module in self.modules() if isinstance(module, Insert)):
+            raise TunerError(
+                f"adapter_names: got a model with {type(self).__name__}, but its prefixes may differ in "
+                "length, and the keys of one batch may not; use set_adapter and a batch for each adapter"
+            )
+
+    @classmethod
+    def _get_adapter_state_dict(cls, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """The weights to save, by the names that they have where no tuner of PEFT's wrapped their places."""
+        weights = super()._get_adapter_state_dict(*args, **kwargs)
+        return {name.replace(f".{WRAPPED}.", "."): weight for name, weight in weights.items()}
+
     def _check_merge_allowed(self) -> None:
         raise TunerError(
             f"{type(self).__name__}: cannot be merged into the backbone, its modules are not a change of the "
@@ -123,6 +170,12 @@ class InsertTuner(BaseTuner):
                 if isinstance(child, Insert):
                     child.take_down(place)
         return super()._unload_and_optionally_merge(merge=False, **kwargs)
+
+
+def _with_adapter_names(
+    names: list[str], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs | {"adapter_names": names}
 
 
 def register(config: type[InsertConfig], tuner: type[InsertTuner]) -> None:

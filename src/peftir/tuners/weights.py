@@ -10,7 +10,7 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
-from peftir.tuners.families import Backbone
+from peftir.tuners.places import Backbone
 
 
 @dataclass(frozen=True)

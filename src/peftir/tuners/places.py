@@ -1,0 +1,183 @@
+"""Where the methods' places are in the model at hand: its family's, by the modules' full names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import ModulesToSaveWrapper
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftir.tuners.errors import TunerError
+from peftir.tuners.families import FAMILIES, Family, Span
+
+WRAPPED = "base_layer"
+"""What PEFT's own tuners call the module that they wrapped."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A model at hand with its family: answers where the methods' places are, by full module name."""
+
+    model: PreTrainedModel
+    family: Family
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Backbone:
+        """Look up the family of ``model``.
+
+        Raises:
+            TunerError: the model is not transformers', or its family is not in the table.
+        """
+        if not isinstance(model, PreTrainedModel):
+            raise TunerError(
+                f"model: got {type(model).__name__}, expected a transformers PreTrainedModel "
+                "(of a SentenceTransformer or a CrossEncoder take [0].model)"
+            )
+        model_type = model.config.model_type
+        if model_type not in FAMILIES:
+            raise TunerError(
+                f"model: family {model_type!r} is unknown, expected one of {', '.join(sorted(FAMILIES))}; "
+                "add its places to FAMILIES in peftir/tuners/families.py (docs/adding-a-method.md)"
+            )
+        return cls(model, FAMILIES[model_type])
+
+    @property
+    def hidden(self) -> int:
+        """The size d of the hidden states."""
+        return self.model.config.hidden_size
+
+    @property
+    def key_width(self) -> int:
+        """The size of an attention layer's keys, and of its values, all heads together."""
+        config = self.model.config
+        heads = config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return size * (getattr(config, "num_key_value_heads", None) or heads)
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers, first to last."""
+        name = self._inside(self.family.layers)
+        return [
+            f"{name}.{index}" for index in range(len(cast(nn.ModuleList, self.model.get_submodule(name))))
+        ]
+
+    @property
+    def sublayer_outputs(self) -> Iterator[str]:
+        """The names of the modules that a sub-layer's output comes from, before its Add."""
+        for layer in self.layers:
+            yield f"{layer}.{self.family.attention_output}"
+            yield f"{layer}.{self.family.feed_forward[1]}"
+
+    @property
+    def feed_forwards(self) -> Iterator[Span]:
+        """The feed-forwards."""
+        for layer in self.layers:
+            yield _span(layer, self.family.feed_forward)
+
+    @property
+    def sublayers(self) -> Iterator[Span]:
+        """The sub-layers, Add & Norm included."""
+        for layer in self.layers:
+            yield _span(layer, self.family.attention_sublayer)
+            yield _span(layer, self.family.feed_forward_sublayer)
+
+    @property
+    def attentions(self) -> Iterator[str]:
+        """The names of the attention modules.
+
+        Raises:
+            TunerError: the family's attention does not admit a prefix.
+        """
+        if self.family.no_prefix:
+            raise TunerError(
+                f"type: got a method with a prefix, but in {self.model.config.model_type} "
+                f"{self.family.no_prefix}; use a method without, such as iaa_l"
+            )
+        for layer in self.layers:
+            yield f"{layer}.{self.family.attention}"
+
+    @property
+    def low_rank(self) -> Iterator[str]:
+        """The names of the projections that LoRA updates."""
+        for layer in self.layers:
+            for name in self.family.low_rank:
+                yield f"{layer}.{name}"
+
+    @property
+    def scaled(self) -> tuple[list[str], list[str]]:
+        """The names of the projections whose outputs, and of those whose inputs, (IA)³ scales.
+
+        Raises:
+            TunerError: keys and values have no projections of their own.
+        """
+        if not self.family.keys_and_values:
+            raise TunerError(
+                f"type: got 'ia3', but in {self.model.config.model_type} keys and values come from "
+                "one module with the queries; use another method"
+            )
+        keys_and_values = [f"{layer}.{name}" for layer in self.layers for name in self.family.keys_and_values]
+        return keys_and_values, [f"{layer}.{self.family.inner}" for layer in self.layers]
+
+    @property
+    def head(self) -> list[str]:
+        """The modules of a cross-encoder's head, trained and saved with every tuner; none in a bi-encoder.
+
+        A pooler that no checkpoint had belongs to it: it is as random as the head, and lost if not saved.
+        """
+        if self._bare:
+            return []
+        names = [name for name in self.family.head if hasattr(self.model, name)]
+        if self._pooler is not None and _new(self._pooler):
+            names.append(str(self.family.pooler))
+        return names
+
+    @property
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        """The encoder's own modules that take part in what the model computes, by name; no head, no tuner."""
+        without = {self.model.get_submodule(name) for name in self.head if hasattr(self.model, name)}
+        if self._pooler is not None and (self._bare or self.family.pooler in self.head):
+            without.add(self._pooler)
+        for layer in self.model.modules():
+            if isinstance(layer, BaseTunerLayer):
+                without |= {getattr(layer, kind) for kind in layer.adapter_layer_names}
+        skipped = {part for module in without for part in module.modules()}
+        for name, module in self.model.named_modules():
+            if isinstance(module, BaseTunerLayer) and hasattr(module, "base_layer"):
+                # PEFT put a wrapper into its place: the name stays, what it wraps is the encoder's own.
+                yield name, module.get_base_layer()
+            elif module not in skipped and WRAPPED not in name.split("."):
+                yield name, module
+
+    @property
+    def _bare(self) -> bool:
+        return self.model.base_model is self.model
+
+    @property
+    def _pooler(self) -> nn.Module | None:
+        return getattr(self.model.base_model, self.family.pooler, None) if self.family.pooler else None
+
+    def _inside(self, name: str) -> str:
+        """The name, seen from the model, of a module named from its bare encoder."""
+        return name if self._bare else f"{self.model.base_model_prefix}.{name}"
+
+
+def _new(module: nn.Module) -> bool:
+    """Whether a module's weights came from no checkpoint, so that nobody has them but this model.
+
+    transformers marks those that it loads, and starts the biases of the others at zero.
+    """
+    if isinstance(module, ModulesToSaveWrapper):
+        return True  # found to be new when the tuner was attached
+    if any(getattr(parameter, "_is_hf_initialized", False) for parameter in module.parameters()):
+        return False
+    biases = [p for name, p in module.named_parameters() if name.endswith("bias")]
+    return not any(bias.is_meta or bias.count_nonzero() for bias in biases)
+
+
+def _span(layer: str, span: Span) -> Span:
+    return f"{layer}.{span[0]}", f"{layer}.{span[1]}"
