@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from common import stage_arguments
 from peftir import layout
 from peftir.bm25 import build_index, search
@@ -9,7 +11,7 @@ from peftir.collections.base import Collection
 from peftir.errors import exits_cleanly
 from peftir.params import load_params
 from peftir.resources import measured
-from peftir.runs import write_run
+from peftir.runs import search_beyond_own, write_run
 
 
 @exits_cleanly
@@ -23,14 +25,8 @@ def main() -> None:
         for split in ("train", "dev", "test"):
             queries = collection.queries(split)
             depth = params.train_depth if split == "train" else params.depth
-            run = search(
-                layout.BM25_INDEX,
-                queries,
-                k1=params.k1,
-                b=params.b,
-                depth=depth,
-                threads=params.threads,
-            )
+            rank = partial(search, layout.BM25_INDEX, queries, params.k1, params.b, threads=params.threads)
+            run = search_beyond_own(rank, depth, collection.own_documents)
             write_run(layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
             print(f"{layout.BM25_RUNS}/{split}.trec: {len(run)} queries")
 

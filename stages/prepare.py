@@ -16,7 +16,11 @@ def main() -> None:
     params = load_params().collection
     with measured(layout.resources("prepare")):
         collections.prepare(
-            params.source, layout.COLLECTION, documents=params.documents, splits=params.splits.model_dump()
+            params.source,
+            layout.COLLECTION,
+            documents=params.documents,
+            splits=params.splits.model_dump(),
+            own_documents=params.own_documents,
         )
     print(collections.sample_pairs(layout.COLLECTION))
     print(f"{layout.COLLECTION}/manifest.json has the counts")

@@ -102,6 +102,17 @@ def test_a_query_alone_picks_between_its_document_and_its_negative(model: Senten
     assert loss.item() == pytest.approx(math.log1p(math.exp(-margin)), rel=1e-3)
 
 
+def test_a_query_s_own_document_is_no_negative(model: SentenceTransformer) -> None:
+    batch = [Example("q0", "d0", ()), Example("d0", "d1", ())]  # the second query is the document d0
+    queries, qrels = {"q0": QUERIES["q0"], "d0": QUERIES["q1"]}, {"q0": {"d0": 1}, "d0": {"d1": 1}}
+    both = contrastive_loss(model, queries, texts, qrels, 1.0)(batch).item()
+    own = contrastive_loss(model, queries, texts, qrels, 1.0, own_documents=True)(batch).item()
+    # Left with its document alone, the second query has nothing to learn.
+    first = math.log1p(math.exp(similarity(model, "q0", "d1") - similarity(model, "q0", "d0")))
+    assert own == pytest.approx(first / 2, rel=1e-3)
+    assert own < both
+
+
 def test_the_loss_reaches_every_weight_that_is_trained(model: SentenceTransformer) -> None:
     contrastive_loss(model, QUERIES, texts, QRELS, 0.05)(BATCH).backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()}

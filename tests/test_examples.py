@@ -64,3 +64,16 @@ def test_the_dev_sample_holds_judged_queries_and_does_not_follow_their_order() -
     assert sample == dev_sample(dict(reversed(qrels.items())), 10)
     with pytest.raises(PeftirError, match=r"qrels/dev.tsv"):
         dev_sample({"q": {"d": 0}}, 3)
+
+
+def test_a_query_s_own_document_is_no_negative() -> None:
+    qrels = {"d1": {"d0": 1}, "d5": {"d0": 1}}
+    run = {"d1": [("d1", 2.0), ("d2", 1.0)], "d5": [("d5", 2.0), ("d3", 1.0)]}
+
+    def negatives(own: bool) -> set[tuple[str, str]]:
+        batches = draw(qrels, run, steps=40, batch_size=1, negatives=2, own_documents=own)
+        return {(e.query, document) for batch in batches for e in batch for document in e.negatives}
+
+    # Each query needs two: one is left of its own ranking, the other comes from the other's.
+    assert negatives(own=True) == {(q, d) for q in ("d1", "d5") for d in ("d1", "d2", "d3", "d5") if q != d}
+    assert {("d1", "d1"), ("d5", "d5")} < negatives(own=False)

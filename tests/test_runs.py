@@ -10,7 +10,7 @@ import pytest
 import pytrec_eval
 
 from peftir.errors import PeftirError
-from peftir.runs import Run, read_run, write_run
+from peftir.runs import Run, read_run, search_beyond_own, write_run
 
 
 def order(run: Run) -> dict[str, list[str]]:
@@ -153,3 +153,18 @@ def test_a_missing_and_a_binary_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "binary.trec").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(PeftirError, match=r"binary\.trec: not UTF-8 text"):
         read_run(tmp_path / "binary.trec")
+
+
+def test_a_query_s_own_document_is_left_out_and_the_next_one_moves_up() -> None:
+    def search(depth: int) -> dict[str, list[tuple[str, float]]]:
+        return {
+            "a": [("a", 3.0), ("b", 2.0), ("c", 1.0)][:depth],
+            "q": [("b", 3.0), ("c", 2.0), ("a", 1.0)][:depth],
+        }
+
+    assert search_beyond_own(search, 2, own_documents=True) == {
+        "a": [("b", 2.0), ("c", 1.0)],
+        "q": [("b", 3.0), ("c", 2.0)],
+    }
+    # Ids that are equal by chance change nothing.
+    assert search_beyond_own(search, 2, own_documents=False) == search(2)

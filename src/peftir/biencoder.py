@@ -62,13 +62,18 @@ def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: 
 
 
 def contrastive_loss(
-    model: SentenceTransformer, queries: dict[str, str], texts: Texts, qrels: Qrels, temperature: float
+    model: SentenceTransformer,
+    queries: dict[str, str],
+    texts: Texts,
+    qrels: Qrels,
+    temperature: float,
+    own_documents: bool = False,
 ) -> Callable[[list[Example]], Tensor]:
     """The loss of a batch: each query picks its document among all of the batch's.
 
     Cross-entropy over similarities divided by ``temperature``, where a query's negatives are the other
-    queries' documents and every hard negative in the batch, less those judged relevant to it
-    (Karpukhin et al. 2020, §3.2).
+    queries' documents and every hard negative in the batch, less those judged relevant to it and, with
+    ``own_documents``, the one with its id (Karpukhin et al. 2020, §3.2).
     """
 
     def loss(batch: list[Example]) -> Tensor:
@@ -76,7 +81,8 @@ def contrastive_loss(
         query_vectors = _vectors(model, [queries[e.query] for e in batch], "query")
         document_vectors = _vectors(model, texts(documents), "document")
         scores = query_vectors @ document_vectors.T / temperature
-        scores = scores.masked_fill(_other_relevant(batch, documents, qrels).to(scores.device), -torch.inf)
+        no_negative = _no_negative(batch, documents, qrels, own_documents)
+        scores = scores.masked_fill(no_negative.to(scores.device), -torch.inf)
         return torch.nn.functional.cross_entropy(
             scores.float(), torch.arange(len(batch), device=scores.device)
         )
@@ -92,10 +98,12 @@ def _vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Tensor
     return model(features)["sentence_embedding"]
 
 
-def _other_relevant(batch: list[Example], documents: list[str], qrels: Qrels) -> Tensor:
-    """True where a document is relevant to a query but not the one to pick, ``[batch, documents]``."""
+def _no_negative(batch: list[Example], documents: list[str], qrels: Qrels, own_documents: bool) -> Tensor:
+    """True where a document is not the one to pick, but no negative of the query, ``[batch, documents]``."""
     mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
     for row, example in enumerate(batch):
         for column, document in enumerate(documents):
-            mask[row, column] = column != row and qrels[example.query].get(document, 0) > 0
+            relevant = qrels[example.query].get(document, 0) > 0
+            own = own_documents and document == example.query
+            mask[row, column] = column != row and (relevant or own)
     return mask

@@ -30,13 +30,22 @@ class Example:
 
 
 def sample_batches(
-    qrels: Qrels, run: Run, *, steps: int, batch_size: int, negatives: int, depth: int, seed: int
+    qrels: Qrels,
+    run: Run,
+    *,
+    steps: int,
+    batch_size: int,
+    negatives: int,
+    depth: int,
+    seed: int,
+    own_documents: bool = False,
 ) -> list[list[Example]]:
     """Draw all of training's batches; they follow from the arguments alone, so every method gets the same.
 
     Queries come in a fresh random order each time all of them have been used. A query's negatives are sampled
-    without replacement from the first ``depth`` documents of its ranking, never one judged relevant; a query
-    whose ranking is too short is filled up from other queries' rankings.
+    without replacement from the first ``depth`` documents of its ranking, never one judged relevant or, with
+    ``own_documents``, one with the query's id; a query whose ranking is too short is filled up from other
+    queries' rankings.
 
     Returns:
         ``steps`` lists of ``batch_size`` examples.
@@ -56,10 +65,9 @@ def sample_batches(
 
     def example(query: str) -> Example:
         positive = relevant[query][random.integers(len(relevant[query]))]
-        taken = [
-            doc for doc, _ in run.get(query, [])[:depth] if doc not in qrels[query] or qrels[query][doc] <= 0
-        ]
-        return Example(query, positive, tuple(_sample(taken, pool, set(relevant[query]), negatives, random)))
+        barred = {*relevant[query], query} if own_documents else set(relevant[query])
+        taken = [doc for doc, _ in run.get(query, [])[:depth] if doc not in barred]
+        return Example(query, positive, tuple(_sample(taken, pool, barred, negatives, random)))
 
     return [[example(next(order)) for _ in range(batch_size)] for _ in range(steps)]
 
@@ -85,12 +93,12 @@ def _in_random_order(queries: list[str], random: np.random.Generator) -> Iterato
 
 
 def _sample(
-    candidates: list[str], pool: list[str], relevant: set[str], count: int, random: np.random.Generator
+    candidates: list[str], pool: list[str], barred: set[str], count: int, random: np.random.Generator
 ) -> list[str]:
     """``count`` of ``candidates``, filled up from ``pool`` if there are too few."""
     chosen = [candidates[i] for i in random.permutation(len(candidates))[:count]]
     if len(chosen) < count:
-        others = [doc for doc in pool if doc not in relevant and doc not in chosen]
+        others = [doc for doc in pool if doc not in barred and doc not in chosen]
         chosen += [others[i] for i in random.permutation(len(others))[: count - len(chosen)]]
     if len(chosen) < count:
         raise PeftirError(

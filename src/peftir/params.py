@@ -47,6 +47,7 @@ class CollectionParams(Block):
     source: str
     documents: Annotated[int, Field(ge=10)] | None
     splits: Splits
+    own_documents: bool = False
 
 
 class Bm25Params(Block):

@@ -35,6 +35,7 @@ def train_reranker(
         negatives=settings.negatives,
         depth=settings.negatives_depth,
         seed=seed,
+        own_documents=collection.own_documents,
     )
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
     dev_run = read_run(layout.BM25_RUNS / "dev.trec")

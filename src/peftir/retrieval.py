@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
@@ -13,7 +14,7 @@ from peftir.collections.base import Collection
 from peftir.dense import DenseIndex, build_index
 from peftir.files import replacing
 from peftir.params import Params
-from peftir.runs import write_run
+from peftir.runs import search_beyond_own, write_run
 
 CHUNK = 4096  # documents held at a time; long enough for batches of like length
 
@@ -37,9 +38,13 @@ def retrieve(params: Params, variant: str, seed: int) -> None:
     collection, folder = Collection(layout.COLLECTION), layout.runs("retrieval", variant, seed)
     model = models.load(SentenceTransformer, layout.model("retriever", variant, seed))
     index = DenseIndex(layout.index(variant, seed))
-    with replacing(folder) as partial:
+    with replacing(folder) as written:
         for split in ("dev", "test"):
             queries = collection.queries(split)
             vectors = encode(model, list(queries.values()), "query", params.backbone.precision)
-            run = index.search(list(queries), vectors, params.retrieval.depth)
-            write_run(partial / f"{split}.trec", run, tag=layout.key(variant, seed))
+            run = search_beyond_own(
+                partial(index.search, list(queries), vectors),
+                params.retrieval.depth,
+                collection.own_documents,
+            )
+            write_run(written / f"{split}.trec", run, tag=layout.key(variant, seed))

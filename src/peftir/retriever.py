@@ -16,7 +16,7 @@ from peftir.examples import Qrels, Texts, dev_sample, sample_batches
 from peftir.fitting import fit
 from peftir.measures import mean_of
 from peftir.params import Params
-from peftir.runs import Run, read_run
+from peftir.runs import Run, read_run, search_beyond_own
 from peftir.texts import DocumentTexts
 from peftir.training import Point
 
@@ -35,6 +35,7 @@ def train_retriever(
         negatives=settings.hard_negatives,
         depth=settings.negatives_depth,
         seed=seed,
+        own_documents=collection.own_documents,
     )
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
     pool = dev_documents(dev_ids, dev_qrels, read_run(layout.BM25_RUNS / "dev.trec"), settings.dev_documents)
@@ -61,7 +62,14 @@ def train_retriever(
         seed,
         model,
         batches,
-        contrastive_loss(model, collection.queries("train"), texts, qrels, settings.temperature),
+        contrastive_loss(
+            model,
+            collection.queries("train"),
+            texts,
+            qrels,
+            settings.temperature,
+            collection.own_documents,
+        ),
         retriever_on_dev(
             model,
             {query: dev_queries[query] for query in dev_ids},
@@ -70,6 +78,7 @@ def train_retriever(
             dev_qrels,
             measure=settings.selected_by,
             precision=params.backbone.precision,
+            own_documents=collection.own_documents,
         ),
         on_point,
     )
@@ -101,6 +110,7 @@ def retriever_on_dev(
     *,
     measure: str,
     precision: str,
+    own_documents: bool = False,
 ) -> Callable[[], float]:
     """A function that ranks ``documents`` for ``queries`` with ``model`` and gives the mean ``measure``."""
     judged = {query: qrels[query] for query in queries}
@@ -110,8 +120,11 @@ def retriever_on_dev(
             encode(model, list(queries.values()), "query", precision)
             @ encode(model, texts(documents), "document", precision).T
         )
-        run = {query: _ranked(documents, row, 1000) for query, row in zip(queries, scores, strict=True)}
-        return mean_of(run, judged, measure)
+
+        def best(depth: int) -> Run:
+            return {query: _ranked(documents, row, depth) for query, row in zip(queries, scores, strict=True)}
+
+        return mean_of(search_beyond_own(best, 1000, own_documents), judged, measure)
 
     return evaluate
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,20 @@ from peftir.files import replacing
 Run = dict[str, list[tuple[str, float]]]  # (document, score) pairs by query, best first
 
 COLUMNS = "query Q0 document rank score tag"
+
+
+def search_beyond_own(search: Callable[[int], Run], depth: int, own_documents: bool) -> Run:
+    """The ``depth`` best documents of each query, less the query's own if its id says which that is.
+
+    Args:
+        search: gives the run of as many documents a query as it is told.
+        own_documents: a document with a query's id is that query (:attr:`Collection.own_documents`).
+    """
+    if not own_documents:
+        return search(depth)
+    return {
+        query: [hit for hit in hits if hit[0] != query][:depth] for query, hits in search(depth + 1).items()
+    }
 
 
 def write_run(path: Path, run: Run, tag: str) -> None:
