@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from peftir import doctor
 from peftir.errors import exits_cleanly
@@ -71,4 +72,33 @@ def _run_count(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count)
+def _diff(commands: Commands) -> None:
+    command = commands.add_parser(
+        "diff",
+        help="say what changed between two git revisions, and whether it is more than noise",
+        description="Compare the metrics that two revisions have in git, by variant, stage and measure: "
+        "better, within noise or worse, beside the changed params. Needs no DVC cache. See docs/sweeps.md.",
+        epilog="example: peftir diff main --fail-on worse",
+    )
+    command.add_argument("before", nargs="?", default="HEAD", metavar="REV_A", help="default: HEAD")
+    command.add_argument("after", nargs="?", metavar="REV_B", help="default: the workspace")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="print Markdown, for a pull request")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--fail-on", choices=["worse"], help="exit with 1 if any line is worse")
+    command.set_defaults(run=_run_diff)
+
+
+def _run_diff(arguments: argparse.Namespace) -> int:
+    from peftir.diff.compare import compare
+    from peftir.diff.revisions import revision, workspace
+    from peftir.diff.tables import as_json, as_markdown, as_text
+
+    root = Path()
+    before = revision(root, arguments.before)
+    found = compare(before, revision(root, arguments.after) if arguments.after else workspace(root))
+    print((as_markdown if arguments.md else as_json if arguments.json else as_text)(found))
+    return int(any(line.verdict == arguments.fail_on for line in found.lines))
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count, _diff)

@@ -71,8 +71,9 @@ def packed(table: pd.DataFrame) -> pd.DataFrame:
     for (task, row, seed), lines in table.groupby(["stage", "row", "seed"], sort=False):
         by_query = lines.pivot(index="query", columns="measure", values="value").sort_index()
         names = measures.setdefault(task, list(dict.fromkeys(lines["measure"])))
-        texts = by_query[names].round(QUERY_DECIMALS).map("{:.10g}".format)
-        columns[f"{task} {row} {seed}"] = texts.agg(" ".join, axis=1)
+        numbers = by_query[names].round(QUERY_DECIMALS).to_numpy().tolist()
+        texts = [" ".join(f"{number:.10g}" for number in line) for line in numbers]
+        columns[f"{task} {row} {seed}"] = pd.Series(texts, index=by_query.index)
     frame = pd.DataFrame(columns).rename_axis("query").reset_index()
     frame.attrs = {"measures": measures}
     return frame

@@ -1,0 +1,1 @@
+"""Two states of the study compared from what git keeps of them: ``peftir diff``."""

@@ -1,0 +1,182 @@
+"""The comparison itself: which rows both sides have, how far apart they are, and whether that is noise."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from peftir import layout
+from peftir.diff.changes import Change, changed_params
+from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
+from peftir.diff.revisions import Revision
+from peftir.digest import Scores, read_scores
+from peftir.errors import PeftirError
+from peftir.significance import ALPHA, Difference, holm
+
+PARAMS = Path("params.yaml")
+REMEDY = "run `dvc repro` there and commit the metrics that it writes"
+
+Verdict = Literal["better", "within noise", "worse"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of one task, by one measure, on both sides."""
+
+    task: str
+    row: str
+    measure: str
+    before: float
+    after: float
+    difference: Difference
+    corrected: float
+    """The p-value, corrected for all lines of the comparison; nan where not a single query differs."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Noise, unless that is improbable among as many lines as were compared."""
+        if not self.corrected <= ALPHA:
+            return "within noise"
+        return "better" if self.difference.mean > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two states of the study side by side."""
+
+    before: str
+    after: str
+    queries: tuple[int, int, int]
+    """How many are compared, and how many each side has."""
+    lines: list[Line]
+    added: list[tuple[str, str]]
+    """Task and row of what ``after`` alone has."""
+    removed: list[tuple[str, str]]
+    """Task and row of what ``before`` alone has."""
+    changes: list[Change]
+    seeds_estimated: bool
+    """Whether the noise between seeds was estimated everywhere; otherwise it was assumed somewhere."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One state of the study: its params, and every query's measures."""
+
+    title: str
+    params: Any
+    scores: Scores
+
+    def rows(self) -> list[tuple[str, str]]:
+        return list(dict.fromkeys((task, row) for task, row, _ in self.scores.runs))
+
+    def values(self, task: str, row: str, measure: str, queries: list[str]) -> Array:
+        """Shape ``[seeds, queries]``."""
+        lines = np.searchsorted(self.scores.queries, queries)
+        column = self.scores.measures[task].index(measure)
+        runs = [run for key, run in self.scores.runs.items() if key[:2] == (task, row)]
+        return np.stack([run[lines, column] for run in runs])
+
+    def trains(self, row: str) -> bool:
+        """Whether a seed had any influence on ``row``: on BM25 and the backbone as it comes it had none."""
+        return row != "bm25" and self.params["methods"][row.removesuffix("+bm25")]["type"] != "zero_shot"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The values of one line on both sides."""
+
+    task: str
+    row: str
+    measure: str
+    before: Array
+    after: Array
+    trained: bool
+
+    @property
+    def family(self) -> tuple[str, str, bool]:
+        """The lines whose seeds say something of each other's noise."""
+        return self.task, self.measure, self.row.endswith("+bm25")
+
+
+def compare(before: Revision, after: Revision) -> Comparison:
+    """Compare two states of the study by what git keeps: ``params.yaml`` and ``metrics/queries.parquet``.
+
+    Raises:
+        PeftirError: one of these is missing, damaged or not of the other, or no query is in both states.
+    """
+    old, new = _read(before), _read(after)
+    common = sorted(set(old.scores.queries) & set(new.scores.queries))
+    if not common:
+        raise PeftirError(
+            f"{old.title} and {new.title}: no test query is in both; expected two states of a study on one "
+            "collection"
+        )
+    pairs = list(_pairs(old, new, common))
+    noise = {pair.family: _noise_of(pair.family, pairs) for pair in pairs}
+    found = [difference(pair.before, pair.after, noise[pair.family], trained=pair.trained) for pair in pairs]
+    lines = [
+        Line(pair.task, pair.row, pair.measure, float(pair.before.mean()), float(pair.after.mean()), each, p)
+        for pair, each, p in zip(pairs, found, holm([each.p for each in found]), strict=True)
+    ]
+    return Comparison(
+        before=old.title,
+        after=new.title,
+        queries=(len(common), len(old.scores.queries), len(new.scores.queries)),
+        lines=lines,
+        added=[key for key in new.rows() if key not in old.rows()],
+        removed=[key for key in old.rows() if key not in new.rows()],
+        changes=changed_params(old.params, new.params),
+        seeds_estimated=all(noise[pair.family] is not None for pair in pairs if pair.trained),
+    )
+
+
+def _pairs(old: _Side, new: _Side, queries: list[str]) -> Iterator[_Pair]:
+    """Every row and measure that both sides have, in the order of the new side."""
+    for task, row in new.rows():
+        if (task, row) in old.rows():
+            for measure in new.scores.measures[task]:
+                if measure in old.scores.measures[task]:
+                    before, after = (side.values(task, row, measure, queries) for side in (old, new))
+                    yield _Pair(task, row, measure, before, after, old.trains(row) or new.trains(row))
+
+
+def _noise_of(family: tuple[str, str, bool], pairs: list[_Pair]) -> SeedNoise | None:
+    """The noise between the seeds of ``family``; a row that is the same on both sides counts once."""
+    trained = [pair for pair in pairs if pair.family == family and pair.trained]
+    changed = [pair.after for pair in trained if not np.array_equal(pair.before, pair.after)]
+    return seed_noise([*(pair.before for pair in trained), *changed])
+
+
+def _read(revision: Revision) -> _Side:
+    name = f"{revision.title}: {layout.QUERIES}"
+    try:
+        params = yaml.safe_load(revision.read(PARAMS, remedy="expected a commit of the study"))
+        expected = set(_runs_in(params))
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise PeftirError(f"{revision.title}: {PARAMS}: not the params of a study: {error!r}") from error
+    scores = read_scores(io.BytesIO(revision.read(layout.QUERIES, REMEDY)), name)
+    if different := expected ^ set(scores.runs):
+        task, row, seed = min(different)
+        has = "lacks" if (task, row, seed) in expected else "has"
+        raise PeftirError(
+            f"{name}: {has} the run '{row}' of {task} with seed {seed}, and {PARAMS} says otherwise, so "
+            f"these are not its metrics; {REMEDY}"
+        )
+    return _Side(revision.title, params, scores)
+
+
+def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
+    """Task, row and seed of every run that ``params.yaml`` asks for."""
+    for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
+        yield task, "bm25", -1
+        for variant in params["variants"][stage]:
+            for seed in params["seeds"][stage]:
+                yield task, variant, seed
+                if task == "reranking":
+                    yield task, f"{variant}+bm25", seed

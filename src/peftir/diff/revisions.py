@@ -1,0 +1,83 @@
+"""Reading the study's files as they are at a git revision, or in the workspace."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from peftir.errors import PeftirError
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit of the repository that holds the study, or its workspace."""
+
+    root: Path
+    """The folder that holds ``params.yaml``."""
+    name: str
+    """As the user gave it, or ``workspace``."""
+    commit: str | None
+    """The commit's full hash; None for the workspace."""
+
+    @property
+    def title(self) -> str:
+        """The name, and the commit where the name does not say it."""
+        return (
+            self.name
+            if self.commit is None or self.commit.startswith(self.name)
+            else f"{self.name} ({self.commit[:7]})"
+        )
+
+    def read(self, path: Path, remedy: str) -> bytes:
+        """The content of ``path``.
+
+        Raises:
+            PeftirError: it is not there; ``remedy`` says what to do.
+        """
+        if self.commit is None:
+            try:
+                return (self.root / path).read_bytes()
+            except FileNotFoundError as error:
+                raise PeftirError(f"{path}: not found; {remedy}") from error
+        done = _git(self.root, "show", f"{self.commit}:./{path.as_posix()}")
+        if done.returncode:
+            raise PeftirError(f"{self.title}: has no {path} in git; {remedy}")
+        return done.stdout
+
+
+def workspace(root: Path) -> Revision:
+    """The files as they lie in ``root``, committed or not."""
+    return Revision(root, "workspace", None)
+
+
+def revision(root: Path, name: str) -> Revision:
+    """The commit that git calls ``name`` in the repository around ``root``.
+
+    Raises:
+        PeftirError: there is no git, no repository or no such commit, or the clone is too shallow to have it.
+    """
+    done = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if done.returncode == 0:
+        return Revision(root, name, done.stdout.decode().strip())
+    shallow = _git(root, "rev-parse", "--is-shallow-repository")
+    if shallow.returncode:
+        raise PeftirError(f"{root.resolve()}: not in a git repository; run in a clone of the study")
+    if shallow.stdout.strip() == b"true":
+        raise PeftirError(
+            f"{name}: not in this clone, which is shallow; run `git fetch --unshallow` "
+            "(in GitHub Actions: actions/checkout with fetch-depth: 0)"
+        )
+    raise PeftirError(
+        f"{name}: git knows no such revision; expected a commit, a tag or a branch (`git branch --all` "
+        "lists them)"
+    )
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise PeftirError(
+            "git: not found on PATH; install it, `peftir diff` reads revisions with it"
+        ) from error

@@ -1,0 +1,159 @@
+"""A comparison as text for a terminal, as Markdown for a pull request, or as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from peftir.diff.changes import Change
+from peftir.diff.compare import Comparison, Line
+from peftir.diff.noise import SHARED
+from peftir.significance import ALPHA
+
+HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "verdict")
+TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
+DECIMALS = 3
+
+
+def as_text(found: Comparison) -> str:
+    """Aligned columns."""
+    parts = [[f"{found.before} → {found.after}: {_counts(found)}"]]
+    if found.changes:
+        parts.append(_aligned([("params", "before", "after"), *map(_change, found.changes)]))
+    for task, lines in _by_task(found).items():
+        parts.append([f"{TITLES[task]}:", *_aligned([HEAD, *map(_cells, lines)])])
+    parts.append(list(_notes(found)))
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def as_markdown(found: Comparison) -> str:
+    """Tables as GitHub shows them; long ones folded."""
+    parts = [[f"**{found.before} → {found.after}: {_counts(found)}**"]]
+    if found.changes:
+        parts.append(_piped([("params", "before", "after"), *map(_change, found.changes)]))
+    for task, lines in _by_task(found).items():
+        decided = [line for line in lines if line.verdict != "within noise"]
+        noise = [line for line in lines if line.verdict == "within noise"]
+        parts.append([f"### {TITLES[task]}"])
+        if decided:
+            parts.append(_piped([HEAD, *map(_cells, decided)]))
+        if noise:
+            parts.append([f"<details><summary>{len(noise)} within noise</summary>"])
+            parts.append(_piped([HEAD, *map(_cells, noise)]))
+            parts.append(["</details>"])
+    parts += [[note] for note in _notes(found)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def as_json(found: Comparison) -> str:
+    """All there is, numbers with one digit more than the tables have."""
+    content = asdict(found)
+    content["verdicts"] = _tally(found)
+    content["lines"] = [_as_object(line) for line in found.lines]
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def _as_object(line: Line) -> dict[str, Any]:
+    numbers = {
+        "before": line.before,
+        "after": line.after,
+        "difference": line.difference.mean,
+        "low": line.difference.low,
+        "high": line.difference.high,
+        "p": line.difference.p,
+        "p_corrected": line.corrected,
+    }
+    shown = {
+        name: round(value, DECIMALS + 1) if math.isfinite(value) else None for name, value in numbers.items()
+    }
+    return {"task": line.task, "row": line.row, "measure": line.measure, **shown, "verdict": line.verdict}
+
+
+def _tally(found: Comparison) -> dict[str, int]:
+    counts = Counter(line.verdict for line in found.lines)
+    return {verdict: counts[verdict] for verdict in ("worse", "better", "within noise")}
+
+
+def _counts(found: Comparison) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in _tally(found).items())
+
+
+def _by_task(found: Comparison) -> dict[str, list[Line]]:
+    """The lines in which some query differs, by task."""
+    tasks: dict[str, list[Line]] = {}
+    for line in found.lines:
+        if _moved(line):
+            tasks.setdefault(line.task, []).append(line)
+    return tasks
+
+
+def _moved(line: Line) -> bool:
+    return line.difference.low != 0 or line.difference.high != 0
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    moved = {(line.task, line.row) for line in found.lines if _moved(line)}
+    still = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in moved]
+    for what, rows in (("The same for every query", still), ("New", found.added), ("Removed", found.removed)):
+        if rows:
+            yield f"{what}: {'; '.join(_named(rows))}."
+    compared, before, after = found.queries
+    if compared < max(before, after):
+        yield (f"Means over the {compared:,} test queries in both, of {before:,} before and {after:,} after.")
+    else:
+        yield f"Means over {compared:,} test queries."
+    if moved:
+        seeds = (
+            "over seeds, as far apart as the rows with several seeds say"
+            if found.seeds_estimated
+            else f"over seeds, assumed to make {SHARED:.0%} of the variance per query, since there is but "
+            "one: with more under `seeds` in params.yaml that is measured"
+        )
+        yield (
+            f"Intervals are over queries and {seeds}. Better or worse is what is still so at p ≤ {ALPHA} "
+            "after Holm's correction for all lines compared."
+        )
+
+
+def _named(rows: list[tuple[str, str]]) -> Iterator[str]:
+    for task in dict.fromkeys(task for task, _ in rows):
+        names = dict.fromkeys(row for other, row in rows if other == task)
+        yield f"{TITLES[task].lower()} {', '.join(names)}"
+
+
+def _change(change: Change) -> tuple[str, ...]:
+    return change.key, str(change.before), str(change.after)
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    found = line.difference
+    return (
+        line.row,
+        line.measure,
+        f"{line.before:.{DECIMALS}f}",
+        f"{line.after:.{DECIMALS}f}",
+        _signed(found.mean),
+        f"{_signed(found.low)} to {_signed(found.high)}",
+        line.verdict,
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.{DECIMALS}f}".replace("-", "−")
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _piped(rows: list[tuple[str, ...]]) -> list[str]:
+    head, *body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return [head, "|" + " --- |" * len(rows[0]), *body]
