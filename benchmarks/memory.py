@@ -70,7 +70,7 @@ def index(folder: Path, count: int, words: int) -> None:
     """Encode the collection as the stage does, and drop the vectors that it would add to the index."""
     from peftir.biencoder import encode, new_biencoder
     from peftir.collections.base import Collection
-    from peftir.retrieval import CHUNK
+    from peftir.encoding import CHUNK
 
     model = new_biencoder(
         "sentence-transformers/all-MiniLM-L6-v2", pooling="mean", query_length=32, document_length=64

@@ -19,7 +19,10 @@ PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 TUNERS = SRC / "peftir" / "tuners"
 
 # Two stages whose functions stand in one module, retrieval.py: each has the other's key in its code.
-OTHERS_KEYS = {"index": {"retrieval.depth"}, "retrieve": {"index.factory"}}
+OTHERS_KEYS = {
+    "index": {"retrieval.depth", "retrieval.search_parameters"},
+    "retrieve": {"index.factory", "index.processes", "index.train_sample"},
+}
 
 
 def script_of(stage: str) -> Path:

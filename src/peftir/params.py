@@ -171,12 +171,15 @@ class IndexParams(Block):
     """The dense index."""
 
     factory: str
+    train_sample: Positive
+    processes: Positive
 
 
 class RetrievalParams(Block):
     """First-stage retrieval."""
 
     depth: Positive
+    search_parameters: str
 
 
 class RerankingParams(Block):

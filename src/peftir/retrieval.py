@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 from sentence_transformers import SentenceTransformer
-from tqdm import tqdm
 
 from peftir import layout, models
 from peftir.biencoder import encode
 from peftir.collections.base import Collection
-from peftir.dense import DenseIndex, build_index
-from peftir.files import replacing
+from peftir.dense import DenseIndex, build_index, new_index
+from peftir.encoding import encode_collection
+from peftir.files import remove, replacing
 from peftir.params import Params
 from peftir.runs import search_beyond_own, write_run
 
-CHUNK = 4096  # documents held at a time; long enough for batches of like length
-
 
 def index_documents(params: Params, variant: str, seed: int) -> int:
-    """Encode the collection straight into a new index; gives the number of documents in it."""
-    collection = Collection(layout.COLLECTION)
-    model = models.load(SentenceTransformer, layout.model("retriever", variant, seed))
+    """Encode the collection into a new index; gives the number of documents in it.
 
-    def vectors() -> Iterator:
-        with tqdm(total=collection.count_documents(), desc="encoding", unit="doc", mininterval=5) as progress:
-            for ids, texts in collection.text_chunks(CHUNK):
-                yield ids, encode(model, texts, "document", params.backbone.precision)
-                progress.update(len(ids))
-
-    return build_index(vectors(), params.index.factory, layout.index(variant, seed))
+    Where the vectors of a large collection are kept until the index is written is beside the index's folder.
+    """
+    collection, folder = Collection(layout.COLLECTION), layout.index(variant, seed)
+    shards = folder.with_name(f"{folder.name}.shards")
+    model_folder = layout.model("retriever", variant, seed)
+    model = models.load(SentenceTransformer, model_folder)
+    new_index(params.index.factory, model.get_embedding_dimension() or 0)  # a wrong one fails at once
+    vectors = encode_collection(
+        collection,
+        model,
+        model_folder,
+        shards,
+        precision=params.backbone.precision,
+        processes=params.index.processes,
+    )
+    indexed = build_index(
+        vectors,
+        params.index.factory,
+        folder,
+        count=collection.count_documents(),
+        sample=params.index.train_sample,
+    )
+    remove(shards)
+    return indexed
 
 
 def retrieve(params: Params, variant: str, seed: int) -> None:
     """Rank the collection's documents for dev's and test's queries and write the runs."""
     collection, folder = Collection(layout.COLLECTION), layout.runs("retrieval", variant, seed)
     model = models.load(SentenceTransformer, layout.model("retriever", variant, seed))
-    index = DenseIndex(layout.index(variant, seed))
+    index = DenseIndex(layout.index(variant, seed), params.retrieval.search_parameters)
     with replacing(folder) as written:
         for split in ("dev", "test"):
             queries = collection.queries(split)
