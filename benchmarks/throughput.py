@@ -29,7 +29,8 @@ from peftir.crossencoder import listwise_loss, new_crossencoder, score
 from peftir.errors import PeftirError, exits_cleanly
 from peftir.examples import Example
 from peftir.params import Params, load_params
-from peftir.training import Settings, train
+from peftir.training import train
+from peftir.training_state import Settings
 from side_by_side import Row, Stopwatch, in_turns, report, timed
 
 VARIANTS = ("full", "lora")

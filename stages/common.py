@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 from peftir import layout
 
 if TYPE_CHECKING:
-    from peftir.training import Point
+    from peftir.training_state import Point
 
 
 def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
@@ -21,7 +24,21 @@ def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -
     if per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
         parser.add_argument("--seed", required=True, type=int, help="seed of this run")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    return arguments
+
+
+def _end_with(parent: int) -> None:
+    """End this process when ``parent`` has ended.
+
+    A ``dvc repro`` that was killed leaves its stage running, which would then write beside the one that the
+    next ``dvc repro`` starts.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from peftir.checkpoint import Checkpoint
 from peftir.errors import PeftirError
-from peftir.training import Point, Settings, _rise_and_fall, train
+from peftir.training import train
+from peftir.training_state import Point, Settings, _rise_and_fall
 
 SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32")
 
@@ -146,3 +150,62 @@ def test_gradients_are_recorded_before_clipping_and_seconds_without_evaluation()
     assert outcome.seconds_at[0] == 0 and sorted(outcome.seconds_at.values()) == list(
         outcome.seconds_at.values()
     )
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing that handles errors sees it."""
+
+
+def interrupted(folder: Path, kills: list[int], identity: str = "same") -> tuple[nn.Module, Any, list[Point]]:
+    """A training with dropout that is killed in its n-th step, for each n of ``kills``, and started again."""
+    for kill in [*kills, None]:
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        points: list[Point] = []
+        taken = 0
+
+        def loss_of(batch: torch.Tensor, model: nn.Module = model, kill: int | None = kill) -> torch.Tensor:
+            nonlocal taken
+            taken += 1
+            if taken == kill:
+                raise Killed
+            return model(batch).square().mean()
+
+        try:
+            outcome = train(
+                model,
+                [torch.full((6, 4), float(i)) for i in range(9)],
+                loss_of,
+                lambda model=model: -model(torch.ones(1, 4)).square().item(),
+                SETTINGS,
+                points.append,
+                modules={"all": list(model.parameters())},
+                checkpoint=Checkpoint(folder, identity, every=0.0),
+            )
+        except Killed:
+            continue
+    return model, (outcome, taken), points
+
+
+def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_curve(tmp_path: Path) -> None:
+    model, (outcome, taken), points = interrupted(tmp_path / "a", kills=[])
+    again, (same, few), same_points = interrupted(tmp_path / "b", kills=[4, 4, 1])
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert same_points == points
+    assert (same.best_step, same.best_dev, same.gradients) == (
+        outcome.best_step,
+        outcome.best_dev,
+        outcome.gradients,
+    )
+    # Nine steps undisturbed; the last of the killed ones had only the steps after its checkpoint to take.
+    assert (taken, few) == (9, 5)
+
+
+def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    Checkpoint(folder, "one").save({"a": torch.ones(2)}, {"step": 1})
+    assert Checkpoint(folder, "one").load() is not None
+    assert Checkpoint(folder, "other").load() is None
+    (folder / "state.safetensors").write_bytes(b"cut")
+    assert Checkpoint(folder, "one").load() is None

@@ -10,11 +10,13 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
 from peftir import layout, models, tuners
+from peftir.checkpoint import Checkpoint, identity
 from peftir.examples import Example
 from peftir.files import write_json
 from peftir.learning.gradients import trained_modules
 from peftir.params import Params
-from peftir.training import Point, Settings, train
+from peftir.training import train
+from peftir.training_state import Point, Settings
 
 
 def fit(
@@ -36,6 +38,14 @@ def fit(
     rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
     knobs = models.attach(model, variant, method)
     modules = trained_modules(models.transformer_of(model))
+    checkpoint = Checkpoint(
+        layout.checkpoint(stage, variant, seed),
+        identity(
+            [stage, variant, seed, params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
+            [asdict(example) for batch in batches for example in batch],
+            files=[layout.COLLECTION / "manifest.json", layout.BM25_RUNS / "dev.trec"],
+        ),
+    )
     outcome = train(
         model,
         batches if method.learning_rate else [],
@@ -51,6 +61,7 @@ def fit(
         on_point,
         models.head_of(model),
         {name: module.weights for name, module in modules.items()},
+        checkpoint,
     )
     folder = layout.model(stage, variant, seed)
     models.save(model, folder, params.backbone.name, params.backbone.revision)
@@ -75,4 +86,5 @@ def fit(
             },
         },
     )
+    checkpoint.remove()
     return {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}

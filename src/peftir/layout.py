@@ -8,6 +8,8 @@ COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
 BM25_RUNS = Path("runs/bm25")
 PER_QUERY = Path("metrics/per_query.parquet")
+LEARNING = Path("metrics/learning.json")
+SURFACES = Path("metrics/surfaces.json")
 SPREAD = Path("metrics/spread.tsv")
 COMPARISONS = Path("metrics/comparisons.tsv")
 SUMMARY = Path("metrics/summary.json")
@@ -22,6 +24,11 @@ def key(variant: str, seed: int) -> str:
 def model(stage: str, variant: str, seed: int) -> Path:
     """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("models") / stage / key(variant, seed)
+
+
+def checkpoint(stage: str, variant: str, seed: int) -> Path:
+    """Where a training that was not finished goes on from; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("models/unfinished") / stage / key(variant, seed)
 
 
 def training(stage: str, variant: str, seed: int) -> Path:

@@ -18,7 +18,7 @@ from peftir.measures import mean_of
 from peftir.params import Params
 from peftir.runs import Run, read_run
 from peftir.texts import DocumentTexts
-from peftir.training import Point
+from peftir.training_state import Point
 
 
 def train_reranker(

@@ -41,8 +41,8 @@ def peak_memory_mb() -> int:
 def _own_peak() -> float:
     """This process's own peak, in KB.
 
-    Linux's ``ru_maxrss`` starts at what the process that started this one held, so a small program started by a
-    large one would count the large one's memory; ``VmHWM`` starts anew.
+    Linux's ``ru_maxrss`` starts at what the process that started this one held, so a small program started by
+    a large one would count the large one's memory; ``VmHWM`` starts anew.
     """
     status = Path("/proc/self/status")
     if status.is_file():
