@@ -189,6 +189,30 @@ class RerankingParams(Block):
     keep: Positive
 
 
+class QueriesPerStage(Block):
+    """How many queries, per stage."""
+
+    retriever: Positive
+    reranker: Positive
+
+
+class LearningParams(Block):
+    """The analysis of the loss around trained models."""
+
+    seeds: Annotated[int, Field(ge=0)]
+    queries: QueriesPerStage
+    span: Annotated[float, Field(gt=0)]
+    points: Annotated[int, Field(ge=3)]
+    iterations: Positive
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _a_point_in_the_middle(self) -> LearningParams:
+        if self.points % 2 == 0:
+            raise ValueError(f"an odd number of points, so that one is the model itself, not {self.points}")
+        return self
+
+
 class Measures(Block):
     """Measures at each stage, as ir-measures spells them."""
 
@@ -211,6 +235,7 @@ class Params(Block):
     reranker: RerankerParams
     reranking: RerankingParams
     measures: Measures
+    learning: LearningParams
 
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:

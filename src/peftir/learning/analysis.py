@@ -1,0 +1,130 @@
+"""The analysis of learning: from the study's artefacts to ``metrics/learning.json`` and the surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from statistics import stdev
+from typing import Any
+
+from tqdm import tqdm
+
+from peftir import layout
+from peftir.files import write_json
+from peftir.learning import convergence
+from peftir.learning.objective import Objective, objectives
+from peftir.learning.records import TrainingRun, read_runs
+from peftir.learning.sharpness import largest_eigenvalue
+from peftir.learning.surface import barrier, curvature, path, roughness, surface
+from peftir.params import LearningParams, Params
+
+STAGES = ("retriever", "reranker")
+
+
+def analyse(params: Params) -> None:
+    """Write how every trained variant learned, and the loss around the first seeds' models.
+
+    Raises:
+        PeftirError: an artefact of training is missing or damaged.
+    """
+    learning: dict[str, Any] = {"targets": {}}
+    surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
+    for stage in STAGES:
+        runs = read_runs(params, stage)
+        target = _target(runs)
+        learning["targets"][stage] = asdict(target) if target else None
+        learning[stage] = {variant: _convergence(of, target) for variant, of in runs.items()}
+        surfaces[stage] = {}
+        for variant, loss, figures in _around(params, stage, list(runs)):
+            learning[stage][variant] |= figures
+            surfaces[stage][variant] = loss
+    write_json(layout.LEARNING, _rounded(learning))
+    write_json(layout.SURFACES, _rounded(surfaces))
+
+
+def _target(runs: dict[str, list[TrainingRun]]) -> convergence.Target | None:
+    """What full fine-tuning sets; ``None`` where it is not among the variants."""
+    full = next((of for of in runs.values() if of[0].type == "full"), None)
+    return convergence.Target.of([run.dev for run in full]) if full else None
+
+
+def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> dict[str, Any]:
+    """How fast and how steadily one variant learned; lists have a value a seed, ``None`` is never."""
+    best = [float(run.dev.max()) for run in runs]
+    levels = {
+        f"{share:.2f}": (target.share_of_gain(share), target.share_of_best(share)) if target else (None, None)
+        for share in convergence.SHARES
+    }
+    return {
+        "steps_to": {
+            share: [convergence.first_step_at(run.dev, gain) for run in runs]
+            for share, (gain, _) in levels.items()
+        },
+        "seconds_to": {
+            share: [run.seconds_at(convergence.first_step_at(run.dev, gain)) for run in runs]
+            for share, (gain, _) in levels.items()
+        },
+        "steps_to_share_of_best": {
+            share: [convergence.first_step_at(run.dev, of_best) for run in runs]
+            for share, (_, of_best) in levels.items()
+        },
+        "auc": [convergence.mean_height(run.dev) for run in runs],
+        "oscillation": [convergence.climbs(run.loss) for run in runs],
+        "dev_oscillation": [convergence.falls(run.dev) for run in runs],
+        "best_dev": best,
+        "final_dev": [float(run.dev.iloc[-1]) for run in runs],
+        "best_dev_sd": stdev(best) if len(best) > 1 else None,
+        "failed_seeds": sum(convergence.failed(run.dev) for run in runs),
+        "seconds_per_step": [run.seconds_per_step for run in runs],
+        "peak_memory_mb": [run.peak_memory_mb for run in runs],
+        "stored_bytes": [run.stored_bytes for run in runs],
+    }
+
+
+def _around(
+    params: Params, stage: str, variants: list[str]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """For each variant its losses around the first seeds' models, and the figures that follow from them.
+
+    Lists in the figures have a value a seed, ``None`` for those that are not looked at.
+    """
+    settings, seeds = params.learning, list(getattr(params.seeds, stage))
+    looked_at = seeds[: settings.seeds]
+    objective_of = objectives(params, stage) if looked_at else None
+    for variant in tqdm(variants, desc=f"loss around each {stage}", unit="variant"):
+        grids: dict[str, Any] = {}
+        way: dict[str, Any] | None = None
+        figures: dict[str, Any] = {name: [] for name in ("sharpness", "curvature", "roughness")}
+        for seed in looked_at:
+            assert objective_of is not None
+            at = objective_of(variant, seed)
+            if seed == seeds[0] and len(seeds) > 1:
+                way = _way(at, objective_of(variant, seeds[1]), seeds[:2], settings)
+            grid = surface(
+                at.weights, at.loss, span=settings.span, points=settings.points, seed=settings.seed
+            )
+            grids[str(seed)] = grid.tolist()
+            figures["sharpness"].append(
+                largest_eigenvalue(at.weights, at.loss, iterations=settings.iterations, seed=settings.seed)
+            )
+            figures["curvature"].append(curvature(grid, settings.span))
+            figures["roughness"].append(roughness(grid))
+        for values in figures.values():
+            values += [None] * (len(seeds) - len(looked_at))
+        figures["barrier"] = way["barrier"] if way else None
+        yield variant, {"loss": grids, "path": way}, figures
+
+
+def _way(here: Objective, there: Objective, seeds: list[int], settings: LearningParams) -> dict[str, Any]:
+    """The loss on the way between two seeds' models."""
+    losses = path(here.weights, here.loss, there.weights, settings.points)
+    return {"seeds": seeds, "loss": losses.tolist(), "barrier": barrier(losses)}
+
+
+def _rounded(content: Any) -> Any:
+    """``content`` with four significant digits: a change in the seventh is no news."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_rounded(value) for value in content]
+    return float(f"{content:.4g}") if isinstance(content, float) else content

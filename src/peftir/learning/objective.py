@@ -1,0 +1,76 @@
+"""A trained model's loss as a function of its trained weights, on a batch that is the same for all models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor, nn
+
+from peftir import layout, models
+from peftir.biencoder import contrastive_loss
+from peftir.collections.base import Collection
+from peftir.crossencoder import listwise_loss
+from peftir.examples import sample_batches
+from peftir.params import Params
+from peftir.runs import read_run
+from peftir.texts import DocumentTexts
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the analysis of a loss needs: the weights, and the loss at the weights as they stand."""
+
+    weights: list[nn.Parameter]
+    loss: Callable[[], Tensor]
+
+
+def objectives(params: Params, stage: str) -> Callable[[str, int], Objective]:
+    """A function that gives the objective of a trained model by variant and seed.
+
+    The batch is drawn once, from the train queries as training draws its own; the loss is that of training,
+    in float32 and without dropout.
+
+    Args:
+        params: of the study.
+        stage: ``retriever`` or ``reranker``.
+    """
+    retrieves = stage == "retriever"
+    collection = Collection(layout.COLLECTION)
+    queries, qrels = collection.queries("train"), collection.qrels("train")
+    [batch] = sample_batches(
+        qrels,
+        read_run(layout.BM25_RUNS / "train.trec"),
+        steps=1,
+        batch_size=getattr(params.learning.queries, stage),
+        negatives=params.retriever.hard_negatives if retrieves else params.reranker.negatives,
+        depth=params.retriever.negatives_depth if retrieves else params.reranker.negatives_depth,
+        seed=params.learning.seed,
+    )
+    texts = DocumentTexts(collection, [doc for example in batch for doc in example.documents])
+
+    def objective(variant: str, seed: int) -> Objective:
+        folder = layout.model(stage, variant, seed)
+        if retrieves:
+            retriever = models.load(SentenceTransformer, folder)
+            loss_of = contrastive_loss(retriever, queries, texts, qrels, params.retriever.temperature)
+            return Objective(trained_weights(retriever), lambda: loss_of(batch))
+        reranker = models.load(CrossEncoder, folder)
+        loss_of = listwise_loss(reranker, queries, texts)
+        return Objective(trained_weights(reranker), lambda: loss_of(batch))
+
+    return objective
+
+
+def trained_weights(model: SentenceTransformer | CrossEncoder) -> list[nn.Parameter]:
+    """The weights of a loaded model that were trained, with gradients switched on for them alone.
+
+    Adapters are loaded frozen; what has none was trained as a whole.
+    """
+    model.eval()
+    transformer = models.transformer_of(model)
+    if getattr(transformer, "peft_config", None):
+        model.requires_grad_(False)
+        transformer.set_adapter(transformer.active_adapters())
+    return [weight for weight in model.parameters() if weight.requires_grad]

@@ -1,0 +1,81 @@
+"""Training runs as the stages recorded them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from peftir import layout
+from peftir.artefacts import Artefact
+from peftir.params import Params
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """How one model was trained."""
+
+    type: str
+    """The type of its method."""
+    dev: pd.Series
+    """The measure on dev, by step."""
+    loss: pd.Series
+    """The mean training loss since the point before, by step."""
+    seconds: dict[int, float]
+    """Of training up to each point, without evaluation, by step."""
+    seconds_per_step: float
+    peak_memory_mb: int
+    stored_bytes: int
+
+    def seconds_at(self, step: int | None) -> float | None:
+        """The seconds of training up to ``step``, a point of the curve."""
+        return None if step is None else self.seconds[step]
+
+
+def read_runs(params: Params, stage: str) -> dict[str, list[TrainingRun]]:
+    """The runs of all variants that train anything, in the order of the seeds.
+
+    Raises:
+        PeftirError: an artefact is missing or not as expected.
+    """
+    seeds, measure = getattr(params.seeds, stage), getattr(params, stage).selected_by
+    runs = {
+        variant: [read_run(stage, variant, seed, measure) for seed in seeds]
+        for variant in getattr(params.variants, stage)
+    }
+    return {
+        variant: [run for run in of if run is not None] for variant, of in runs.items() if of[0] is not None
+    }
+
+
+def read_run(stage: str, variant: str, seed: int, measure: str) -> TrainingRun | None:
+    """One run; ``None`` where nothing is trained.
+
+    Raises:
+        PeftirError: an artefact is missing or not as expected.
+    """
+
+    def artefact(path: Path) -> Artefact:
+        return Artefact(Path(), path, f"train_{stage}")
+
+    training = artefact(layout.training(stage, variant, seed))
+    content = training.json()
+    if training.number(content, "steps") == 0:
+        return None
+    curves = layout.curve(stage, variant, seed) / "plots/metrics"
+    resources = artefact(layout.resources(f"train_{stage}", variant, seed))
+    spent = resources.json()
+    dev = artefact(curves / f"dev/{measure}.tsv").curve()
+    seconds = {int(step): float(value) for step, value in resources.get(spent, "seconds_at").items()}
+    if set(seconds) != set(dev.index):
+        raise resources.wrong("seconds_at: expected the steps of the learning curve")
+    return TrainingRun(
+        type=str(training.get(content, "type")),
+        dev=dev,
+        loss=artefact(curves / "train/loss.tsv").curve(),
+        seconds=seconds,
+        seconds_per_step=resources.number(spent, "seconds_per_step"),
+        peak_memory_mb=int(resources.number(spent, "peak_memory_mb")),
+        stored_bytes=int(training.number(content, "bytes")),
+    )

@@ -1,0 +1,23 @@
+"""Analyse how the variants learned: how fast, how steadily, and the loss around what they found."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir import layout
+from peftir.errors import exits_cleanly
+from peftir.learning.analysis import analyse
+from peftir.params import load_params
+from peftir.resources import measured
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the figures and the surfaces."""
+    stage_arguments(__doc__, "python stages/learning.py")
+    with measured(layout.resources("learning")):
+        analyse(load_params())
+    print(f"{layout.LEARNING} has the figures, {layout.SURFACES} the losses around the models")
+
+
+if __name__ == "__main__":
+    main()
