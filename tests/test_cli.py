@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,17 @@ def test_doctor_exits_with_1_if_it_cannot() -> None:
     done = peftir("doctor", "--quiet", path="/nonexistent")
     assert done.returncode == 1
     assert "fail  dvc       dvc is not on PATH" in done.stdout
+
+
+def test_check_exits_with_1_at_a_problem_and_with_json_on_request(tmp_path: Path) -> None:
+    for name in ("corpus", "queries"):
+        (tmp_path / f"{name}.jsonl").write_text('{"_id": "1", "text": "a text"}\n')
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("1\t1\t1\n")
+    done = peftir("check", f"beir:{tmp_path}", "--json")
+    findings = json.loads(done.stdout)
+    assert (done.returncode, findings["documents"], len(findings["problems"])) == (1, 1, 1)
+    assert findings["lengths"]["document"]["longest"] == 4  # [CLS] a text [SEP]
 
 
 def test_no_command_and_an_unknown_one_show_the_usage() -> None:

@@ -101,4 +101,64 @@ def _run_diff(arguments: argparse.Namespace) -> int:
     return int(any(line.verdict == arguments.fail_on for line in found.lines))
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count, _diff)
+def _check(commands: Commands) -> None:
+    command = commands.add_parser(
+        "check",
+        help="look through documents, queries and judgements before they are prepared",
+        description="Read all of a source and print what is in it, how much of it the lengths in params.yaml "
+        "cut off, and every problem with its file and line. Exits with 1 if there is one: it would stop the "
+        "stage prepare.",
+        epilog="example: peftir check beir:../nfcorpus",
+    )
+    command.add_argument("source", metavar="SOURCE", help="as collection.source in params.yaml")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_run_check)
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    from peftir.check import as_text, check, rulers_of
+    from peftir.params import load_params
+
+    params = load_params()
+    findings = check(
+        arguments.source,
+        splits=params.collection.splits.model_dump(),
+        own_documents=params.collection.own_documents,
+        rulers=rulers_of(params),
+    )
+    print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
+    return 1 if findings.problems else 0
+
+
+def _export(commands: Commands) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write a trained model as a folder to give away",
+        description="Write a trained model and its model card to a folder that sentence-transformers loads: the "
+        "adapter alone or, with --merged, all weights (lora and ia3; full and zero_shot are always whole).",
+        epilog="example: peftir export lora --to lora-retriever --merged",
+    )
+    command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not be there yet")
+    command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
+    command.add_argument("--seed", type=int, metavar="N", help="default: the first in params.yaml")
+    command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
+    command.set_defaults(run=_run_export)
+
+
+def _run_export(arguments: argparse.Namespace) -> int:
+    from peftir.exporting import export
+    from peftir.params import load_params
+
+    params = load_params()
+    if arguments.variant not in params.methods:
+        known = ", ".join(params.methods)
+        raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
+    seeds = getattr(params.seeds, arguments.stage)
+    seed = seeds[0] if arguments.seed is None else arguments.seed
+    export(params, arguments.variant, arguments.stage, seed, arguments.to, arguments.merged)
+    print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
+    return 0
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count, _check, _diff, _export)

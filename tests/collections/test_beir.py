@@ -73,7 +73,7 @@ def test_a_share_of_the_training_queries_is_held_out_where_there_is_no_dev(sourc
 
 def test_a_collection_for_testing_alone_is_refused(source):
     (source / "qrels" / "train.tsv").unlink()
-    with pytest.raises(PeftirError, match=r"has no train queries, only test; expected train, dev and test"):
+    with pytest.raises(PeftirError, match=r"has test queries but none of train and dev; training needs"):
         read(source)
     assert [path.name for path in source.parent.iterdir()] == ["source"]
 

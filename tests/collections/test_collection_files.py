@@ -257,9 +257,10 @@ def test_known_ids_are_those_that_were_added():
     assert len(ids) == 1000
     assert all(f"id{number}" in ids for number in range(1000))
     assert not any(f"id{number}" in ids for number in range(1000, 3000))
-    assert not ids.may_repeat()
+    assert ids.repeats() == 0
     ids.add("id7")
-    assert ids.may_repeat()
+    assert ids.repeats() == 1
+    assert (ids.count("id7"), ids.count("id8"), ids.count("id1000")) == (2, 1, 0)
     assert "id7" in ids
     assert "id1000" not in ids
     ids.add("id1000")

@@ -67,20 +67,20 @@ def read(
         report: what is told of each problem.
 
     Raises:
-        PeftirError: the source is unknown, its files are not there, or nothing in it can be trained on.
+        PeftirError: the source is unknown, or its files are not there.
     """
     name, _, place = source.partition(":")
     if name not in SOURCES:
         known = ", ".join(sorted(SOURCES))
         raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
     content = SOURCES[name](place, documents, splits, report)
-    for split in SPLITS:
-        if split not in content.qrels:
-            have = ", ".join(content.qrels)
-            raise PeftirError(
-                f"collection.source: '{source}' has no {split} queries, only {have}; expected train, dev and "
-                "test, where a share of train can be held out as dev"
-            )
+    missing = [split for split in SPLITS if split not in content.qrels]
+    if missing:
+        report(
+            f"collection.source: '{source}' has {' and '.join(content.qrels)} queries but none of "
+            f"{' and '.join(missing)}; training needs train, dev and test, so divide its judgements into "
+            "files of these (a share of train is held out as dev if there is none)"
+        )
     return content
 
 

@@ -34,10 +34,10 @@ class KnownIds:
         hashes, value = self._sorted(), np.uint64(_hash(id))
         return int(np.searchsorted(hashes, value, "right") - np.searchsorted(hashes, value, "left"))
 
-    def may_repeat(self) -> bool:
-        """Whether two of the ids may be the same; ``False`` is certain."""
+    def repeats(self) -> int:
+        """How many of the additions repeat an earlier one; 0 is certain."""
         hashes = self._sorted()
-        return bool((hashes[1:] == hashes[:-1]).any())
+        return int((hashes[1:] == hashes[:-1]).sum())
 
     def _sorted(self) -> np.ndarray:
         if len(self._in_order) != len(self._hashes):

@@ -58,7 +58,7 @@ class Validation:
                 yield document
         if not len(self._ids):
             self._report("the source has no documents; expected some")
-        if self._ids.may_repeat():
+        if self._ids.repeats():
             self._report_repeated()
 
     def _report_repeated(self) -> None:
