@@ -86,7 +86,7 @@ def _diff(commands: Commands) -> None:
     form.add_argument("--md", action="store_true", help="print Markdown, for a pull request")
     form.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--fail-on", choices=["worse"], help="exit with 1 if any line is worse")
-    command.set_defaults(run=_run_diff, _export)
+    command.set_defaults(run=_run_diff)
 
 
 def _run_diff(arguments: argparse.Namespace) -> int:
@@ -128,37 +128,6 @@ def _run_check(arguments: argparse.Namespace) -> int:
     )
     print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
     return 1 if findings.problems else 0
-
-
-def _export(commands: Commands) -> None:
-    command = commands.add_parser(
-        "export",
-        help="write a trained model as a folder to give away",
-        description="Write a trained model and its model card to a folder that sentence-transformers loads: the "
-        "adapter alone or, with --merged, all weights (lora and ia3; full and zero_shot are always whole).",
-        epilog="example: peftir export lora --to lora-retriever --merged",
-    )
-    command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
-    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not be there yet")
-    command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
-    command.add_argument("--seed", type=int, metavar="N", help="default: the first in params.yaml")
-    command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
-    command.set_defaults(run=_run_export)
-
-
-def _run_export(arguments: argparse.Namespace) -> int:
-    from peftir.exporting import export
-    from peftir.params import load_params
-
-    params = load_params()
-    if arguments.variant not in params.methods:
-        known = ", ".join(params.methods)
-        raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
-    seeds = getattr(params.seeds, arguments.stage)
-    seed = seeds[0] if arguments.seed is None else arguments.seed
-    export(params, arguments.variant, arguments.stage, seed, arguments.to, arguments.merged)
-    print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
-    return 0
 
 
 def _export(commands: Commands) -> None:
