@@ -1,0 +1,169 @@
+"""Every key of params.yaml makes exactly the stages stale that follow it, as DVC itself sees it.
+
+No stage runs: each out is written by hand, and ``dvc commit`` takes them as the stages' own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
+from small_study import ROOT, SMALL, clone
+
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+START = {block: {**settings, **SMALL.get(block, {})} for block, settings in PARAMS.items()}
+LISTS = ("variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
+
+RETRIEVERS = {
+    stage: {f"{stage}@{variant}-13" for variant in ("zero_shot", "lora")}
+    for stage in ("train_retriever", "index", "retrieve")
+}
+RERANKERS = {stage: {f"{stage}@iaa_l-13"} for stage in ("train_reranker", "rerank")}
+TRAINING = RETRIEVERS["train_retriever"] | RERANKERS["train_reranker"]
+USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
+
+# The stages that a key makes stale by itself; those after them run if these then write something else. The
+# longest entry that a key starts with holds. The report tells all keys, so it follows them all.
+FOLLOWED_BY: dict[str, set[str]] = {
+    "collection": {"prepare"},
+    "bm25": {"bm25"},
+    "backbone": TRAINING,
+    "backbone.precision": TRAINING | USE,
+    "methods": set(),  # those of no variant that runs
+    "methods.zero_shot": {"train_retriever@zero_shot-13"},
+    "methods.lora": {"train_retriever@lora-13"},
+    "methods.iaa_l": RERANKERS["train_reranker"],
+    "variants": {"evaluate", "learning"},
+    "seeds": {"evaluate", "learning"},
+    "retriever": RETRIEVERS["train_retriever"] | {"learning"},
+    "index": RETRIEVERS["index"],
+    "retrieval": RETRIEVERS["retrieve"],
+    "reranker": RERANKERS["train_reranker"] | {"learning"},
+    "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | {"learning"},
+    "reranking": RERANKERS["rerank"],
+    "measures": {"evaluate"},
+    "learning": {"learning"},
+}
+
+
+def leaves(block: Any, key: str = "") -> Iterator[str]:
+    """The keys of all values that are not blocks."""
+    if isinstance(block, dict):
+        for name, value in block.items():
+            yield from leaves(value, f"{key}.{name}" if key else name)
+    else:
+        yield key
+
+
+def followed_by(key: str) -> set[str]:
+    parts = key.split(".")
+    entries = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return FOLLOWED_BY[next(entry for entry in entries if entry in FOLLOWED_BY)] | {"report"}
+
+
+def value_of(block: Any, key: str) -> Any:
+    for name in key.split("."):
+        block = block[name]
+    return block
+
+
+def changed(value: Any) -> Any:
+    """Another value than ``value``; DVC does not mind which, but lists stay names of the same runs."""
+    match value:
+        case bool() | None:
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return f"{value}0"
+        case list():
+            return value[::-1] if len(value) > 1 else [*value, *value]
+    raise TypeError(value)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A finished study as DVC sees it; this process is in its folder, where DVC looks paths up."""
+    root = clone(tmp_path_factory.mktemp("params") / "study")
+    write(root, START)
+    (root / "dvc.lock").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        # DVC reads its files anew for every stage, in Python; the parser in C is twenty times faster.
+        for module in ("dvc.utils.serialize._yaml", "dvc.utils.strictyaml"):
+            patch.setattr(f"{module}.parse_yaml", fast_yaml)
+        with Repo(str(root)) as repo:
+            made = [Path(out.fs_path) for out in repo.index.outs]
+            read = [Path(dep.fs_path) for dep in repo.index.deps if not isinstance(dep, ParamsDependency)]
+            # Some stages read one file of a folder that another makes, or the folder of several.
+            for path in (*made, *read):
+                if not path.exists() and not any(path in other.parents for other in (*made, *read)):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text("made by hand\n")
+            repo.commit(force=True)
+        yield root
+
+
+def fast_yaml(text: str, path: str, typ: str = "safe") -> Any:
+    return yaml.load(text, yaml.CSafeLoader) or {}
+
+
+@pytest.fixture(scope="module")
+def repository(study: Path) -> Iterator[Repo]:
+    with Repo(str(study)) as repo:
+        yield repo
+
+
+def write(root: Path, params: dict[str, Any]) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def stale(study: Path, repository: Repo, key: str, value: Any) -> set[str]:
+    """The stages that DVC finds stale by their own deps when ``key`` has another value."""
+    params = copy.deepcopy(START)
+    *blocks, last = key.split(".")
+    block = params
+    for name in blocks:
+        block = block[name]
+    block[last] = value
+    write(study, params)
+    try:
+        return {name.removeprefix("dvc.yaml:") for name in repository.status()}
+    finally:
+        write(study, START)
+
+
+def test_a_finished_study_is_not_stale(repository: Repo) -> None:
+    assert repository.status() == {}
+
+
+@pytest.mark.parametrize("key", [key for key in leaves(START) if key not in LISTS])
+def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: Repo, key: str) -> None:
+    before = value_of(START, key)
+    assert stale(study, repository, key, changed(before)) == followed_by(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "new"),
+    [
+        ("variants.retriever", ["zero_shot", "lora", "full"], {f"{stage}@full-13" for stage in RETRIEVERS}),
+        ("variants.retriever", ["lora"], set()),
+        ("variants.reranker", ["iaa_l", "full"], {f"{stage}@full-13" for stage in RERANKERS}),
+        (
+            "seeds.retriever",
+            [13, 14],
+            {f"{stage}@{v}-14" for stage in RETRIEVERS for v in ("zero_shot", "lora")},
+        ),
+        ("seeds.reranker", [14], {f"{stage}@iaa_l-14" for stage in RERANKERS}),
+    ],
+)
+def test_a_list_adds_the_stages_of_what_is_new_in_it(
+    study: Path, repository: Repo, key: str, value: list[Any], new: set[str]
+) -> None:
+    assert stale(study, repository, key, value) == followed_by(key) | new
