@@ -1,4 +1,4 @@
-"""Write the report: report/index.html to read, report/results.md to keep."""
+"""Write the report: report/index.html to read, report/results.md and report/tables.tex to keep."""
 
 from __future__ import annotations
 

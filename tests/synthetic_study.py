@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from peftir import layout
+from peftir.evaluation import write_statistics
 from peftir.params import Params, load_params
 
 BACKBONE = 20_000_000
@@ -52,7 +53,9 @@ def write_study(root: Path, params: Params, values: Values) -> None:
         for variant in variants:
             for seed in seeds:
                 write_model(root, params, stage, variant, seed)
-    pd.concat(tables, ignore_index=True).to_parquet(root / layout.PER_QUERY, index=False)
+    table = pd.concat(tables, ignore_index=True)
+    table.to_parquet(root / layout.PER_QUERY, index=False)
+    list(write_statistics(root, table))
 
 
 def write_model(

@@ -16,10 +16,11 @@ import pytest
 
 from peftir import layout
 from peftir.errors import PeftirError
+from peftir.evaluation import write_statistics
 from peftir.params import Params
 from peftir.report import write_report
-from peftir.report.intervals import paired_difference
 from peftir.report.style import BY_DAY, BY_NIGHT
+from peftir.significance import two_level_test
 from synthetic_study import make_params, write_model, write_study
 
 SMALL = {
@@ -42,23 +43,38 @@ RR = {
     ("reranking", "full+bm25", 13): [1, 1, 0.5, 0],
     ("reranking", "lora+bm25", 13): [1, 1, 0.5, 0],
 }
-# The intervals are those of the mean of four differences drawn with replacement. BM25 against full at
-# retrieval, say, draws from 0, −1/2, −1/2 and −1/4: of 256 equally likely draws 16 have the mean −1/2, so the
-# lowest 2.5 % end there; 5 have one above −1/8 and 19 that or a higher one, so the highest 2.5 % begin there.
+# The intervals at re-ranking are those of the t-test over four queries: with 3 degrees of freedom the mean
+# ± 3.182 · sd / 2. BM25 against full, say, has the differences 1/2, 0, 0 and 0, whose mean is 1/8 and sd 1/4.
 RETRIEVAL = [
     # weights, share, RR@10, difference to full with its interval, R@100 (the same for all)
-    ["BM25", "–", "–", "0.375", "−0.312 (−0.500 to −0.125)", "0.750"],
-    ["zero_shot", "0", "0.00 %", "0.500", "−0.188 (−0.375 to 0.000)", "0.750"],
-    ["full", "20,000,000", "100 %", "0.688", "–", "*0.750"],
-    ["lora", "100,000", "0.50 %", "*0.875", "+0.188 (0.000 to +0.375)", "*0.750"],
+    ["BM25", "–", "–", "0.375", "−0.312 ({})", "0.750"],
+    ["zero_shot", "0", "0.00 %", "0.500", "−0.188 ({})", "0.750"],
+    ["full", "20,000,000", "100 %", "0.688 ± 0.088", "–", "*0.750 ± 0.000"],
+    ["lora", "100,000", "0.50 %", "*0.875 ± 0.000", "+0.188 ({})", "*0.750 ± 0.000"],
 ]
+# What each has more than full, a line a seed.
+MORE_THAN_FULL = {
+    "BM25": [[0, -0.5, -0.5, -0.5], [0, -0.5, -0.5, 0]],
+    "zero_shot": [[0, -0.5, 0, -0.5], [0, -0.5, 0, 0]],
+    "lora": [[0, 0, 0.5, 0], [0, 0, 0.5, 0.5]],
+}
 RERANKING = [
-    ["BM25", "–", "–", "0.375", "+0.125 (0.000 to +0.375)"],
+    ["BM25", "–", "–", "0.375", "+0.125 (−0.273 to +0.523)"],
     ["full", "20,000,000", "100 %", "*0.250", "–"],
-    ["lora", "100,000", "0.50 %", "0.125", "−0.125 (−0.250 to 0.000)"],
+    ["lora", "100,000", "0.50 %", "0.125", "−0.125 (−0.355 to +0.105)"],
     ["full + BM25", "20,000,000", "100 %", "*0.625", "–"],
     ["lora + BM25", "100,000", "0.50 %", "*0.625", "0.000 (0.000 to 0.000)"],
 ]
+
+
+def with_intervals(table: list[list[str]]) -> list[list[str]]:
+    """``RETRIEVAL`` with the intervals of the two-level test filled in."""
+
+    def interval(name: str) -> str:
+        found = two_level_test(np.array(MORE_THAN_FULL.get(name, [[0.0, 0.0]])))
+        return f"{found.low:+.3f} to {found.high:+.3f}".replace("-", "−")
+
+    return [[cell.format(interval(row[0])) for cell in row] for row in table]
 
 
 def by_hand(task: str, row: str, seed: int, measure: str) -> list[float]:
@@ -106,7 +122,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text += data
         if self._in_cell:
-            self.tables[-1][-1][-1] += data.strip()
+            self.tables[-1][-1][-1] += data.strip("\n")
 
 
 def read_page(root: Path) -> Page:
@@ -120,7 +136,7 @@ def read_markdown_tables(root: Path) -> list[list[list[str]]]:
         [[cell.strip() for cell in line.split("|")[1:-1]] for line in group] for row, group in groups if row
     ]
     return [
-        [[f"*{cell.strip('*')}" if "**" in cell else cell for cell in row] for row in table]
+        [[f"*{cell.replace('**', '')}" if "**" in cell else cell for cell in row] for row in table]
         for table in tables
     ]
 
@@ -131,11 +147,11 @@ def test_tables_hold_the_hand_worked_numbers(study: tuple[Path, Params]) -> None
 
     retrieval, reranking = read_markdown_tables(root)
     columns = ["", "weights trained", "share", "RR@10", "vs full (95 % interval)"]
-    assert retrieval == [[*columns, "R@100"], ["---"] + ["---:"] * 5, *RETRIEVAL]
+    assert retrieval == [[*columns, "R@100"], ["---"] + ["---:"] * 5, *with_intervals(RETRIEVAL)]
     assert reranking == [columns, ["---"] + ["---:"] * 4, *RERANKING]
 
-    retrieval, reranking = (table[1:] for table in read_page(root).tables[:2])
-    assert retrieval == RETRIEVAL
+    retrieval, _, reranking, _ = (table[1:] for table in read_page(root).tables[:4])
+    assert retrieval == with_intervals(RETRIEVAL)
     assert [row for row in reranking if len(row) > 1] == RERANKING
     assert [row for row in reranking if len(row) == 1] == [
         ["Re-ranker alone"],
@@ -153,13 +169,14 @@ def test_notes_say_what_the_numbers_rest_on(study: tuple[Path, Params]) -> None:
     settings = params.retriever
     assert f"{settings.steps:,} steps of {settings.batch_size} queries with seeds 13, 14" in retrieval
     assert "Means over 4 test queries and over seeds" in retrieval
-    # lora's difference to full is 0.1875 with an interval from 0 to 0.375.
-    assert "Differences in RR@10 below 0.188 may well be chance" in retrieval
-    assert "how far seeds differ is not part of the interval" in retrieval
-    # The widest of a trained variant is that of lora alone, −0.125 with −0.25 to 0; BM25 does not count.
-    assert "Differences in RR@10 below 0.125 may well be chance" in reranking
+    assert "by a test that takes both queries and seeds as drawn by chance" in retrieval
+    # The widest of a trained variant is that of lora alone; BM25 does not count.
+    assert (
+        "The 95 % interval of a difference in RR@10 to full reaches up to 0.230 to either side" in reranking
+    )
+    assert "± is the standard deviation over seeds." in retrieval and "± is" not in reranking
     assert "the head (385 weights) is trained too and counted apart" in reranking
-    assert "there is only one" in reranking
+    assert "with one seed says nothing of how another seed would do" in reranking
 
 
 def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[Path, Params]) -> None:
@@ -168,7 +185,7 @@ def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[P
         spent = {"seconds": seconds, "peak_memory_mb": memory, "seconds_per_step": step}
         (root / layout.resources("train_retriever", "lora", seed)).write_text(json.dumps(spent))
     write_report(root, params)
-    table = read_page(root).tables[3]
+    table = read_page(root).tables[5]
     head, rows = (
         [column.replace("\u00a0", " ") for column in table[0]],
         {row[0]: row[1:] for row in table[1:]},
@@ -191,7 +208,7 @@ def test_same_bytes_in_another_process_without_torch(study: tuple[Path, Params])
     root, params = study
     write_report(root, params)
     first = {path.name: path.read_bytes() for path in (root / "report").iterdir()}
-    assert set(first) == {"results.md", "index.html"}
+    assert set(first) == {"results.md", "tables.tex", "index.html"}
     code = (
         "import sys; from pathlib import Path; from peftir.report import write_report\n"
         "assert 'torch' not in sys.modules\n"
@@ -232,10 +249,11 @@ def test_leftovers_of_other_variants_and_seeds_change_nothing(tmp_path: Path) ->
     )
     write_study(clean, params, anything)
     write_study(littered, more, anything)
-    for task in ("retrieval", "reranking"):  # the means are over seeds, so these are the listed seeds' alone
-        means = json.loads((littered / layout.metrics(task)).read_text())
-        means |= json.loads((clean / layout.metrics(task)).read_text())
-        (littered / layout.metrics(task)).write_text(json.dumps(means))
+    for path in (layout.SPREAD, layout.COMPARISONS):  # over the listed seeds and rows, and lines of others
+        head, *lines = (littered / path).read_text().splitlines(keepends=True)
+        left = [line for line in lines if "adapter" in line or "nDCG" in line]
+        assert left
+        (littered / path).write_text("".join([head, *left, *(clean / path).open().readlines()[1:]]))
     for folder in (clean, littered):
         write_report(folder, params)
     for name in ("results.md", "index.html"):
@@ -256,11 +274,9 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
             "variants": params.variants.model_copy(update={"retriever": ["full", name]}),
         }
     )
-    metrics = tmp_path / layout.metrics("retrieval")
-    metrics.write_text(metrics.read_text().replace('"lora"', json.dumps(name)))
-    table = pd.read_parquet(tmp_path / layout.PER_QUERY).replace({"row": {"lora": name}})
-    lora = table[(table.stage == "reranking") & (table.row == name)].assign(row="lora")
-    pd.concat([table, lora]).to_parquet(tmp_path / layout.PER_QUERY, index=False)
+    table = pd.read_parquet(tmp_path / layout.PER_QUERY)
+    table.loc[(table.stage == "retrieval") & (table.row == "lora"), "row"] = name
+    list(write_statistics(tmp_path, table))
 
     write_report(tmp_path, renamed)
     page = read_page(tmp_path)
@@ -341,9 +357,8 @@ def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) ->
 
 ARTEFACTS = [
     ("data/collection/manifest.json", "prepare"),
-    ("metrics/retrieval.json", "evaluate"),
-    ("metrics/reranking.json", "evaluate"),
-    ("metrics/per_query.parquet", "evaluate"),
+    ("metrics/spread.tsv", "evaluate"),
+    ("metrics/comparisons.tsv", "evaluate"),
     ("metrics/resources/bm25.json", "bm25"),
     ("metrics/resources/index/zero_shot-14.json", "index"),
     ("metrics/resources/rerank/lora-13.json", "rerank"),
@@ -370,56 +385,21 @@ def test_a_missing_or_broken_artefact_is_named_with_its_stage(
 
 def test_artefacts_that_do_not_fit_together_are_refused(study: tuple[Path, Params]) -> None:
     root, params = study
-    metrics = root / layout.metrics("retrieval")
-    content = metrics.read_text()
-    metrics.write_text(content.replace('"full"', '"other"'))
-    with pytest.raises(PeftirError, match=r"metrics/retrieval\.json: no 'full'; .*'evaluate'"):
-        write_report(root, params)
-    metrics.write_text(content.replace("0.375", '"high"'))
-    with pytest.raises(PeftirError, match=r"bm25\.RR@10: 'high': expected a number"):
-        write_report(root, params)
-    metrics.write_text(content)
+    for path, named in ((layout.SPREAD, "'full'"), (layout.COMPARISONS, "'full' against 'bm25'")):
+        content = (root / path).read_text()
+        (root / path).write_text(content.replace("full\t", "other\t"))
+        with pytest.raises(PeftirError, match=rf"{path}: no RR@10 at retrieval for {named}; .*'evaluate'"):
+            write_report(root, params)
+        (root / path).write_text(content.replace("0.375", "high"))
+        with pytest.raises(PeftirError, match=rf"{path}: not readable: .*'high'"):
+            write_report(root, params)
+        (root / path).write_text(content)
     training = root / layout.training("retriever", "full", 13)
     trained = training.read_text()
     training.write_text(json.dumps(json.loads(trained) | {"best_step": 7}))
     with pytest.raises(PeftirError, match=r"best_step: 7: expected a step of .*dev/RR@10\.tsv"):
         write_report(root, params)
     training.write_text(trained)
-    table = pd.read_parquet(root / layout.PER_QUERY)
-    lost = (table["row"] == "full") & (table["seed"] == 14) & (table["query"] == "q2")
-    table[~lost].to_parquet(root / layout.PER_QUERY, index=False)
-    with pytest.raises(PeftirError, match=r"per_query\.parquet: not every query .* row 'full', seed 14"):
-        write_report(root, params)
-
-
-def test_interval_is_that_of_all_resamples_of_a_small_sample() -> None:
-    values = np.array([1, 0.93, 0.8, 0.51, 0.2, 0.37])
-    reference = np.array([0.96, 1, 0.5, 0.25, 0.4, 0])
-    found = paired_difference(values, reference)
-    every = np.array(list(itertools.product(values - reference, repeat=6))).mean(axis=1)
-    assert found.mean == pytest.approx(0.7 / 6)
-    # 10,000 draws of 46,656: the quantiles are off by what a share of 0.0016 (its standard error) makes.
-    near = np.quantile(every, [0.025 - 0.005, 0.025 + 0.005, 0.975 - 0.005, 0.975 + 0.005])
-    assert near[0] < found.low < near[1] < near[2] < found.high < near[3]
-
-
-def test_interval_of_a_large_sample_is_the_normal_one() -> None:
-    random = np.random.default_rng(1)
-    reference = random.random(2000)
-    values = reference + random.normal(0.02, 0.3, 2000)
-    found = paired_difference(values, reference)
-    difference = values - reference
-    error = difference.std(ddof=1) / np.sqrt(2000)
-    assert found.low == pytest.approx(difference.mean() - 1.96 * error, abs=0.05 * error)
-    assert found.high == pytest.approx(difference.mean() + 1.96 * error, abs=0.05 * error)
-    assert found.clear
-    assert found.reach == pytest.approx(1.96 * error, rel=0.03)
-
-
-def test_what_the_queries_share_cancels_out() -> None:
-    reference = np.random.default_rng(1).random(100)
-    found = paired_difference(reference + 0.25, reference)
-    assert [found.mean, found.low, found.high] == pytest.approx([0.25] * 3)
 
 
 @pytest.mark.parametrize(("colours", "paper"), [(BY_DAY, "#ffffff"), (BY_NIGHT, "#14171b")])

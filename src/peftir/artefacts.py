@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,9 +38,16 @@ class Artefact:
 
         return self._read(read)
 
-    def table(self, **options: Any) -> pd.DataFrame:
-        """The content of a Parquet file; ``options`` are those of :func:`pandas.read_parquet`."""
-        return self._read(lambda file: pd.read_parquet(file, **options))
+    def table(self, words: Sequence[str]) -> pd.DataFrame:
+        """The content of a tab-separated table: text in the columns ``words``, numbers in all others."""
+
+        def read(file: Path) -> pd.DataFrame:
+            table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+            if lost := [word for word in words if word not in table]:
+                raise ValueError(f"expected a column '{lost[0]}'")
+            return table.astype({name: float for name in table if name not in words})
+
+        return self._read(read)
 
     def get(self, content: Any, *keys: str) -> Any:
         """``content[key1][key2]…`` of a JSON file.

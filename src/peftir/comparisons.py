@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from peftir.bootstrap import intervals
-from peftir.significance import holm, randomization_test, t_test, two_level_test
+from peftir.significance import ALPHA, holm, randomization_test, t_test, two_level_test
 
 DECIMALS = 4  # of measures; a change in the seventh digit is no news
 DIGITS = 3  # of p-values, significant ones
@@ -18,6 +19,47 @@ TESTS = ("two_level", "t_test", "randomization")
 
 Values = dict[str, NDArray[np.float64]]
 """By row of the results: a value a seed and query, shape ``[seeds, queries]``."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A line of :func:`spread`: a row's mean, and how far it goes over seeds and by the draw of queries."""
+
+    queries: int
+    seeds: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected."""
+
+    difference: float
+    low: float
+    high: float
+    p: dict[str, float]
+    corrected: dict[str, float]
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is more than chance by the corrected two-level test."""
+        return self.corrected["two_level"] <= ALPHA
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return f"{signed(self.low)} to {signed(self.high)}"
+
+    def __str__(self) -> str:
+        """The difference with its interval."""
+        return f"{signed(self.difference)} ({self.interval})"
+
+    def turned(self) -> Comparison:
+        """The same with the rows the other way round."""
+        return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
@@ -44,6 +86,12 @@ def comparisons(table: pd.DataFrame) -> pd.DataFrame:
         table: as of :func:`peftir.evaluation.per_query`.
     """
     return pd.concat([_comparisons(*block) for block in _blocks(table)], ignore_index=True)
+
+
+def signed(value: float) -> str:
+    """Three decimals and a sign, a true minus; what rounds to zero has none."""
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", "−")
 
 
 def pairs(rows: list[str]) -> list[tuple[str, str]]:

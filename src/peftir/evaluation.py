@@ -76,6 +76,11 @@ def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     for task in ("retrieval", "reranking"):
         write_json(root / layout.metrics(task), means(table, task))
         yield layout.metrics(task)
+    yield from write_statistics(root, table)
+
+
+def write_statistics(root: Path, table: pd.DataFrame) -> Iterator[Path]:
+    """Write how sure the means and differences of the per-query ``table`` are, and give the files' paths."""
     for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table))):
         with replacing(root / path) as partial:
             found.to_csv(partial, sep="\t", index=False, na_rep="nan", lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The report of a study: ``report/results.md`` to be kept in git, ``report/index.html`` to be looked at."""
+"""The report of a study: a page to look at, and its tables as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from peftir.files import replacing
 from peftir.report.markdown import render_markdown
 from peftir.report.page import render_page
 from peftir.report.reading import read_study
+from peftir.report.tex import render_tex
 
 if TYPE_CHECKING:
     from peftir.params import Params
 
 
 def write_report(root: Path, params: Params) -> None:
-    """Write ``report/results.md`` and ``report/index.html`` of the study under ``root``.
+    """Write ``index.html``, ``results.md`` and ``tables.tex`` of the study under ``root`` into ``report``.
 
     Variants and seeds come from ``params`` alone: whatever else lies in the folders is ignored.
-    ``results.md`` says nothing of seconds or memory, so the same results give the same bytes.
+    The last two say nothing of seconds or memory, so the same results give the same bytes.
 
     Raises:
         PeftirError: an artefact is missing or not as expected; names the file and the stage that makes it.
     """
     study = read_study(root, params)
-    for name, text in (("results.md", render_markdown(study)), ("index.html", render_page(study))):
+    texts = {
+        "results.md": render_markdown(study),
+        "tables.tex": render_tex(study),
+        "index.html": render_page(study),
+    }
+    for name, text in texts.items():
         with replacing(root / "report" / name) as path:
             path.write_text(text, encoding="utf-8")

@@ -15,6 +15,10 @@ class Cell:
     value: float | str | None
     strong: bool = False
     quiet: bool = False
+    spread: str = ""
+    """What stands behind the value with a ± before it."""
+    marks: str | None = None
+    """Any of ``*`` and ``†``; ``None`` where there cannot be one."""
 
 
 NONE = Cell("–", None)
@@ -59,6 +63,11 @@ def count(value: float) -> Cell:
 def decimals(value: float, places: int) -> Cell:
     """A number with so many decimals."""
     return Cell(f"{value:.{places}f}", value)
+
+
+def probability(value: float) -> Cell:
+    """A p-value."""
+    return Cell("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
 def weights_trained(weights: Weights) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from peftir.comparisons import Spread
 from peftir.report.study import Model, StageStudy
 from peftir.report.style import Look
 from peftir.report.svg import INK, PAPER, drawing, hue
@@ -45,14 +47,15 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
         for variant in stage.trained:
             weights = stage.weights(variant).trained
             for end, full in filled.items():
-                _mark(figure.axes, weights, stage.means[variant + end][stage.measure], looks[variant], full)
+                _interval(figure.axes, weights, stage.spread[variant + end][stage.measure], looks[variant])
+                _mark(figure.axes, weights, stage.mean(variant + end), looks[variant], full)
         figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        _level(figure.axes, "BM25", stage.means["bm25"][stage.measure])
+        _level(figure.axes, "BM25", stage.mean("bm25"))
         for variant in stage.variants:
             if variant not in stage.trained:
-                _level(figure.axes, variant, stage.means[variant][stage.measure])
+                _level(figure.axes, variant, stage.mean(variant))
     return figure.svg
 
 
@@ -87,6 +90,12 @@ def _over_steps(axes: Axes, steps: int) -> None:
 
 def _mark(axes: Axes, x: float, y: float, look: Look, full: bool = True) -> None:
     axes.plot([x], [y], linestyle="none", zorder=4, **_marker(look, full))
+
+
+def _interval(axes: Axes, x: float, spread: Spread, look: Look) -> None:
+    """The 95 % interval of a mean, as a line."""
+    if math.isfinite(spread.low):
+        axes.plot([x, x], [spread.low, spread.high], color=hue(look), linewidth=1, alpha=0.5, zorder=2)
 
 
 def _marker(look: Look, full: bool) -> dict[str, Any]:

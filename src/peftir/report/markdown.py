@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from peftir.claims import words
 from peftir.report import sentences
 from peftir.report.cells import Cell, Table
 from peftir.report.results import results
@@ -27,9 +28,19 @@ def _lines(study: Study) -> Iterator[str]:
         yield from _table(results(stage))
         yield ""
         yield _escape(sentences.explanation(stage))
-        if noise := sentences.noise(stage):
+        if marks := sentences.marks(stage):
             yield ""
-            yield _escape(noise)
+            yield _escape(marks)
+    yield ""
+    yield "## The paper’s claims"
+    yield ""
+    yield sentences.CLAIMS
+    for number, claim in enumerate(study.claims, start=1):
+        yield ""
+        yield f"{number}. {_escape(claim.statement)} **{words(claim.answer).capitalize()}.**"
+        for task, finding in claim.findings.items():
+            told = " ".join(finding.evidence)
+            yield f"   - {sentences.TITLES[task]}, {words(finding.answer)}. {_escape(told)}"
     yield ""
 
 
@@ -62,7 +73,9 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return f"**{cell.text}**" if cell.strong else cell.text
+    value = f"**{cell.text}**" if cell.strong else cell.text
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    return f"{value}{spread}{_escape(cell.marks or '')}"
 
 
 def _escape(text: str) -> str:

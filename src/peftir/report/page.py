@@ -8,9 +8,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from peftir.claims import words
 from peftir.report import figures, sentences, variants
 from peftir.report.cells import Table
-from peftir.report.results import results
+from peftir.report.results import results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
 
@@ -32,7 +33,8 @@ class Section:
     title: str
     results: Table
     explanation: str
-    noise: str | None
+    marks: str | None
+    tests: Table
     trade_off: Drawn
     interpolation: Drawn | None
     weights: Table | None
@@ -49,6 +51,9 @@ def render_page(study: Study) -> str:
         methods=variants.methods(study),
         counts=sentences.counts(study),
         seeds=sentences.seeds,
+        claims=sentences.CLAIMS,
+        titles=sentences.TITLES,
+        words=words,
         sections=[_section(stage, looks) for stage in (study.retrieval, study.reranking)],
         looks=looks,
         by_day=BY_DAY,
@@ -76,7 +81,8 @@ def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
         title=sentences.TITLES[stage.task],
         results=results(stage),
         explanation=sentences.explanation(stage),
-        noise=sentences.noise(stage),
+        marks=sentences.marks(stage),
+        tests=tests(stage),
         trade_off=_trade_off(stage, looks),
         interpolation=_interpolation(stage, looks) if reranks else None,
         weights=variants.interpolation_weights(stage) if reranks else None,
@@ -89,9 +95,11 @@ def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
     marks = ""
     if stage.task == "reranking":
         marks = " A filled mark is the re-ranker interpolated with BM25, a hollow one the re-ranker alone."
+    seeds = " and seeds" if len(stage.seeds) > 1 else ""
     caption = (
-        f"{stage.measure} on the test queries over the number of weights trained in "
-        f"the encoder.{marks} The dashed lines need no training. Higher and further left is better."
+        f"{stage.measure} on the test queries over the number of weights trained in the encoder, with its "
+        f"95 % interval (bootstrap over queries{seeds}).{marks} The dashed lines need no training. "
+        "Higher and further left is better."
     )
     return Drawn("Quality against size", Markup(figures.trade_off(stage, looks)), caption)
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from peftir import layout
 from peftir.artefacts import Artefact
+from peftir.claims import Figures, claims
+from peftir.comparisons import TESTS, Comparison, Spread, pairs
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
+from peftir.rivals import kind
 
 if TYPE_CHECKING:
     from peftir.params import Params, TrainingParams
 
 STAGE_OF: dict[Task, str] = {"retrieval": "retriever", "reranking": "reranker"}
-NO_SEED = -1
-"""The seed of a row that nothing random went into."""
+
+WORDS = ["stage", "row", "measure"]
+"""The columns of the tables of metrics that are not numbers."""
 
 
 def read_study(root: Path, params: Params) -> Study:
@@ -28,14 +32,24 @@ def read_study(root: Path, params: Params) -> Study:
     manifest = Artefact(root, layout.COLLECTION / "manifest.json", "prepare")
     content = manifest.json()
     splits = manifest.get(content, "splits")
+    stages = [_read_stage(root, params, task) for task in STAGE_OF]
     return Study(
         params=params,
         documents=int(manifest.number(content, "documents")),
         queries={split: int(manifest.number(content, "splits", split, "queries")) for split in splits},
-        retrieval=_read_stage(root, params, "retrieval"),
-        reranking=_read_stage(root, params, "reranking"),
+        retrieval=stages[0],
+        reranking=stages[1],
         resources={stage: _read_resources(root, stage) for stage in ("prepare", "bm25")},
+        claims=claims(stages, _read_learning(root)),
     )
+
+
+def _read_learning(root: Path) -> dict[str, Figures]:
+    """The figures of learning by task; none where the analysis of learning has not run."""
+    if not (root / layout.LEARNING).exists():
+        return {}
+    content = Artefact(root, layout.LEARNING, "learning").json()
+    return {task: content.get(stage, {}) for task, stage in STAGE_OF.items()}
 
 
 def rows_of(task: Task, variants: list[str]) -> list[str]:
@@ -51,8 +65,6 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
     measures = list(getattr(params.measures, task))
     settings: TrainingParams = getattr(params, stage)
     rows = rows_of(task, variants)
-    metrics = Artefact(root, layout.metrics(task), "evaluate")
-    content = metrics.json()
     return StageStudy(
         task=task,
         settings=settings,
@@ -60,29 +72,70 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
         seeds=seeds,
         measures=measures,
         reference=next((name for name in variants if params.methods[name].type == "full"), None),
-        means={row: {measure: metrics.number(content, row, measure) for measure in measures} for row in rows},
-        per_query=_read_per_query(root, task, rows, seeds, measures[0]),
+        kinds={name: kind(params.methods[name].type) for name in variants},
+        spread=_read_spread(root, task, rows, measures),
+        comparisons=_read_comparisons(root, task, rows, measures),
         models={
             v: [_read_model(root, task, v, seed, settings.selected_by) for seed in seeds] for v in variants
         },
     )
 
 
-def _read_per_query(root: Path, task: Task, rows: list[str], seeds: list[int], measure: str) -> pd.DataFrame:
-    artefact = Artefact(root, layout.PER_QUERY, "evaluate")
-    table = artefact.table(
-        columns=["row", "seed", "query", "value"],
-        filters=[("stage", "==", task), ("measure", "==", measure), ("row", "in", rows)],
-    )
-    by_seed = table.pivot_table(index="query", columns=["row", "seed"], values="value", sort=True)
-    means = {}
+def _read_spread(
+    root: Path, task: Task, rows: list[str], measures: list[str]
+) -> dict[str, dict[str, Spread]]:
+    artefact = Artefact(root, layout.SPREAD, "evaluate")
+    lines = {(line["row"], line["measure"]): line for line in _lines(artefact, task, WORDS)}
     for row in rows:
-        expected = [NO_SEED] if row == "bm25" else seeds
-        for seed in expected:
-            if (row, seed) not in by_seed or by_seed[row, seed].isna().any():
-                raise artefact.wrong(f"not every query has {measure} at {task} for row '{row}', seed {seed}")
-        means[row] = by_seed[row][expected].mean(axis=1)
-    return pd.DataFrame(means)
+        for measure in measures:
+            if (row, measure) not in lines:
+                raise artefact.wrong(f"no {measure} at {task} for '{row}'")
+    return {row: {measure: _spread(lines[row, measure]) for measure in measures} for row in rows}
+
+
+def _read_comparisons(
+    root: Path, task: Task, rows: list[str], measures: list[str]
+) -> dict[str, dict[tuple[str, str], Comparison]]:
+    artefact = Artefact(root, layout.COMPARISONS, "evaluate")
+    lines = {
+        (line["measure"], line["row"], line["other"]): line
+        for line in _lines(artefact, task, [*WORDS, "other"])
+    }
+    found: dict[str, dict[tuple[str, str], Comparison]] = {measure: {} for measure in measures}
+    for measure in measures:
+        for row, other in pairs(rows):
+            if (measure, row, other) not in lines:
+                raise artefact.wrong(f"no {measure} at {task} for '{row}' against '{other}'")
+            comparison = _comparison(lines[measure, row, other])
+            found[measure] |= {(row, other): comparison, (other, row): comparison.turned()}
+    return found
+
+
+def _lines(artefact: Artefact, task: Task, words: list[str]) -> list[dict[str, Any]]:
+    """The lines of a table that are of ``task``."""
+    table = artefact.table(words)
+    return table[table["stage"] == task].to_dict("records")
+
+
+def _spread(line: dict[str, Any]) -> Spread:
+    return Spread(
+        queries=int(line["queries"]),
+        seeds=int(line["seeds"]),
+        mean=line["mean"],
+        sd=line["sd"],
+        low=line["low"],
+        high=line["high"],
+    )
+
+
+def _comparison(line: dict[str, Any]) -> Comparison:
+    return Comparison(
+        difference=line["difference"],
+        low=line["low"],
+        high=line["high"],
+        p={test: line[test] for test in TESTS},
+        corrected={test: line[f"{test}_holm"] for test in TESTS},
+    )
 
 
 def _read_model(root: Path, task: Task, variant: str, seed: int, measure: str) -> Model:

@@ -1,17 +1,33 @@
-"""The tables of results: what each variant reaches on the test queries."""
+"""The tables of results: what each variant reaches on the test queries, and how sure that is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from peftir.report.cells import NONE, Cell, Group, Row, Table, decimals, weights_trained
+from peftir.comparisons import TESTS, Comparison, signed
+from peftir.report.cells import (
+    NONE,
+    Cell,
+    Group,
+    Row,
+    Table,
+    decimals,
+    probability,
+    text,
+    weights_trained,
+)
 from peftir.report.study import StageStudy
+
+NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
+"""What the tests are called in a table with several seeds."""
 
 
 def results(study: StageStudy) -> Table:
     """The results of a stage: weights trained, the measures on test, the difference to full fine-tuning.
 
     In each group the best trained value of a measure is strong, and so is every one that equals it as shown.
+    A value bears ``*`` where it differs significantly from full fine-tuning's, ``†`` where from its rival's.
     """
     columns = ["weights trained", "share", study.measure]
     columns += [f"vs {study.reference} (95 % interval)"] if study.reference else []
@@ -31,35 +47,70 @@ def results(study: StageStudy) -> Table:
     return Table(columns, groups)
 
 
+def tests(study: StageStudy) -> Table:
+    """The tests behind the marks, of the first measure: against full fine-tuning, and against the rival."""
+    used = TESTS if len(study.seeds) > 1 else TESTS[1:]
+    columns = ["against", "difference", "95 % interval", *(f"p, {NAMES[test]}" for test in used)]
+    groups = [
+        _tests(study, f"Against {study.reference}", lambda row: study.reference, used),
+        _tests(study, "Against the best other method of the same budget", study.rival, used),
+    ]
+    return Table(columns, [group for group in groups if group.rows], words=1)
+
+
+def _tests(
+    study: StageStudy, title: str, other_of: Callable[[str], str | None], used: tuple[str, ...]
+) -> Group:
+    """A line for every row that has another to be tested against."""
+    rows = []
+    for name in ("bm25", *study.variants):
+        other = other_of(name)
+        if other and other != name:
+            found = study.comparisons[study.measure][name, other]
+            cells = [
+                text(other),
+                Cell(signed(found.difference), found.difference),
+                Cell(found.interval, found.low),
+            ]
+            cells += [probability(found.corrected[test]) for test in used]
+            rows.append(Row("BM25" if name == "bm25" else name, None if name == "bm25" else name, cells))
+    return Group(title, rows)
+
+
 def _result(study: StageStudy, name: str, variant: str | None, suffix: str, best: dict[str, str]) -> Row:
     """A line of the results: variant and ``suffix`` name its row, ``best`` is what is strong by measure."""
     row = f"{variant}{suffix}" if variant else "bm25"
-    measured = {measure: decimals(study.means[row][measure], 3) for measure in study.measures}
+    measured = {measure: _measured(study, row, measure) for measure in study.measures}
     if variant in study.trained:
         measured = {m: replace(cell, strong=cell.text == best[m]) for m, cell in measured.items()}
     weights = weights_trained(study.weights(variant)) if variant else [NONE, NONE]
-    versus = [_versus(study, row)] if study.reference else []
+    versus = [_versus(study.against_full(row))] if study.reference else []
     first, *others = measured.values()
     return Row(name, variant, [*weights, first, *versus, *others])
+
+
+def _measured(study: StageStudy, row: str, measure: str) -> Cell:
+    """A mean with its marks and, where training gave several, its standard deviation over seeds."""
+    found = study.spread[row][measure]
+    against = {"*": study.against_full(row, measure), "†": study.against_rival(row, measure)}
+    marks = "".join(mark for mark, comparison in against.items() if comparison and comparison.significant)
+    return replace(
+        decimals(found.mean, 3),
+        spread=f"{found.sd:.3f}" if row.removesuffix("+bm25") in study.trained and found.seeds > 1 else "",
+        marks=marks,
+    )
 
 
 def _best(study: StageStudy, suffix: str) -> dict[str, str]:
     """The best value of each measure among trained variants, as it is shown."""
     if not study.trained:
         return {}
-    values = {m: max(study.means[name + suffix][m] for name in study.trained) for m in study.measures}
+    values = {m: max(study.mean(name + suffix, m) for name in study.trained) for m in study.measures}
     return {measure: decimals(value, 3).text for measure, value in values.items()}
 
 
-def _versus(study: StageStudy, row: str) -> Cell:
-    difference = study.differences.get(row)
-    if difference is None:
+def _versus(found: Comparison | None) -> Cell:
+    if found is None:
         return NONE
-    mean, low, high = (_signed(value) for value in (difference.mean, difference.low, difference.high))
-    return Cell(f"{mean} ({low} to {high})", difference.mean, quiet=not difference.clear)
-
-
-def _signed(value: float) -> str:
-    """Three decimals and a sign, a true minus; what rounds to zero has none."""
-    text = f"{value:+.3f}"
-    return "0.000" if float(text) == 0 else text.replace("-", "−")
+    clear = found.low > 0 or found.high < 0
+    return Cell(str(found), found.difference, quiet=not clear)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from peftir.report.intervals import RESAMPLES
 from peftir.report.study import StageStudy, Study
+from peftir.significance import ALPHA
 
 TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
+CLAIMS = (
+    "What Ma et al. 2022 claim, and what this study says to it. A claim is decided by tests alone, and it "
+    "takes several seeds; docs/statistics.md has the rules."
+)
 MODELS = {"retrieval": "retriever", "reranking": "re-ranker"}
 
 
@@ -24,7 +28,7 @@ def explanation(stage: StageStudy) -> str:
     """What the numbers of a results table are."""
     over = " and over seeds" if len(stage.seeds) > 1 else ""
     text = (
-        f"Means over {len(stage.per_query):,} test queries{over}; the best trained value is bold. "
+        f"Means over {stage.queries:,} test queries{over}; the best trained value is bold. "
         "Weights trained are the encoder’s, biases included, and their share of it"
     )
     if stage.task == "retrieval":
@@ -39,20 +43,22 @@ def explanation(stage: StageStudy) -> str:
     )
 
 
-def noise(stage: StageStudy) -> str | None:
-    """How large a difference has to be to mean something; ``None`` where there is nothing to compare."""
-    rows = [row for row in stage.differences if row.removesuffix("+bm25") in stage.trained]
-    if not rows:
+def marks(stage: StageStudy) -> str | None:
+    """What the marks and ± mean, and how much chance there is; ``None`` without full fine-tuning."""
+    found = [stage.against_full(name) for name in stage.small]
+    reaches = [max(each.high - each.difference, each.difference - each.low) for each in found if each]
+    if not reaches:
         return None
-    reach = max(stage.differences[row].reach for row in rows)
-    like = "; BM25 is compared with the re-ranker alone" if stage.task == "reranking" else ""
-    seeds = (
-        "A query counts with its mean over the seeds; how far seeds differ is not part of the interval."
-        if len(stage.seeds) > 1
-        else "How far another seed would differ is not part of it: there is only one."
+    several = len(stage.seeds) > 1
+    spread = "± is the standard deviation over seeds. " if several else ""
+    test = (
+        "a test that takes both queries and seeds as drawn by chance"
+        if several
+        else "the paired t-test over queries, which with one seed says nothing of how another seed would do"
     )
     return (
-        f"Differences in {stage.measure} below {reach:.3f} may well be chance: with this many queries, the "
-        f"95 % interval of a trained variant’s difference to {stage.reference} reaches up to {reach:.3f} to "
-        f"either side (paired bootstrap over queries, {RESAMPLES:,} draws{like}). {seeds}"
+        f"{spread}* differs from {stage.reference}, and † from the best other method that trains about as "
+        f"many weights, by {test}: two-tailed, p ≤ {ALPHA} after Holm’s correction over all pairs of rows. "
+        f"The 95 % interval of a difference in {stage.measure} to {stage.reference} reaches up to "
+        f"{max(reaches):.3f} to either side, so that smaller ones may well be chance."
     )

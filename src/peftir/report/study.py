@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from peftir.report.intervals import Difference, paired_difference
+from peftir.claims import Claim
+from peftir.comparisons import Comparison, Spread
+from peftir.rivals import same_budget
 
 if TYPE_CHECKING:
     from peftir.params import Params, TrainingParams
@@ -79,10 +80,12 @@ class StageStudy:
     measures: list[str]
     reference: str | None
     """The variant that is full fine-tuning, if there is one."""
-    means: dict[str, dict[str, float]]
-    """The mean over test queries and seeds, by row and measure."""
-    per_query: pd.DataFrame
-    """The first measure, a query a line and a row of the results a column; the mean over seeds."""
+    kinds: dict[str, str]
+    """The method that each variant is a kind of, see :func:`peftir.rivals.kind`."""
+    spread: dict[str, dict[str, Spread]]
+    """The mean over test queries and seeds and how sure it is, by row and measure."""
+    comparisons: dict[str, dict[tuple[str, str], Comparison]]
+    """By measure and pair of rows, either way round."""
     models: dict[str, list[Model]]
     """By variant, in the order of the seeds."""
 
@@ -96,20 +99,54 @@ class StageStudy:
         """The variants that train anything."""
         return [variant for variant in self.variants if self.models[variant][0].weights.trained > 0]
 
-    @cached_property
-    def differences(self) -> dict[str, Difference]:
-        """How far each row is from full fine-tuning; an interpolated row from the interpolated one.
+    @property
+    def queries(self) -> int:
+        """How many test queries the measures are means over."""
+        return self.spread["bm25"][self.measure].queries
 
-        Without the rows of full fine-tuning itself; empty where there is none.
+    @property
+    def small(self) -> list[str]:
+        """The trained variants but full fine-tuning."""
+        return [variant for variant in self.trained if self.kinds[variant] != "full"]
+
+    def mean(self, row: str, measure: str | None = None) -> float:
+        """The mean of ``measure``, the first one if not given, over test queries and seeds."""
+        return self.spread[row][measure or self.measure].mean
+
+    def against_full(self, row: str, measure: str | None = None) -> Comparison | None:
+        """``row`` against full fine-tuning, an interpolated row against the interpolated one.
+
+        ``None`` for full fine-tuning itself, and where there is none.
         """
         if self.reference is None:
-            return {}
-        references = {row: self.reference + ("+bm25" if row.endswith("+bm25") else "") for row in self.means}
-        return {
-            row: paired_difference(self.per_query[row].to_numpy(), self.per_query[reference].to_numpy())
-            for row, reference in references.items()
-            if row != reference
-        }
+            return None
+        reference = self.reference + ("+bm25" if row.endswith("+bm25") else "")
+        return self.comparisons[measure or self.measure].get((row, reference))
+
+    def peers(self, variant: str) -> list[str]:
+        """The variants of other methods that train about as many weights as ``variant``."""
+        weights = self.weights(variant).trained
+        return [
+            other
+            for other in self.small
+            if self.kinds[other] != self.kinds[variant] and same_budget(self.weights(other).trained, weights)
+        ]
+
+    def rival(self, row: str, measure: str | None = None) -> str | None:
+        """The row with the best mean among the other methods that train as many weights as ``row`` does.
+
+        ``None`` for what is not a trained variant, for full fine-tuning, and where there is no such other.
+        """
+        variant = row.removesuffix("+bm25")
+        if variant not in self.small:
+            return None
+        others = [peer + row.removeprefix(variant) for peer in self.peers(variant)]
+        return max(others, key=lambda other: self.mean(other, measure), default=None)
+
+    def against_rival(self, row: str, measure: str | None = None) -> Comparison | None:
+        """``row`` against its rival, if it has one."""
+        rival = self.rival(row, measure)
+        return self.comparisons[measure or self.measure][row, rival] if rival else None
 
     def weights(self, variant: str) -> Weights:
         """The weights of ``variant``, which are the same for every seed."""
@@ -128,6 +165,8 @@ class Study:
     reranking: StageStudy
     resources: dict[str, Resources]
     """Of the stages that run once, by name."""
+    claims: list[Claim]
+    """The paper's claims, and what the study says to them."""
 
     @property
     def variants(self) -> list[str]:

@@ -1,0 +1,115 @@
+"""The results as LaTeX tables in the paper's layout: full fine-tuning, then a block a budget (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from peftir.report import sentences
+from peftir.report.cells import Cell, Row
+from peftir.report.results import results
+from peftir.report.study import StageStudy, Study
+from peftir.rivals import same_budget
+
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "≤": r"$\leq$",
+    "†": r"$\dagger$",
+    "…": r"\ldots{}",
+    "’": "'",
+    "–": "--",
+    "‑": "-",
+    "\u00a0": "~",
+} | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+MARKS = {"*": "*", "†": r"\dagger"}
+
+
+def render_tex(study: Study) -> str:
+    """``report/tables.tex``, to be read by ``\\input`` into a document that uses ``booktabs``."""
+    return "\n".join(_lines(study))
+
+
+def _lines(study: Study) -> Iterator[str]:
+    yield r"% In the preamble: \usepackage{booktabs}. The numbers are those of report/results.md."
+    for stage in (study.retrieval, study.reranking):
+        yield ""
+        yield from _table(study, stage)
+    yield ""
+
+
+def _table(study: Study, stage: StageStudy) -> Iterator[str]:
+    columns = ["Method", r"\#Params", *(_escape(measure) for measure in stage.measures)]
+    yield r"\begin{table}"
+    yield r"\centering"
+    yield rf"\caption{{{_caption(study, stage)}}}"
+    yield rf"\label{{tab:{stage.task}}}"
+    yield rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}"
+    yield r"\toprule"
+    yield _line(columns)
+    for block in _blocks(stage):
+        yield r"\midrule"
+        for row in block:
+            yield _line([_escape(row.name), *_cells(stage, row)])
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield r"\end{table}"
+
+
+def _caption(study: Study, stage: StageStudy) -> str:
+    title = f"{sentences.TITLES[stage.task]} on {study.params.collection.source}."
+    return _escape(" ".join(filter(None, (title, sentences.explanation(stage), sentences.marks(stage)))))
+
+
+def _blocks(stage: StageStudy) -> Iterator[list[Row]]:
+    """Rows that belong together: what is not trained, full fine-tuning, and then those of one budget."""
+    for group in results(stage).groups:
+        blocks: list[list[Row]] = []
+        for row in group.rows:
+            block = next((block for block in blocks if _alike(stage, block[0], row)), None)
+            if block is None:
+                blocks.append([row])
+            else:
+                block.append(row)
+        yield from blocks
+
+
+def _alike(stage: StageStudy, first: Row, row: Row) -> bool:
+    if first.variant not in stage.trained or row.variant not in stage.trained:
+        return first.variant not in stage.trained and row.variant not in stage.trained
+    full = {name for name in stage.trained if stage.kinds[name] == "full"}
+    if first.variant in full or row.variant in full:
+        return first.variant in full and row.variant in full
+    weights = stage.weights(first.variant).trained, stage.weights(row.variant).trained
+    return same_budget(*weights)
+
+
+def _cells(stage: StageStudy, row: Row) -> Iterator[str]:
+    """The share of weights trained and the measures, of the cells of a row of results."""
+    share, *measured = row.cells[1:]
+    if stage.reference:
+        del measured[1]  # the difference, which the paper's tables do not have
+    yield _escape(share.text)
+    yield from map(_measured, measured)
+
+
+def _measured(cell: Cell) -> str:
+    """A value with its marks; its standard deviation over seeds smaller beside it."""
+    value = rf"\textbf{{{cell.text}}}" if cell.strong else cell.text
+    marks = "".join(MARKS[mark] for mark in cell.marks or "")
+    spread = rf" {{\scriptsize$\pm${cell.spread}}}" if cell.spread else ""
+    return f"{value}{f'$^{{{marks}}}$' if marks else ''}{spread}"
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _escape(text: str) -> str:
+    """``text`` with every character that means something in LaTeX, or that it lacks, spelt out."""
+    return "".join(ESCAPES.get(letter, letter) for letter in text)
