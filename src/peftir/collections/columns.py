@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def trec_judgements(path: Path, report: Report) -> Iterator[Judgement]:
 
 
 def _grade(text: str, where: str, report: Report) -> int | None:
-    try:
+    if re.fullmatch("-?[0-9]+", text):
         return int(text)
-    except ValueError:
-        report(f"{where}: the score is {text!r}; expected a whole number from 0")
-        return None
+    report(f"{where}: the score is {text!r}; expected a whole number from 0")
+    return None
