@@ -233,6 +233,11 @@ def test_markdown_and_json_say_the_same(repository: Repository, peftir) -> None:
     markdown = peftir("diff", "--md")[1]
     assert found["verdicts"]["worse"] == sum(line["verdict"] == "worse" for line in found["lines"]) > 0
     rows = [line.split(" | ") for line in markdown.splitlines() if line.startswith("| lora | ")]
+    bars = next(line for line in markdown.splitlines() if line.startswith("  bar ["))
+    first = [line for line in found["lines"] if (line["task"], line["measure"]) == ("retrieval", "RR@10")]
+    assert json.loads(bars.removeprefix("  bar ")) == pytest.approx(
+        [line["after"] for line in first], abs=6e-4
+    )
     in_json = [line for line in found["lines"] if line["row"] == "lora"]
     assert len(rows) == len(in_json)
     for row, line in zip(rows, in_json, strict=True):

@@ -41,6 +41,7 @@ def as_markdown(found: Comparison) -> str:
         parts.append([f"### {TITLES[task]}"])
         if decided:
             parts.append(_piped([HEAD, *map(_cells, decided)]))
+        parts.append(list(_chart([line for line in found.lines if line.task == task])))
         if noise:
             parts.append([f"<details><summary>{len(noise)} within noise</summary>"])
             parts.append(_piped([HEAD, *map(_cells, noise)]))
@@ -93,6 +94,21 @@ def _by_task(found: Comparison) -> dict[str, list[Line]]:
 
 def _moved(line: Line) -> bool:
     return line.difference.low != 0 or line.difference.high != 0
+
+
+def _chart(lines: list[Line]) -> Iterator[str]:
+    """The first measure of a task as a chart that GitHub draws: bars are after, the line is before."""
+    measure = lines[0].measure
+    lines = [line for line in lines if line.measure == measure]
+    highest = max(max(line.before, line.after) for line in lines)
+    yield "```mermaid"
+    yield "xychart-beta"
+    yield f'  title "{measure}: after as bars, before as a line"'
+    yield f"  x-axis [{', '.join(json.dumps(line.row) for line in lines)}]"
+    yield f"  y-axis 0 --> {math.ceil(10 * highest) / 10 or 0.1:g}"
+    yield f"  bar [{', '.join(f'{line.after:.{DECIMALS}f}' for line in lines)}]"
+    yield f"  line [{', '.join(f'{line.before:.{DECIMALS}f}' for line in lines)}]"
+    yield "```"
 
 
 def _notes(found: Comparison) -> Iterator[str]:
