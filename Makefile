@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.made-from-lock
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint lock clean
+.PHONY: repro test lint ci-diff lock clean
 
 repro: $(STAMP)
 	peftir doctor --quiet
@@ -18,6 +18,10 @@ lint: $(STAMP)
 	ruff check .
 	ruff format --check .
 	mypy
+
+# make ci-diff BASE=main: what this commit changes in the metrics, as a pull request's CI says it.
+ci-diff: $(STAMP)
+	.ci/metrics-diff
 
 # A changed lock makes the environment afresh, so that nothing of the old one stays behind.
 $(STAMP): requirements.lock pyproject.toml
