@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from peftir.collections.base import (
     CORPUS,
     MANIFEST,
@@ -38,7 +40,7 @@ def write_collection(folder: Path, content: Content, own_documents: bool = False
     with replacing(folder) as partial:
         (partial / "qrels").mkdir(parents=True)
         with TextTable(partial / CORPUS, ("_id", "title", "text")) as table:
-            for document in checked.documents():
+            for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
                 table.add((document.id, document.title, document.text))
         for split in SPLITS:
             with (partial / qrels_file(split)).open("w", encoding="utf-8", newline="\n") as file:
