@@ -261,6 +261,12 @@ def test_a_shallow_clone_is_told_how_to_get_the_history(shallow: tuple[Path, str
         revision(root, first)
 
 
+def test_an_experiment_is_found_by_its_name(repository: Repository) -> None:
+    start, tried = repository.commit([13]), repository.commit([14])
+    git(repository.root, "update-ref", f"refs/exps/{start[:2]}/{start[2:]}/loath-yolk", tried)
+    assert revision(repository.root, "loath-yolk").commit == tried
+
+
 def test_an_unknown_revision_and_no_repository_are_named(repository: Repository, tmp_path: Path) -> None:
     repository.commit([13])
     with pytest.raises(PeftirError, match=r"^mian: git knows no such revision"):

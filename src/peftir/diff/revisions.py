@@ -52,14 +52,17 @@ def workspace(root: Path) -> Revision:
 
 
 def revision(root: Path, name: str) -> Revision:
-    """The commit that git calls ``name`` in the repository around ``root``.
+    """The commit that git calls ``name`` in the repository around ``root``, or that ``dvc exp show`` does.
 
     Raises:
         PeftirError: there is no git, no repository or no such commit, or the clone is too shallow to have it.
     """
     done = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if done.returncode == 0:
-        return Revision(root, name, done.stdout.decode().strip())
+    if done.returncode:
+        # Where DVC keeps experiments, by name, below the commit that each started from.
+        done = _git(root, "for-each-ref", "--count=1", "--format=%(objectname)", f"refs/exps/*/*/{name}")
+    if found := done.stdout.decode().strip():
+        return Revision(root, name, found)
     shallow = _git(root, "rev-parse", "--is-shallow-repository")
     if shallow.returncode:
         raise PeftirError(f"{root.resolve()}: not in a git repository; run in a clone of the study")
@@ -69,8 +72,8 @@ def revision(root: Path, name: str) -> Revision:
             "(in GitHub Actions: actions/checkout with fetch-depth: 0)"
         )
     raise PeftirError(
-        f"{name}: git knows no such revision; expected a commit, a tag or a branch (`git branch --all` "
-        "lists them)"
+        f"{name}: git knows no such revision; expected a commit, a tag, a branch or an experiment "
+        "(`git branch --all` and `dvc exp show` list them)"
     )
 
 
