@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from peftir.significance import Difference, holm, randomization_test, t_test, two_level_test
+from peftir.significance import (
+    Difference,
+    error_over_seeds,
+    holm,
+    randomization_test,
+    t_test,
+    two_level_test,
+)
 
 # Reciprocal ranks of two systems for the same nine queries.
 ONE = np.array([1, 0.5, 1, 0.25, 0, 1, 0.5, 0.2, 1])
@@ -67,10 +76,12 @@ def test_two_levels_add_the_error_over_seeds_to_that_over_queries() -> None:
     over_seeds = (0.075**2 + 0.075**2) / 1 / 2
     over_queries = (3 * 0.025**2 + 0.075**2) / 3 / 4
     t = 0.175 / np.sqrt(over_seeds + over_queries)
-    share = over_seeds / (over_seeds + over_queries)
-    p = 2 * (share * stats.t.sf(t, 1) + (1 - share) * stats.t.sf(t, 3))
+    freedom = (over_seeds + over_queries) ** 2 / (over_seeds**2 / 1 + over_queries**2 / 3)
     found = two_level_test(differences)
-    assert (found.mean, found.p) == pytest.approx((0.175, p))
+    assert (found.mean, found.p) == pytest.approx((0.175, 2 * stats.t.sf(t, freedom)))
+    assert error_over_seeds(differences) == pytest.approx(over_seeds)
+    assert two_level_test(differences, at_least=over_seeds / 2) == found
+    assert two_level_test(differences, at_least=over_seeds * 2).p > found.p
 
 
 def test_the_interval_ends_where_the_test_says_five_percent() -> None:
@@ -81,7 +92,8 @@ def test_the_interval_ends_where_the_test_says_five_percent() -> None:
 
 
 def test_with_one_seed_two_levels_are_the_t_test() -> None:
-    assert two_level_test(alone(ONE - OTHER)) == t_test(alone(ONE - OTHER))
+    assert two_level_test(alone(ONE - OTHER), at_least=1.0) == t_test(alone(ONE - OTHER))
+    assert error_over_seeds(alone(ONE - OTHER)) == 0
 
 
 def test_what_does_not_vary_is_certain_and_what_is_alone_is_not_known() -> None:
@@ -116,13 +128,25 @@ def test_one_in_twenty_null_differences_is_found() -> None:
 
 @pytest.mark.parametrize("seeds_apart", [0, 0.1, 0.3])
 def test_seeds_that_differ_do_not_pass_for_methods_that_differ(seeds_apart: float) -> None:
-    """With three seeds two levels keep the level however far seeds are apart; queries alone do not."""
+    """Of six methods that are alike, three seeds each: two levels keep to 5 % of families with an error."""
     random = np.random.default_rng(9)
-    trials = random.normal(0, 1, (TRIALS, 3, QUERIES)) + random.normal(0, 1, (TRIALS, 1, QUERIES))
-    trials += random.normal(0, seeds_apart, (TRIALS, 3, 1))
-    assert np.mean([two_level_test(each).p <= 0.05 for each in trials]) <= 0.05 + 3 * ERROR
-    over_queries = np.mean([t_test(each).p <= 0.05 for each in trials])
-    assert (over_queries > 0.1) == (seeds_apart == 0.3)
+    families = 400
+    errors = {"two levels": 0, "queries alone": 0}
+    for _ in range(families):
+        values = random.normal(0, 1, (6, 3, QUERIES)) + random.normal(0, 1, (6, 1, QUERIES))
+        values += random.normal(0, seeds_apart, (6, 3, 1))
+        pairs = [one - other for one, other in itertools.combinations(values, 2)]
+        shared = np.mean([error_over_seeds(pair) for pair in pairs])
+        errors["two levels"] += min(holm([two_level_test(pair, shared).p for pair in pairs])) <= 0.05
+        errors["queries alone"] += min(holm([t_test(pair).p for pair in pairs])) <= 0.05
+    assert errors["two levels"] / families <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / families)
+    assert (errors["queries alone"] / families > 0.2) == (seeds_apart == 0.3)
+
+
+def test_a_difference_as_large_as_a_methods_is_found_with_three_seeds() -> None:
+    random = np.random.default_rng(11)
+    differences = random.normal(0.05, 0.2, (3, 500)) + random.normal(0, 0.003, (3, 1))
+    assert two_level_test(differences, at_least=0.002**2).p < 1e-4
 
 
 def test_holm_keeps_the_rate_of_any_error_in_a_family() -> None:

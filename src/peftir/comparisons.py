@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from peftir.bootstrap import intervals
-from peftir.significance import ALPHA, holm, randomization_test, t_test, two_level_test
+from peftir.significance import ALPHA, error_over_seeds, holm, randomization_test, t_test, two_level_test
 
 DECIMALS = 4  # of measures; a change in the seventh digit is no news
 DIGITS = 3  # of p-values, significant ones
@@ -134,7 +135,8 @@ def _spread(stage: str, measure: str, values: Values) -> pd.DataFrame:
 def _comparisons(stage: str, measure: str, values: Values) -> pd.DataFrame:
     compared = pairs(list(values))
     differences = [values[row] - values[other] for row, other in compared]
-    found = [two_level_test(each) for each in differences]
+    over_seeds = fmean(error_over_seeds(each) for each in differences)
+    found = [two_level_test(each, at_least=over_seeds) for each in differences]
     table = pd.DataFrame(compared, columns=["row", "other"])
     table.insert(0, "stage", stage)
     table.insert(1, "measure", measure)

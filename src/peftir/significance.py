@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 ALPHA = 0.05
 RANDOMIZATIONS = 10_000
@@ -43,34 +42,38 @@ def t_test(differences: Array) -> Difference:
     return two_level_test(differences.mean(axis=0, keepdims=True))
 
 
-def two_level_test(differences: Array) -> Difference:
+def error_over_seeds(differences: Array) -> float:
+    """The squared standard error of the mean difference over seeds; 0 for one seed, which cannot tell."""
+    seeds = len(differences)
+    return float(differences.mean(axis=1).var(ddof=1)) / seeds if seeds > 1 else 0.0
+
+
+def two_level_test(differences: Array, at_least: float = 0.0) -> Difference:
     """A test with queries *and* seeds taken as random, so of the methods trained anew and asked anew.
 
     The squared error of the mean is that over queries plus that over seeds, as in Clark's min F' (1973,
     *Journal of Verbal Learning and Verbal Behavior* 12), which counts what both share twice and so errs on
-    the safe side. The tails are those of Student's t with the queries' and with the seeds' degrees of
-    freedom, weighted by their shares of the squared error (after Cochran 1964, *Biometrics* 20). With one
-    seed it is the t-test, and says nothing of other seeds.
+    the safe side; degrees of freedom after Satterthwaite. With one seed it is the t-test, and says nothing of
+    other seeds.
+
+    Args:
+        differences: shape ``[seeds, queries]``.
+        at_least: the squared error over seeds if these seeds have less, as two or three often do by luck: the
+            mean :func:`error_over_seeds` of all pairs that are tested together.
     """
     mean = float(differences.mean())
     seeds, queries = differences.shape
     if queries < 2:
         return Difference(mean, -np.inf, np.inf, np.nan)
-    over_queries = differences.mean(axis=0).var(ddof=1) / queries
-    over_seeds = differences.mean(axis=1).var(ddof=1) / seeds if seeds > 1 else 0.0
-    error = float(np.sqrt(over_queries + over_seeds))
-    if error < 1e-12:  # the same difference throughout, up to rounding
+    over_queries = float(differences.mean(axis=0).var(ddof=1)) / queries
+    over_seeds = max(error_over_seeds(differences), at_least if seeds > 1 else 0.0)
+    squared = over_queries + over_seeds
+    if squared < 1e-24:  # the same difference throughout, up to rounding
         return Difference(mean, mean, mean, float(abs(mean) < 1e-12))
-    share = over_seeds / error**2
-
-    def tails(t: float) -> float:
-        of_seeds = stdtr(seeds - 1, -t) if seeds > 1 else 0.0
-        return float(2 * ((1 - share) * stdtr(queries - 1, -t) + share * of_seeds))
-
-    reach = error * brentq(
-        lambda t: tails(t) - ALPHA, 0, 100
-    )  # Student's t with 1 degree of freedom needs 12.7
-    return Difference(mean, mean - reach, mean + reach, tails(abs(mean) / error))
+    freedom = squared**2 / (over_queries**2 / (queries - 1) + over_seeds**2 / max(seeds - 1, 1))
+    error = float(np.sqrt(squared))
+    reach = -error * float(stdtrit(freedom, ALPHA / 2))
+    return Difference(mean, mean - reach, mean + reach, 2 * float(stdtr(freedom, -abs(mean) / error)))
 
 
 def randomization_test(columns: Array) -> Array:
