@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,11 @@ def test_gradient_checkpointing_trains_to_the_same_loss(family, case):
     model = start(family, case)
     model.gradient_checkpointing_enable()
     assert losses(model) == pytest.approx(expected, rel=1e-5)
+
+
+def test_transformers_refuses_gradient_checkpointing_where_a_family_has_none():
+    with pytest.raises(ValueError, match=r"MPNetModel does not support \w+ checkpointing"):
+        start("mpnet", "iaa_l").gradient_checkpointing_enable()
 
 
 @pytest.mark.parametrize(("family", "case"), ADMITTED)
@@ -58,9 +64,28 @@ def test_a_compiled_model_is_one_graph_and_trains_to_the_same_loss(family, case)
     torch.compiler.reset()
     expected = losses(start(family, case))
     model = start(family, case)
-    # The graph and its gradients, without the C++ compiler that the default backend needs.
+    # The graph and its gradients, without the minute of C++ compiling that the default backend takes.
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     assert losses(model, compiled) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile's backend needs a C++ compiler"
+)
+@pytest.mark.parametrize("case", ["iaa_l", "prefix"])  # two, since the C++ compiler takes its time
+def test_a_model_compiled_to_machine_code_trains_to_the_same_loss(case):
+    torch.compiler.reset()
+    expected = losses(start("bert", case))
+    model = start("bert", case)
+    assert losses(model, torch.compile(model, fullgraph=True)) == pytest.approx(expected, rel=1e-5)
+
+
+IN_TWO_PROCESSES = [
+    *(f"bert/{case}/bi" for case in ("full", *CASES)),
+    *(f"bert/{case}/cross" for case in ("full", "lora", "bitfit", "iaa_s_mam")),
+    "distilbert/iaa_s/bi",
+    "modernbert/iaa_m/cross",
+]
 
 
 def test_two_processes_train_to_the_same_loss():
@@ -70,7 +95,7 @@ def test_two_processes_train_to_the_same_loss():
     script = Path(__file__).with_name("training.py")
     ranks = [
         subprocess.Popen(
-            [sys.executable, script, *CASES],
+            [sys.executable, script, *IN_TWO_PROCESSES],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -88,11 +113,11 @@ def test_two_processes_train_to_the_same_loss():
     outputs = [rank.communicate(timeout=120) for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], outputs
     reported = dict(line.split(": ") for line in outputs[0][0].splitlines())
-    assert reported.keys() == CASES.keys()
-    for case, values in reported.items():
-        assert [float(value) for value in values.split()] == pytest.approx(
-            losses(start("bert", case)), rel=1e-5
-        )
+    assert list(reported) == IN_TWO_PROCESSES
+    for name, values in reported.items():
+        family, case, stage = name.split("/")
+        expected = losses(start(family, case, head=stage == "cross"))
+        assert [float(value) for value in values.split()] == pytest.approx(expected, rel=1e-5), name
 
 
 def first_layer_gradients(case: str, batch: dict[str, torch.Tensor]) -> float:

@@ -20,10 +20,10 @@ MASK = torch.tensor([[1] * 6, [1] * 4 + [0] * 2, [1] * 5 + [0], [1] * 3 + [0] * 
 """Two batches, of queries and of texts; the same four lengths in each."""
 
 
-def start(family: str, case: str) -> nn.Module:
+def start(family: str, case: str, head: bool = False) -> nn.Module:
     """A tuned model in training mode, without dropout."""
     type, knobs = ALL[case]
-    model = tiny_model(CONFIGS[family])
+    model = tiny_model(CONFIGS[family], head)
     attach(model, type, **knobs)
     stir(p for p in model.parameters() if p.requires_grad)
     for module in model.modules():
@@ -51,17 +51,19 @@ def losses(
     return seen
 
 
-def main(cases: list[str]) -> None:
+def main(models: list[str]) -> None:
     dist.init_process_group("gloo")
     rank = dist.get_rank()
-    for case in cases:
-        model = start("bert", case)
-        if not any(p.requires_grad for p in model.parameters()):
-            continue
-        mine = torch.tensor(losses(model, DistributedDataParallel(model), slice(2 * rank, 2 * rank + 2)))
+    for name in models:
+        family, case, stage = name.split("/")
+        model = start(family, case, head=stage == "cross")
+        # A bare BERT has a pooler, which its hidden states do not pass through.
+        unused = case == "full" and stage == "bi"
+        parallel = DistributedDataParallel(model, find_unused_parameters=unused)
+        mine = torch.tensor(losses(model, parallel, slice(2 * rank, 2 * rank + 2)))
         dist.all_reduce(mine)
         if rank == 0:
-            print(f"{case}: {' '.join(str(float(loss)) for loss in mine / 2)}")
+            print(f"{name}: {' '.join(str(float(loss)) for loss in mine / 2)}")
     dist.destroy_process_group()
 
 
