@@ -58,9 +58,11 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
 
     The model computes what it did before until the first optimizer step, but for a prefix (``prefix``,
     ``mam``), which the attention sees from the start. Initial weights follow from torch's global seed.
-    ``full`` makes everything trainable, ``zero_shot`` nothing, the head included. With ``full``, a bare BERT's
-    pooler gets no gradient where only the hidden states are used, and ``DistributedDataParallel`` stops: load
-    the model with ``add_pooling_layer=False``, or give it ``find_unused_parameters=True``.
+    ``full`` makes everything trainable, ``zero_shot`` nothing, the head included.
+
+    With ``full``, the pooler of a bare BERT gets no gradient where only hidden states are used, which stops
+    ``DistributedDataParallel``: load the model with ``add_pooling_layer=False``, or tell that class to
+    ``find_unused_parameters``.
 
     Args:
         model: as for ``make_config``; of a SentenceTransformer or a CrossEncoder take ``[0].model``.
