@@ -41,6 +41,11 @@ def curve(stage: str, variant: str, seed: int) -> Path:
     return Path("metrics/curves") / stage / key(variant, seed)
 
 
+def learning_curves(stage: str) -> Path:
+    """All of a stage's learning curves in one table, for plots."""
+    return Path("metrics/learning_curves") / f"{stage}.tsv"
+
+
 def index(variant: str, seed: int) -> Path:
     """The folder of a dense index."""
     return Path("data/index") / key(variant, seed)

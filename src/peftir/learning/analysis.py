@@ -13,7 +13,7 @@ from peftir import layout
 from peftir.files import write_json
 from peftir.learning import convergence
 from peftir.learning.objective import Objective, objectives
-from peftir.learning.records import TrainingRun, read_runs
+from peftir.learning.records import TrainingRun, read_runs, write_curves
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import barrier, curvature, path, roughness, surface
 from peftir.params import LearningParams, Params
@@ -31,6 +31,7 @@ def analyse(params: Params) -> None:
     surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
     for stage in STAGES:
         runs = read_runs(params, stage)
+        write_curves(layout.learning_curves(stage), runs, getattr(params.seeds, stage))
         target = _target(runs)
         learning["targets"][stage] = asdict(target) if target else None
         learning[stage] = {variant: _convergence(of, target) for variant, of in runs.items()}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from peftir import layout
 from peftir.artefacts import Artefact
+from peftir.files import replacing
 from peftir.params import Params
 
 
@@ -79,3 +80,16 @@ def read_run(stage: str, variant: str, seed: int, measure: str) -> TrainingRun |
         peak_memory_mb=int(resources.number(spent, "peak_memory_mb")),
         stored_bytes=int(training.number(content, "bytes")),
     )
+
+
+def write_curves(path: Path, runs: dict[str, list[TrainingRun]], seeds: list[int]) -> None:
+    """Write all curves as one table, a point a line; the loss of step 0, where there is none, is empty."""
+    tables = [
+        pd.DataFrame({"dev": run.dev, "loss": run.loss}).assign(variant=variant, seed=seed).reset_index()
+        for variant, of in runs.items()
+        for seed, run in zip(seeds, of, strict=True)
+    ]
+    columns = ["variant", "seed", "step", "dev", "loss"]
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=columns)
+    with replacing(path) as partial:
+        table[columns].round(4).to_csv(partial, sep="\t", index=False)
