@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
-from peftir.backbone import base_name, on_pinned_backbone
+from peftir.backbone import backbone_folder, base_name, on_pinned_backbone
 from peftir.errors import PeftirError
 from peftir.files import replacing
 from peftir.params import Method
@@ -55,7 +55,8 @@ def save(
         revision: the one of the hub id that was pinned.
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
-        config.base_model_name_or_path = base_name(backbone)
+        # PEFT looks at the config.json of the backbone as it saves, and asks the hub if there is no folder.
+        config.base_model_name_or_path = str(backbone_folder(backbone, revision))
         config.revision = revision
     # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
@@ -65,7 +66,7 @@ def save(
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        _sort_lists(partial / "adapter_config.json")
+        _tidy(partial / "adapter_config.json", base_name(backbone))
 
 
 def stored_bytes(folder: Path) -> int:
@@ -91,11 +92,12 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
         ) from error
 
 
-def _sort_lists(config: Path) -> None:
-    """Put the lists of an adapter's config in order: PEFT writes them from sets, whose order changes."""
+def _tidy(config: Path, base: str) -> None:
+    """Name an adapter's backbone ``base``, and put lists in order: PEFT writes some from sets."""
     if config.is_file():
         content = json.loads(config.read_text(encoding="utf-8"))
         for key, value in content.items():
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 content[key] = sorted(value)
+        content["base_model_name_or_path"] = base
         config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
