@@ -209,9 +209,9 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     return Finding(
         any_of(answers),
         [
-            f"Mean height of the curve on dev: {_listed(heights, {})}; {_duels(duels, faster)}.",
+            f"Mean height of the curve on dev: {_duels(heights, duels, faster)}.",
             f"Steps to 95 % of what full fine-tuning gains on dev: {_steps(learning, names)}.",
-            f"Sharpness (largest eigenvalue): {_listed(sharpness, {})}; {_duels(duels, smoother)}.",
+            f"Sharpness, the largest eigenvalue of the loss: {_duels(sharpness, duels, smoother)}.",
         ],
     )
 
@@ -239,10 +239,16 @@ def _listed(figures: dict[str, list[float]], tested: dict[str, tuple[Answer, flo
     )
 
 
-def _duels(duels: list[tuple[str, str]], tested: list[tuple[Answer, float]]) -> str:
-    return ", ".join(
-        f"{one} against {other} {_p(p)}" for (one, other), (_, p) in zip(duels, tested, strict=True)
-    )
+def _duels(
+    figures: dict[str, list[float]], duels: list[tuple[str, str]], tested: list[tuple[Answer, float]]
+) -> str:
+    """By variant: its mean over seeds, and those of the variants that it was tested against."""
+    told = []
+    for name in dict.fromkeys(one for one, _ in duels):
+        met = {other: found for (one, other), found in zip(duels, tested, strict=True) if one == name}
+        others = _listed({other: figures[other] for other in met}, met)
+        told.append(f"{_listed({name: figures[name]}, {})} against {others}")
+    return "; ".join(told)
 
 
 def _steps(learning: Figures, names: list[str]) -> str:

@@ -15,8 +15,8 @@ class Cell:
     value: float | str | None
     strong: bool = False
     quiet: bool = False
-    spread: str = ""
-    """What stands behind the value with a ± before it."""
+    spread: str | None = None
+    """What stands behind the value with a ± before it; ``None`` where no value of the table has one."""
     marks: str | None = None
     """Any of ``*`` and ``†``; ``None`` where there cannot be one."""
 

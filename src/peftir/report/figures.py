@@ -67,7 +67,7 @@ def interpolation(stage: StageStudy, looks: Looks) -> str:
         for model in (model for variant in stage.variants for model in stage.models[variant]):
             if model.interpolation:
                 look, dev, weight = looks[model.variant], model.interpolation.dev, model.interpolation.weight
-                figure.axes.plot(list(dev), list(dev.values()), color=hue(look))
+                figure.axes.plot(list(dev), list(dev.values()), look.line, color=hue(look))
                 _mark(figure.axes, weight, dev[weight], look)
     return figure.svg
 
@@ -77,10 +77,12 @@ def _curves(axes: Axes, models: list[Model], curve_of: Callable[[Model], pd.Seri
     curves = pd.DataFrame({model.seed: curve_of(model) for model in models})
     if len(models) > 1:
         for seed in curves:
-            axes.plot(curves.index, curves[seed], color=hue(look), linewidth=0.9, alpha=0.4)
+            axes.plot(curves.index, curves[seed], look.line, color=hue(look), linewidth=0.9, alpha=0.4)
     mean = curves.mean(axis=1)
     every = max(1, len(mean) // 8)
-    axes.plot(mean.index, mean, color=hue(look), markevery=every, zorder=3, **_marker(look, full=False))
+    axes.plot(
+        mean.index, mean, look.line, color=hue(look), markevery=every, zorder=3, **_marker(look, full=False)
+    )
 
 
 def _over_steps(axes: Axes, steps: int) -> None:

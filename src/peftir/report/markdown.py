@@ -75,7 +75,7 @@ def _line(cells: list[str]) -> str:
 def _cell(cell: Cell) -> str:
     value = f"**{cell.text}**" if cell.strong else cell.text
     spread = f" ± {cell.spread}" if cell.spread else ""
-    return f"{value}{spread}{_escape(cell.marks or '')}"
+    return f"{value}{_escape(cell.marks or '')}{spread}"
 
 
 def _escape(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from peftir.comparisons import TESTS, Comparison, signed
+from peftir.comparisons import TESTS, Comparison, Spread, signed
 from peftir.report.cells import (
     NONE,
     Cell,
@@ -96,9 +96,15 @@ def _measured(study: StageStudy, row: str, measure: str) -> Cell:
     marks = "".join(mark for mark, comparison in against.items() if comparison and comparison.significant)
     return replace(
         decimals(found.mean, 3),
-        spread=f"{found.sd:.3f}" if row.removesuffix("+bm25") in study.trained and found.seeds > 1 else "",
+        spread=_spread(study, row, found),
         marks=marks,
     )
+
+
+def _spread(study: StageStudy, row: str, found: Spread) -> str | None:
+    if len(study.seeds) < 2:
+        return None
+    return f"{found.sd:.3f}" if row.removesuffix("+bm25") in study.trained else ""
 
 
 def _best(study: StageStudy, suffix: str) -> dict[str, str]:

@@ -27,6 +27,8 @@ class Look:
 
     hue: int
     marker: str
+    line: str = "-"
+    """Matplotlib's name of a line's style: dashed where another variant has the same colour."""
 
     @property
     def colour(self) -> str:
@@ -43,4 +45,7 @@ def looks_of(variants: Iterable[str]) -> dict[str, Look]:
     """A look for every name, in the order of first appearance."""
     markers = tuple(MARKERS)
     names = dict.fromkeys(variants)
-    return {name: Look(i % len(BY_DAY), markers[i % len(markers)]) for i, name in enumerate(names)}
+    return {
+        name: Look(i % len(BY_DAY), markers[i % len(markers)], "-" if i < len(BY_DAY) else "--")
+        for i, name in enumerate(names)
+    }
