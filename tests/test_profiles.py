@@ -62,8 +62,9 @@ def test_the_papers_sizes_train_the_share_that_it_states(name: str) -> None:
         weigh = METHODS[method.type].weigh
         assert weigh is not None
         share = weigh(Backbone.of(bert), **method.knobs) / weights
-        # Ma et al. state 0.5 % for all (iaa_l's formula gives 0.61 %), and 6.7 % (3.6 % for the prefix).
+        # Ma et al. state 0.5 % for all small ones (iaa_l's formula gives 0.61 %), 6.7 % for the large
+        # (iaa_m's gives 7.6 %) and 3.6 % for the large prefix.
         low, high = (
-            ((0.03, 0.04) if "prefix" in label else (0.064, 0.071)) if "large" in label else (0.004, 0.0064)
+            ((0.03, 0.04) if "prefix" in label else (0.064, 0.077)) if "large" in label else (0.004, 0.0064)
         )
         assert low < share < high, label
