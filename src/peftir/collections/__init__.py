@@ -12,17 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from peftir.collections import beir, irdatasets, msmarco, pydocs, texts, trec
-from peftir.collections.base import (
-    SPLITS,
-    Collection,
-    Content,
-    Document,
-    Judgement,
-    Query,
-    Report,
-    full_text,
-    refuse,
-)
+from peftir.collections.base import SPLITS, Collection, full_text
+from peftir.collections.content import Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.sample import sample_pairs
 from peftir.collections.writing import write_collection
 from peftir.errors import PeftirError

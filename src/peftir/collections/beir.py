@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from peftir.collections.base import SPLITS, Again, Content, Report, qrels_file, refuse
+from peftir.collections.base import SPLITS, qrels_file
 from peftir.collections.columns import beir_judgements
+from peftir.collections.content import Again, Content, Report, refuse
 from peftir.collections.folders import find, find_or_refuse, folder_of
 from peftir.collections.jsonl import documents_of, queries_of
 from peftir.collections.splits import complete

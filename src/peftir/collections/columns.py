@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from peftir.collections.base import Judgement, Report
+from peftir.collections.content import Judgement, Report
 from peftir.collections.lines import lines_of
 
 

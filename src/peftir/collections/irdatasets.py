@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from peftir.collections.base import Again, Content, Document, Judgement, Query, Report, refuse
+from peftir.collections.content import Again, Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.folders import refuse_a_part
 from peftir.collections.splits import complete, divide
 from peftir.errors import PeftirError

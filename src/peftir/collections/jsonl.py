@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from peftir.collections.base import Document, Query, Report
+from peftir.collections.content import Document, Query, Report
 from peftir.collections.lines import lines_of
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from peftir.collections.base import Report, refuse
+from peftir.collections.content import Report, refuse
 
 
 def lines_of(path: Path, report: Report = refuse) -> Iterator[tuple[str, str]]:

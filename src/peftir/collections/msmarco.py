@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from peftir.collections.base import Again, Content, Document, Query, Report, refuse
 from peftir.collections.columns import rows_of, trec_judgements
+from peftir.collections.content import Again, Content, Document, Query, Report, refuse
 from peftir.collections.folders import find, find_or_refuse, folder_of
 from peftir.collections.splits import complete
 from peftir.errors import PeftirError

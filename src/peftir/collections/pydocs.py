@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from peftir.collections import splits
-from peftir.collections.base import SPLITS, Content, Document, Judgement, Query, Report, refuse
+from peftir.collections.base import SPLITS
+from peftir.collections.content import Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.docstrings import public_docstrings
 from peftir.collections.hashing import point
 from peftir.collections.pairs import Pair, cut_pair, query_id, sound

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from peftir.collections.base import SPLITS, Again, Judgement
+from peftir.collections.base import SPLITS
+from peftir.collections.content import Again, Judgement
 from peftir.collections.hashing import point
 
 Qrels = dict[str, Iterable[Judgement]]

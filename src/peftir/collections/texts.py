@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from peftir.collections.base import SPLITS, Again, Content, Document, Judgement, Query, Report, refuse
+from peftir.collections.base import SPLITS
+from peftir.collections.content import Again, Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.hashing import point
 from peftir.collections.ids import KnownIds
 from peftir.collections.jsonl import documents_of

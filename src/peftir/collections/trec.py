@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from peftir.collections.base import SPLITS, Again, Content, Document, Query, Report, refuse
+from peftir.collections.base import SPLITS
 from peftir.collections.columns import trec_judgements
+from peftir.collections.content import Again, Content, Document, Query, Report, refuse
 from peftir.collections.folders import find, find_or_refuse, folder_of
 from peftir.collections.lines import lines_of
 from peftir.collections.splits import complete, divide

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from peftir.collections.base import (
-    SPLITS,
-    Content,
-    Document,
-    Judgement,
-    Query,
-    Report,
-    full_text,
-    refuse,
-)
+from peftir.collections.base import SPLITS, full_text
+from peftir.collections.content import Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.ids import KnownIds
 
 TRAINED_ON = ("train", "dev")  # the splits that are of no use without a relevant document

@@ -9,15 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from peftir.collections.base import (
-    CORPUS,
-    MANIFEST,
-    QRELS_HEADER,
-    QUERIES,
-    SPLITS,
-    Content,
-    qrels_file,
-)
+from peftir.collections.base import CORPUS, MANIFEST, QRELS_HEADER, QUERIES, SPLITS, qrels_file
+from peftir.collections.content import Content
 from peftir.collections.table import TextTable
 from peftir.collections.validation import Validation
 from peftir.files import replacing
