@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from peftir.significance import ALPHA, Difference
 
@@ -55,8 +55,7 @@ def seed_noise(rows: Iterable[Array]) -> SeedNoise | None:
 def difference(before: Array, after: Array, noise: SeedNoise | None, *, trained: bool) -> Difference:
     """How much ``after`` is above ``before``; the p-value is nan if no query differs or there is but one.
 
-    The tails are those of Student's t with the queries' and with the seeds' degrees of freedom, weighted by
-    their parts in the squared error (Cochran 1964, *Biometrics* 20).
+    Student's t, with the degrees of freedom of both parts of the error combined after Satterthwaite.
 
     Args:
         before: shape ``[seeds, queries]``.
@@ -71,19 +70,15 @@ def difference(before: Array, after: Array, noise: SeedNoise | None, *, trained:
     if queries < 2:
         return Difference(mean, -np.inf, np.inf, np.nan)
     spread = float(differences.var(ddof=1))
-    over_queries, over_seeds, degrees = spread / queries, 0.0, queries - 1
-    if trained and noise is None:
-        over_seeds = SHARED * spread
-    elif trained and noise is not None:
-        over_seeds, degrees = noise.variance * (1 / len(before) + 1 / len(after)), noise.degrees
-    error = float(np.sqrt(over_queries + over_seeds))
-    if error < 1e-12:  # every query differs by the same
+    over_queries, over_seeds = spread / queries, 0.0
+    if trained:
+        over_seeds = SHARED * spread if noise is None else noise.variance * (1 / len(before) + 1 / len(after))
+    squared = over_queries + over_seeds
+    if squared < 1e-24:  # every query differs by the same
         return Difference(mean, mean, mean, 0.0)
-    share = over_seeds / error**2
-
-    def tails(t: float) -> float:
-        of_queries, of_seeds = special.stdtr(queries - 1, -t), special.stdtr(degrees, -t)
-        return float(2 * ((1 - share) * of_queries + share * of_seeds))
-
-    reach = error * optimize.brentq(lambda t: tails(t) - ALPHA, 0, 1000)
-    return Difference(mean, mean - reach, mean + reach, tails(abs(mean) / error))
+    freedom = float(queries - 1)
+    if trained and noise is not None:
+        freedom = squared**2 / (over_queries**2 / freedom + over_seeds**2 / noise.degrees)
+    error = float(np.sqrt(squared))
+    reach = -error * float(special.stdtrit(freedom, ALPHA / 2))
+    return Difference(mean, mean - reach, mean + reach, 2 * float(special.stdtr(freedom, -abs(mean) / error)))
