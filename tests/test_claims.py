@@ -1,0 +1,157 @@
+"""The paper's claims on studies made so that they hold, that they do not, and that nothing can be said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from peftir.claims import Claim, all_of, any_of, claims, compare_seeds, falls_short
+from peftir.comparisons import TESTS, Comparison
+from peftir.params import Params
+from peftir.report.reading import read_study
+from synthetic_study import make_params, write_study
+
+SEEDS = [1, 2, 3]
+VARIANTS = ["full", "lora", "adapter", "iaa_l"]
+QUERIES = 200
+# What each row has more than full fine-tuning in every measure.
+AS_IN_THE_PAPER = {"full": 0.0, "lora": -0.06, "adapter": -0.07, "iaa_l": 0.0}
+ALL_ALIKE = dict.fromkeys(VARIANTS, 0.0)
+
+
+def study_of(folder: Path, more: dict[str, float], seeds: list[int] = SEEDS, noise: float = 0.01) -> Any:
+    """Retrieval and re-ranking of a study in which variants differ by ``more``, but for some noise."""
+    params: Params = make_params(
+        folder,
+        variants={"retriever": VARIANTS, "reranker": VARIANTS},
+        seeds={"retriever": seeds, "reranker": seeds},
+        measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
+    )
+    hard = np.random.default_rng(0).uniform(0.2, 0.8, QUERIES)
+
+    def values(task: str, row: str, seed: int, measure: str) -> list[float]:
+        random = np.random.default_rng([seed + 1, *(ord(letter) for letter in task + row)])
+        return list(hard + more.get(row.removesuffix("+bm25"), -0.1) + random.normal(0, noise, QUERIES))
+
+    write_study(folder, params, values)
+    study = read_study(folder, params)
+    return [study.retrieval, study.reranking]
+
+
+def learning(auc: dict[str, float], swing: dict[str, float], sharpness: dict[str, float]) -> dict[str, Any]:
+    """Figures of learning with a little noise over three seeds, the same for both stages."""
+
+    def seeds(value: float) -> list[float]:
+        return [value - 0.001, value, value + 0.001]
+
+    figures = {
+        name: {
+            "auc": seeds(auc[name]),
+            "oscillation": seeds(swing[name]),
+            "sharpness": seeds(sharpness[name]),
+            "steps_to": {"0.95": [20, 30, None]},
+        }
+        for name in VARIANTS
+    }
+    return {"retrieval": figures, "reranking": figures}
+
+
+FAST = {"full": 0.6, "lora": 0.5, "adapter": 0.5, "iaa_l": 0.58}
+STEADY = {"full": 0.1, "lora": 0.3, "adapter": 0.3, "iaa_l": 0.2}
+SHARP = {"full": 9.0, "lora": 8.0, "adapter": 8.0, "iaa_l": 5.0}
+LEARNED = learning(FAST, STEADY, SHARP)
+
+
+def answers(found: list[Claim]) -> list[bool | None]:
+    return [claim.answer for claim in found]
+
+
+def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), LEARNED)
+    assert answers(found) == [True] * 4
+    short = found[0].findings["retrieval"].evidence[0]
+    assert short.startswith("RR@10 against full: lora −0.060 (") and "p < 0.001" in short
+    assert "lora 20 / 30 / never" in found[1].findings["reranking"].evidence[1]
+    assert "against lora, the best other, +0.060 (" in found[2].findings["retrieval"].evidence[0]
+
+
+def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_path: Path) -> None:
+    turned = learning(
+        {name: 1 - value for name, value in FAST.items()}, STEADY, {n: 20 - v for n, v in SHARP.items()}
+    )
+    assert answers(claims(study_of(tmp_path, ALL_ALIKE), turned)) == [False] * 4
+
+
+def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED)
+    assert answers(found) == [None] * 4
+    assert found[0].findings["retrieval"].evidence[-1] == "One seed says nothing of how another would do."
+
+
+def test_nothing_is_decided_where_chance_is_larger_than_the_differences(tmp_path: Path) -> None:
+    stages = study_of(tmp_path, AS_IN_THE_PAPER, noise=2.0)
+    noisy = {"auc": [0.1, 0.9, 0.5], "oscillation": [0.1, 0.5, 0.9], "sharpness": [1.0, 9.0, 5.0]}
+    figures = dict.fromkeys(VARIANTS, noisy)
+    assert answers(claims(stages, {"retrieval": figures, "reranking": figures})) == [None] * 4
+
+
+def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), {})
+    assert answers(found) == [True, None, True, None]
+    # Sharpness of the first seed alone is no test.
+    lone = {
+        task: {n: f | {"sharpness": [5.0, None, None]} for n, f in of.items()} for task, of in LEARNED.items()
+    }
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
+    assert answers(found) == [True, True, True, None]
+    assert "no test" in found[3].findings["retrieval"].evidence[2]
+
+
+def comparison(difference: float, low: float, high: float, p: float) -> Comparison:
+    by_test = dict.fromkeys(TESTS, p)
+    return Comparison(difference, low, high, by_test, by_test)
+
+
+@pytest.mark.parametrize(
+    ("found", "answer"),
+    [
+        (comparison(-0.02, -0.03, -0.01, 0.01), True),
+        (comparison(-0.004, -0.006, -0.002, 0.01), True),  # small, but there
+        (comparison(0.02, 0.01, 0.03, 0.01), False),
+        (comparison(-0.002, -0.009, 0.005, 0.9), False),  # at most 0.01 worse
+        (comparison(-0.02, -0.03, -0.01, 0.06), None),
+        (comparison(0.0, -0.02, 0.02, 1.0), None),
+        (comparison(-0.02, -np.inf, np.inf, np.nan), None),
+    ],
+)
+def test_short_is_what_is_worse_by_the_test_and_not_short_what_is_hardly_worse(
+    found: Comparison, answer: bool | None
+) -> None:
+    assert falls_short(found) is answer
+
+
+def test_answers_add_up() -> None:
+    assert [all_of([True, True]), all_of([True, None]), all_of([None, False]), all_of([])] == [
+        True,
+        None,
+        False,
+        None,
+    ]
+    assert [any_of([False, True]), any_of([False, None]), any_of([False, False]), any_of([])] == [
+        True,
+        None,
+        False,
+        None,
+    ]
+
+
+def test_seeds_are_compared_by_welchs_test_with_holms_correction() -> None:
+    # Means 2 and 4, variances 1: t = 2 / √(1/3 + 1/3) = 2.449 with 4 degrees of freedom, so p = 0.0705.
+    near, apart = ([2.0, 1.0, 3.0], [4.0, 3.0, 5.0]), ([5.1, 5.0, 4.9], [1.0, 1.1, 0.9])
+    found = compare_seeds([near, apart, ([1.0], [2.0]), ([1.0, 1.0], [1.0, 1.0])])
+    assert [answer for answer, _ in found] == [None, True, None, None]
+    assert found[0][1] == pytest.approx(0.0705, abs=5e-5)
+    assert np.isnan(found[2][1]) and np.isnan(found[3][1])
