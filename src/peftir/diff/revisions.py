@@ -23,11 +23,9 @@ class Revision:
     @property
     def title(self) -> str:
         """The name, and the commit where the name does not say it."""
-        return (
-            self.name
-            if self.commit is None or self.commit.startswith(self.name)
-            else f"{self.name} ({self.commit[:7]})"
-        )
+        if self.commit is None:
+            return self.name
+        return self.commit[:7] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:7]})"
 
     def read(self, path: Path, remedy: str) -> bytes:
         """The content of ``path``.
