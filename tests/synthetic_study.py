@@ -68,7 +68,17 @@ def write_model(
     variant = name or variant
     steps = list(range(0, settings.steps + 1, settings.evaluate_every))
     dev = [round(0.6 + 0.1 * (1 - 0.5 ** (i / 2)) + place / 200 + seed / 5000, 4) for i in range(len(steps))]
+    # Less gradient the further from the output, and the less the longer training goes on.
+    gradients = {
+        f"encoder.layer.{layer}.adapter": {
+            "layer": layer,
+            "norms": [round((layer + 1) * 0.9**i / (1 + place), 4) for i in range(1, len(steps))],
+        }
+        for layer in range(4)
+    }
     training = {
+        "type": list(TRAINED)[place],
+        "gradients": gradients if trained else {},
         "knobs": {"rank": 6} if 0 < trained < BACKBONE else {},
         "weights": {"trained": trained, "head": 385 * (stage == "reranker"), "backbone": BACKBONE},
         "bytes": 4 * trained,
@@ -86,9 +96,10 @@ def write_model(
         loss = [(step, round((2 + place / 10) * 0.8**i, 4)) for i, step in enumerate(steps[1:])]
         _write_curve(curves / "train/loss.tsv", "loss", loss)
     for step in STEPS[stage]:
-        spent = {"seconds": 100.04, "peak_memory_mb": 1500}
+        spent: dict[str, Any] = {"seconds": 100.04, "peak_memory_mb": 1500}
         if step.startswith("train"):
-            spent["seconds_per_step"] = 0.75
+            at = {str(s): 0.75 * s for s in steps}
+            spent |= {"seconds_per_step": 0.75, "seconds_at": at if trained else {"0": 0.0}}
         _write_json(root / layout.resources(step, variant, seed), spent)
     if stage == "reranker":
         tried = {

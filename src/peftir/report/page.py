@@ -9,20 +9,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from peftir.claims import words
-from peftir.report import figures, sentences, variants
+from peftir.report import figures, learning, sentences, variants
 from peftir.report.cells import Table
 from peftir.report.results import results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
+from peftir.report.svg import Drawn
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure and what it shows."""
+class LearningSection:
+    """What the analysis of learning found."""
 
-    title: str
-    svg: Markup
-    caption: str
+    table: Table
+    explanation: str
+    drawings: list[Drawn]
+    surfaces: list[Drawn]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Section:
     trade_off: Drawn
     interpolation: Drawn | None
     weights: Table | None
-    learning: list[Drawn]
+    curves: list[Drawn]
+    learning: LearningSection | None
     costs: Table
 
 
@@ -86,8 +89,20 @@ def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
         trade_off=_trade_off(stage, looks),
         interpolation=_interpolation(stage, looks) if reranks else None,
         weights=variants.interpolation_weights(stage) if reranks else None,
-        learning=[_dev_curves(stage, looks), _loss_curves(stage, looks)] if stage.trained else [],
+        curves=[_dev_curves(stage, looks), _loss_curves(stage, looks)] if stage.trained else [],
+        learning=_learning(stage, looks),
         costs=variants.costs(stage),
+    )
+
+
+def _learning(stage: StageStudy, looks: dict[str, Look]) -> LearningSection | None:
+    if stage.learned is None or not stage.trained:
+        return None
+    return LearningSection(
+        table=learning.table(stage, stage.learned),
+        explanation=learning.explanation(stage),
+        drawings=list(learning.drawings(stage, stage.learned, looks)),
+        surfaces=list(learning.surfaces(stage, stage.learned, looks)),
     )
 
 

@@ -11,6 +11,7 @@ from peftir import layout
 from peftir.artefacts import Artefact
 from peftir.claims import Figures, claims
 from peftir.comparisons import TESTS, Comparison, Spread, pairs
+from peftir.report.learned import read_learned
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
 from peftir.rivals import kind
 
@@ -65,6 +66,8 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
     measures = list(getattr(params.measures, task))
     settings: TrainingParams = getattr(params, stage)
     rows = rows_of(task, variants)
+    models = {v: [_read_model(root, task, v, seed, settings.selected_by) for seed in seeds] for v in variants}
+    trained = [v for v in variants if models[v][0].weights.trained > 0]
     return StageStudy(
         task=task,
         settings=settings,
@@ -75,9 +78,8 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
         kinds={name: kind(params.methods[name].type) for name in variants},
         spread=_read_spread(root, task, rows, measures),
         comparisons=_read_comparisons(root, task, rows, measures),
-        models={
-            v: [_read_model(root, task, v, seed, settings.selected_by) for seed in seeds] for v in variants
-        },
+        models=models,
+        learned=read_learned(root, stage, trained, seeds),
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from peftir.claims import Claim
 from peftir.comparisons import Comparison, Spread
+from peftir.report.learned import Learned
 from peftir.rivals import same_budget
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class StageStudy:
     """By measure and pair of rows, either way round."""
     models: dict[str, list[Model]]
     """By variant, in the order of the seeds."""
+    learned: Learned | None
+    """What the analysis of learning found, if it has run."""
 
     @property
     def measure(self) -> str:

@@ -7,9 +7,11 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -60,19 +62,29 @@ class Drawing:
         self.svg = ""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
 @contextmanager
-def drawing(name: str, x: str, y: str) -> Iterator[Drawing]:
+def drawing(name: str, x: str, y: str, projection: str | None = None) -> Iterator[Drawing]:
     """Axes to draw on within the block, labelled ``x`` and ``y``; the ``svg`` is there after it.
 
     Args:
         name: of the figure; keeps its ids apart from those of the page's other figures.
         x: what the horizontal axis is, with its unit.
         y: what the vertical axis is, with its unit.
+        projection: of the axes, as matplotlib names it; ``3d`` for a surface.
     """
     style: Any = {**_DEFAULTS, **_STYLE, "svg.hashsalt": name}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(420 / _POINTS, 290 / _POINTS), layout="constrained")
-        result = Drawing(figure.subplots())
+        result = Drawing(figure.subplots(subplot_kw={"projection": projection}))
         result.axes.set_xlabel(x)
         result.axes.set_ylabel(y)
         result.axes.grid(axis="x", visible=False)

@@ -1,0 +1,79 @@
+"""What the analysis of learning found at one stage, as the report sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from peftir import layout
+from peftir.artefacts import Artefact
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The loss around one model, ``[points, points]``; the middle of ``positions``, 0, is the model."""
+
+    seed: int
+    positions: np.ndarray
+    loss: np.ndarray
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One stage: each field by variant, of those that train anything."""
+
+    figures: dict[str, dict[str, Any]]
+    """As in ``metrics/learning.json``."""
+    surfaces: dict[str, Surface]
+    """Of the first seed; empty where none was computed."""
+    seconds: dict[str, list[pd.Series]]
+    """Of training up to each point, by step; a curve a seed."""
+    gradients: dict[str, pd.DataFrame]
+    """Gradient norm, a point of the learning curve a line and a layer a column; the mean over seeds."""
+
+
+def read_learned(root: Path, stage: str, variants: list[str], seeds: list[int]) -> Learned | None:
+    """Read what the analysis of ``variants`` at ``stage`` wrote; ``None`` where it has not run.
+
+    Raises:
+        PeftirError: an artefact is missing or not as expected.
+    """
+    if not (root / layout.LEARNING).exists():
+        return None
+    learning, surfaces = (Artefact(root, path, "learning") for path in (layout.LEARNING, layout.SURFACES))
+    figures, around = learning.json(), surfaces.json()
+    positions = np.linspace(-1, 1, int(surfaces.number(around, "points"))) * surfaces.number(around, "span")
+    found = {}
+    for variant in variants:
+        for seed, loss in list(surfaces.get(around, stage, variant, "loss").items())[:1]:
+            found[variant] = Surface(int(seed), positions, np.array(loss))
+    return Learned(
+        figures={variant: learning.get(figures, stage, variant) for variant in variants},
+        surfaces=found,
+        seconds={v: [_seconds(root, stage, v, seed) for seed in seeds] for v in variants},
+        gradients={
+            v: pd.concat([_gradients(root, stage, v, seed) for seed in seeds]).groupby(level=0).mean()
+            for v in variants
+        },
+    )
+
+
+def _seconds(root: Path, stage: str, variant: str, seed: int) -> pd.Series:
+    artefact = Artefact(root, layout.resources(f"train_{stage}", variant, seed), f"train_{stage}")
+    seconds = artefact.get(artefact.json(), "seconds_at")
+    return pd.Series({int(step): float(value) for step, value in seconds.items()})
+
+
+def _gradients(root: Path, stage: str, variant: str, seed: int) -> pd.DataFrame:
+    """The norm over all modules of a layer, from theirs; what lies outside the layers is left out."""
+    artefact = Artefact(root, layout.training(stage, variant, seed), f"train_{stage}")
+    squares: dict[int, np.ndarray] = {}
+    for module in artefact.get(artefact.json(), "gradients").values():
+        if module["layer"] is not None:
+            square = np.array(module["norms"]) ** 2
+            squares[module["layer"]] = squares.get(module["layer"], 0) + square
+    return pd.DataFrame(squares).sort_index(axis=1) ** 0.5

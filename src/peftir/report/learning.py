@@ -1,0 +1,185 @@
+"""The section of the report on how the methods learn: its table and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.ticker import LogFormatter, MaxNLocator
+
+from peftir.report import landscapes
+from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals
+from peftir.report.learned import Learned
+from peftir.report.study import StageStudy
+from peftir.report.style import Look
+from peftir.report.svg import Drawn, drawing, hue
+
+NBSP = "\u00a0"
+Looks = dict[str, Look]
+
+
+def table(stage: StageStudy, learned: Learned) -> Table:
+    """How fast and how steadily the variants learned, and the loss around them; means over seeds."""
+    columns = [
+        *(f"steps to {share}{NBSP}%" for share in ("90", "95", "99")),
+        f"s to 95{NBSP}%",
+        "mean on dev",
+        "best on dev",
+        "its sd",
+        "loss rises",
+        "dev falls",
+        "failed seeds",
+        "sharpness",
+        "curvature",
+        "roughness",
+        "barrier",
+    ]
+
+    def cells(figures: dict[str, Any]) -> list[Cell]:
+        return [
+            *(_reached(figures["steps_to"][share], count) for share in ("0.90", "0.95", "0.99")),
+            _reached(figures["seconds_to"]["0.95"], lambda value: decimals(value, 1)),
+            *(_mean(figures[name], 3) for name in ("auc", "best_dev")),
+            _mean([figures["best_dev_sd"]], 3),
+            *(_mean(figures[name], 3) for name in ("oscillation", "dev_oscillation")),
+            count(figures["failed_seeds"]),
+            *(_significant(figures[name]) for name in ("sharpness", "curvature", "roughness")),
+            _significant([figures["barrier"]]),
+        ]
+
+    rows = [Row(name, name, cells(learned.figures[name])) for name in stage.trained]
+    return Table(columns, [Group(None, rows)])
+
+
+def explanation(stage: StageStudy) -> str:
+    """What the columns of the table are."""
+    measure, full = stage.settings.selected_by, stage.reference or "full fine-tuning"
+    return (
+        f"Steps and seconds are training’s up to the first evaluation on dev at which {measure} has made "
+        f"so much of the way from where {full} starts to the best it reaches (means over its seeds). Mean "
+        "on dev is the area under the learning curve over the steps, divided by the steps. Loss rises and "
+        "dev falls add up all that the training loss goes up, in nats, and the measure on dev goes down, "
+        "between evaluations. A seed has failed if training ends below where it started. Sharpness is the "
+        "largest eigenvalue of the loss’s Hessian over the trained weights; curvature the second "
+        "derivative along the directions of the surfaces below, and roughness how far a surface is from a "
+        "quadratic (nats). The barrier is how far the loss rises on the straight way from the first "
+        "seed’s weights to the second’s (nats). docs/learning.md says how each is computed, and what it "
+        "cannot tell."
+    )
+
+
+def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Drawn]:
+    """The measure on dev over seconds, and the gradients by layer and over the steps."""
+    several = " Thin lines are single seeds, thick ones their mean." if len(stage.seeds) > 1 else ""
+    yield Drawn(
+        "Learning by the clock",
+        Markup(_over_seconds(stage, learned, looks)),
+        f"{stage.settings.selected_by} on dev over the seconds of training, evaluation not counted.{several}",
+    )
+    where = "A module counts to the layer that its output is added in."
+    yield Drawn(
+        "Gradient by layer",
+        Markup(_by_layer(stage, learned, looks)),
+        "The norm of the gradient, before clipping, that reaches the trained weights of each layer, from the "
+        f"first after the embeddings to the last before the output; the mean over training. {where}",
+    )
+    yield Drawn(
+        "Gradient of the first layer",
+        Markup(_first_over_last(stage, learned, looks)),
+        "The gradient norm of the first layer’s trained weights as a multiple of the last layer’s, over the "
+        "optimizer steps: below 1 where modules far from the output get less.",
+    )
+
+
+def surfaces(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Drawn]:
+    """The loss around each variant's model, as contours and as a relief."""
+    if not learned.surfaces:
+        return
+    levels = landscapes.common_levels(list(learned.surfaces.values()))
+    for variant, surface in learned.surfaces.items():
+        name = f"{stage.task}-{variant}"
+        at = f"around {variant}’s model of seed {surface.seed}"
+        yield Drawn(
+            f"{variant}, from above",
+            Markup(landscapes.contours(f"{name}-contours", surface, levels, looks[variant])),
+            f"The loss of a fixed batch, in nats, {at}, along two random filter-normalised directions: a "
+            "step of 1 changes every filter of the trained weights by its own length. Lines stand for the "
+            "same losses in all variants.",
+        )
+        yield Drawn(
+            f"{variant}, from the side",
+            Markup(landscapes.relief(f"{name}-relief", surface, levels, looks[variant])),
+            f"The same losses {at}, on an axis that is the same for all variants.",
+        )
+
+
+def _over_seconds(stage: StageStudy, learned: Learned, looks: Looks) -> str:
+    name, y = f"{stage.task}-dev-seconds", f"{stage.settings.selected_by} on dev (0 to 1)"
+    with drawing(name, "seconds of training", y) as figure:
+        for variant in stage.trained:
+            devs = [model.dev for model in stage.models[variant]]
+            runs = list(zip(learned.seconds[variant], devs, strict=True))
+            colour = hue(looks[variant])
+            if len(runs) > 1:
+                for seconds, dev in runs:
+                    figure.axes.plot(seconds, dev, color=colour, linewidth=0.9, alpha=0.4)
+            seconds = pd.concat([seconds for seconds, _ in runs], axis=1).mean(axis=1)
+            _line(figure.axes, seconds, pd.concat(devs, axis=1).mean(axis=1), looks[variant])
+    return figure.svg
+
+
+def _by_layer(stage: StageStudy, learned: Learned, looks: Looks) -> str:
+    with drawing(f"{stage.task}-gradients", "layer", "gradient norm (log scale)") as figure:
+        for variant, norms in learned.gradients.items():
+            _line(figure.axes, norms.columns + 1, norms.mean(), looks[variant])
+        figure.axes.set_yscale("log")
+        for formats in (figure.axes.yaxis.set_major_formatter, figure.axes.yaxis.set_minor_formatter):
+            formats(LogFormatter(minor_thresholds=(1.5, 0.5)))
+        figure.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure.svg
+
+
+def _first_over_last(stage: StageStudy, learned: Learned, looks: Looks) -> str:
+    y = "first layer’s gradient / last layer’s"
+    with drawing(f"{stage.task}-gradient-ratio", "optimizer steps", y) as figure:
+        for variant, norms in learned.gradients.items():
+            last = norms.iloc[:, -1]
+            ratio = (norms.iloc[:, 0] / last).where(last > 0)
+            steps = stage.models[variant][0].dev.index[1:]  # at step 0 there is no gradient yet
+            _line(figure.axes, steps, ratio, looks[variant])
+        figure.axes.ticklabel_format(axis="y", useOffset=False)
+        figure.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure.svg
+
+
+def _line(axes: Any, x: Any, y: Any, look: Look) -> None:
+    every = max(1, len(y) // 8)
+    axes.plot(x, y, color=hue(look), marker=look.marker, markevery=every, markersize=5, zorder=3)
+
+
+def _reached(values: list[float | None], show: Callable[[float], Cell]) -> Cell:
+    """The mean over the seeds that got there, and how many these are if not all."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return Cell("never", np.inf, quiet=True)
+    shown = show(mean(there))
+    if len(there) == len(values):
+        return shown
+    return Cell(f"{shown.text} ({len(there)} of {len(values)} seeds)", shown.value)
+
+
+def _mean(values: list[float | None], places: int) -> Cell:
+    known = [value for value in values if value is not None]
+    return decimals(mean(known), places) if known else NONE
+
+
+def _significant(values: list[float | None]) -> Cell:
+    """The mean with two significant digits: of quantities whose size differs by orders."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return NONE
+    return Cell(np.format_float_positional(float(f"{mean(known):.2g}"), trim="-"), mean(known))
