@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -416,3 +417,67 @@ def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_marks_stand_where_the_tests_find_something(tmp_path: Path) -> None:
+    """lora is better than full and than adapter by far more than chance; adapter is like full."""
+    more = {"bm25": -0.2, "full": 0.0, "adapter": 0.0, "lora": 0.05}
+
+    def values(task: str, row: str, seed: int, measure: str) -> list[float]:
+        random = np.random.default_rng([seed + 1, *(ord(letter) for letter in task + row)])
+        return list(0.5 + more[row.removesuffix("+bm25")] + random.normal(0, 0.02, 100))
+
+    names = ["full", "adapter", "lora"]
+    params = make_params(
+        tmp_path,
+        variants={"retriever": names, "reranker": names},
+        seeds={"retriever": [1, 2, 3], "reranker": [1]},
+        measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
+    )
+    write_study(tmp_path, params, values)
+    write_report(tmp_path, params)
+    retrieval, reranking = read_markdown_tables(tmp_path)
+    marks = {row[0]: "".join(re.findall("[*†]", row[3].replace("\\*", "*"))) for row in retrieval[2:]}
+    # read_markdown_tables puts a * before what is bold, which is the best: lora.
+    assert marks == {"BM25": "*", "full": "", "adapter": "†", "lora": "**†"}
+    marked = [cell for row in reranking[2:] for cell in row if "†" in cell]
+    assert len(marked) == 4  # adapter and lora against each other, alone and interpolated
+
+    tables = read_page(tmp_path).tables
+    tested = {tuple(row[:2]): row[2:] for row in tables[1] if len(row) > 1}
+    assert tables[1][0][3:] == [
+        "95 % interval",
+        *(f"p, {n}" for n in ("queries and seeds", "t-test", "randomization")),
+    ]
+    assert list(tested) == [
+        ("variant", "against"),
+        ("BM25", "full"),
+        ("adapter", "full"),
+        ("lora", "full"),
+        ("adapter", "lora"),
+        ("lora", "adapter"),
+    ]
+    assert tested["lora", "full"][2] == "< 0.001" and float(tested["adapter", "full"][2]) > 0.05
+    assert "p, queries and seeds" not in tables[3][0]  # one seed at re-ranking
+
+    tex = (tmp_path / "report/tables.tex").read_text(encoding="utf-8")
+    assert len(re.findall(r"^lora .*\\textbf\{0\.\d+\}\$\^\{\*\\dagger\}\$", tex, flags=re.MULTILINE)) == 3
+
+
+def test_latex_tables_are_whole(tmp_path: Path) -> None:
+    """Braces, dollars and environments close, every line has its columns, and nothing is left unescaped."""
+    params = make_params(tmp_path, **SMALL, collection={"source": r"50%_of #1 & {~^\$}"})
+    write_study(tmp_path, params, by_hand)
+    write_report(tmp_path, params)
+    tex = (tmp_path / "report/tables.tex").read_text(encoding="utf-8")
+    assert tex.isascii()
+    bare = re.sub(r"\\[&%$#_{}\\]|^%.*$", "", tex, flags=re.MULTILINE)
+    assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0
+    assert not re.search(r"[#%]|(?<!\$)\^", bare)
+    for name in ("table", "tabular"):
+        assert tex.count(rf"\begin{{{name}}}") == tex.count(rf"\end{{{name}}}") == 2
+    for body in re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", bare, flags=re.DOTALL):
+        columns = len(re.match(r"\{(l?r*)", body)[1])  # type: ignore[index]
+        lines = [line for line in body.splitlines() if "&" in line]
+        assert len(lines) > 3 and {line.count("&") + 1 for line in lines} == {columns}
+        assert body.count("\\midrule") >= 2
