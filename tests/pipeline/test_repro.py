@@ -97,7 +97,7 @@ def test_every_artefact_is_there(study: Study, artefact: str) -> None:
 def test_only_what_is_meant_for_git_shows_up_there(study: Study) -> None:
     done = study.run("git", "status", "--porcelain", "--untracked-files=all")
     shown = [line[3:] for line in done.stdout.splitlines()]
-    own = re.compile(r"params\.yaml|dvc\.lock|metrics/(.*\.(json|tsv)|queries\.parquet)|report/results\.md")
+    own = re.compile(r"params\.yaml|dvc\.lock|metrics/(.*\.(json|tsv)|queries\.parquet)|report/(results\.md|tables\.tex)")
     assert "params.yaml" in shown
     assert [name for name in shown if not own.fullmatch(name) and not name.startswith(TRIED)] == []
 
