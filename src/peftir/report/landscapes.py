@@ -54,6 +54,10 @@ def relief(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
 
 
 def common_levels(surfaces: list[Surface]) -> np.ndarray:
-    """Losses from the lowest to the highest of all surfaces, in equal steps."""
+    """Losses from the lowest to the highest of all surfaces, each the same multiple of the one before.
+
+    So a flat surface has lines beside a steep one.
+    """
     losses = np.concatenate([surface.loss.ravel() for surface in surfaces])
-    return np.linspace(losses.min(), losses.max(), LEVELS)
+    highest = max(losses.max(), 1e-9)  # a batch of one query and no negatives has no loss
+    return np.geomspace(max(losses.min(), highest / 1000), highest, LEVELS)
