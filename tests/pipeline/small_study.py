@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "dev_depth": 5,
     },
     "reranking": {"depth": 5, "keep": 20},
+    "learning": {"queries": {"retriever": 3, "reranker": 2}, "points": 3, "iterations": 2},
 }
 
 
