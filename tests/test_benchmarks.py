@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from peftir import layout
-from peftir.collections import Content, Document, Judgement, Query, write_collection
+from peftir.collections import Collection, Content, Document, Judgement, Query, write_collection
 from peftir.runs import write_run
 
 ROOT = Path(__file__).parents[1]
@@ -106,3 +107,16 @@ def test_a_size_that_is_too_small_is_one_line(tmp_path: Path) -> None:
     run = throughput(tmp_path, "--steps", "1")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1] == "error: --steps: 1: expected 2 or more"
+
+
+def test_the_steps_whose_memory_is_measured_do_their_work(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
+    assert spec and spec.loader
+    scale = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scale)
+    scale.write_passages(tmp_path / "passages", 300, 6)
+    scale.write_stand_in(tmp_path)
+    for step in ("prepare", "texts", "encode", "flat"):
+        scale.STEPS[step](tmp_path)
+    assert Collection(tmp_path / "collection").count_documents() == 300
+    assert (tmp_path / "Flat/ids.txt").read_text().split() == [str(i) for i in range(300)]
