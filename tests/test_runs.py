@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import ir_measures
 import numpy as np
 import pytest
 import pytrec_eval
@@ -168,3 +169,19 @@ def test_a_query_s_own_document_is_left_out_and_the_next_one_moves_up() -> None:
     }
     # Ids that are equal by chance change nothing.
     assert search_beyond_own(search, 2, own_documents=False) == search(2)
+
+
+def test_other_tools_read_the_file_and_see_the_ranking(tmp_path: Path) -> None:
+    run = {"q1": [("b", 2.0), ("a", 2.0), ("c", 1.0)], "q2": [("c", -1.5)]}
+    write_run(tmp_path / "a.trec", run, tag="t")
+    qrels = {"q1": {"a": 1, "c": 2}, "q2": {"c": 1}}
+    with (tmp_path / "a.trec").open() as file:
+        read = pytrec_eval.parse_run(file)
+    by_trec_eval = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(read)
+    assert {query: values["recip_rank"] for query, values in by_trec_eval.items()} == {"q1": 0.5, "q2": 1.0}
+    read = ir_measures.read_trec_run(str(tmp_path / "a.trec"))
+    found = ir_measures.iter_calc([ir_measures.nDCG @ 3], qrels, read)
+    ideal = 2 + 1 / np.log2(3)
+    assert {metric.query_id: metric.value for metric in found} == pytest.approx(
+        {"q1": (1 / np.log2(3) + 2 / 2) / ideal, "q2": 1.0}
+    )
