@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 
@@ -27,6 +28,10 @@ def exits_cleanly(main: Callable[..., None]) -> Callable[..., None]:
             main(*args, **kwargs)
         except PeftirError as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(1)
+        except BrokenPipeError:
+            # Whoever read this, such as head, has seen enough; Python would complain again at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
 
     return run
