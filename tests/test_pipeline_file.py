@@ -14,7 +14,8 @@ import yaml
 from peftir.params import Params
 from structure import ROOT, SRC, closure, modules_behind
 
-STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 TUNERS = SRC / "peftir" / "tuners"
 
@@ -168,6 +169,15 @@ def test_no_two_stages_write_to_the_same_place() -> None:
     outs = [Path(out) for stage in STAGES for out in outs_of(stage)]
     assert len(set(outs)) == len(outs)
     assert not [(a, b) for a in outs for b in outs if a in b.parents]
+
+
+def test_every_plot_draws_what_a_stage_writes_with_a_template_that_is_there() -> None:
+    outs = {out for stage in STAGES for out in outs_of(stage)}
+    plots = [settings for plot in PIPELINE["plots"] for settings in plot.values()]
+    assert plots
+    for plot in plots:
+        assert set(plot["y"]) <= outs
+        assert (ROOT / ".dvc/plots" / f"{plot['template']}.json").is_file()
 
 
 def test_nothing_in_the_package_knows_of_dvc() -> None:
