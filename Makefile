@@ -12,7 +12,7 @@ repro: $(STAMP)
 	@echo "Done: open report/index.html, or read report/results.md"
 
 test: $(STAMP)
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	pytest -n 2 --no-loadscope-reorder
 
 lint: $(STAMP)
 	ruff check .
