@@ -1,8 +1,8 @@
 """Write the produced parts of README.md: results, what the stages take, and throughput.
 
 Each part stands between two markers, ``<!-- begin NAME … -->`` and ``<!-- end NAME -->``, and follows from
-files that are in git alone, so that the same files give the same README. Run it after ``dvc repro``:
-``python docs/update_readme.py``.
+files alone, so that the same files give the same README. What the stages take is in DVC's cache, the others are
+in git. Run it after ``dvc repro``: ``python docs/update_readme.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peftir.params import load_params
 from peftir.report.study import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES_ONCE = ("prepare", "bm25")
+STAGES_BEFORE, STAGES_AFTER = ("prepare", "bm25"), ("learning",)
 STAGES_PER_MODEL = {"retriever": STEPS["retrieval"], "reranker": STEPS["reranking"]}
 
 
@@ -78,11 +78,12 @@ def updated(readme: str, root: Path) -> str:
 
 def _times(root: Path) -> Iterator[str]:
     params = load_params(root / "params.yaml")
-    runs = {stage: [layout.resources(stage)] for stage in STAGES_ONCE}
+    runs = {stage: [layout.resources(stage)] for stage in STAGES_BEFORE}
     for kind, stages in STAGES_PER_MODEL.items():
         variants, seeds = getattr(params.variants, kind), getattr(params.seeds, kind)
         for stage in stages:
             runs[stage] = [layout.resources(stage, variant, seed) for variant in variants for seed in seeds]
+    runs |= {stage: [layout.resources(stage)] for stage in STAGES_AFTER}
     total = 0.0
     yield "| stage | runs | seconds a run | seconds in all | most memory, MB |"
     yield "| --- | ---: | ---: | ---: | ---: |"

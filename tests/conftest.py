@@ -1,4 +1,4 @@
-"""How the tests are shared out over processes (``pytest -n``)."""
+"""How the tests are shared out over processes (``pytest -n``), and what holds for all of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from xdist.scheduler import LoadScopeScheduling
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
+# No test asks the hub; without a network, asking in vain takes minutes.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 PIPELINE = "tests/pipeline/"
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests stay together, and so do all those of the pipeline: they share what is costly to make."""
+    """A file's tests stay together, and so do all of the pipeline's: they share what is costly to make."""
 
     def _split_scope(self, nodeid: str) -> str:
         return PIPELINE if nodeid.startswith(PIPELINE) else nodeid.partition("::")[0]

@@ -49,6 +49,16 @@ def test_what_a_kill_left_is_cleared_away(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["folder", "whole"]
 
 
+def test_a_kill_in_the_middle_of_the_exchange_is_cleared_away_too(tmp_path: Path) -> None:
+    for left in ("folder.partial", "folder.old.partial"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "half").touch()
+    with replacing(tmp_path / "folder") as partial:
+        partial.mkdir()
+        (partial / "whole").touch()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["folder", "whole"]
+
+
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     with (
         pytest.raises(PeftirError, match=r"file: the disk is full \(\d+ MB free\)"),

@@ -34,6 +34,8 @@ def uncommitted(*names: str) -> bool:
     ],
 )
 def test_produced_parts_are_those_of_the_files_that_they_come_from(name: str, made_from: str) -> None:
+    if made_from == "metrics/resources" and not (ROOT / made_from).exists():
+        pytest.skip(f"{made_from} is in DVC's cache, which this clone does not have")
     shown, expected = update_readme.block_of(README, name)[2], update_readme.BLOCKS[name](ROOT)
     if shown != expected and uncommitted(made_from, "params.yaml"):
         pytest.skip(
@@ -72,6 +74,7 @@ def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path
         "retrieve/lora-1": (5, 12),
         "train_reranker/lora-1": (1000, 13),
         "rerank/lora-1": (6, 14),
+        "learning": (7, 15),
     }
     for name, (seconds, memory) in spent.items():
         path = tmp_path / f"metrics/resources/{name}.json"
@@ -85,7 +88,8 @@ def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path
         "| retrieve | 2 | 4 to 5 | 9 | 12 |",
         "| train_reranker | 1 | 1,000 | 1,000 | 13 |",
         "| rerank | 1 | 6 | 6 | 14 |",
-        "| all | 10 | | 1,195 | |",
+        "| learning | 1 | 7 | 7 | 15 |",
+        "| all | 11 | | 1,202 | |",
     ]
     (tmp_path / "metrics/resources/bm25.json").unlink()
     with pytest.raises(PeftirError, match=r"metrics/resources/bm25\.json: not found; run the stage 'bm25'"):

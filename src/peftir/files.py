@@ -30,8 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         if partial.is_dir() or path.is_dir():
-            remove(path)
-        partial.replace(path)
+            _exchange(path, partial)
+        else:
+            partial.replace(path)
     except Exception as error:
         remove(partial)
         if _says_disk_full(error):
@@ -43,6 +44,19 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
+
+
+def _exchange(path: Path, partial: Path) -> None:
+    """Put a folder in the place of what is at ``path``, which cannot be done in one step.
+
+    What was there is moved aside first, since removing it takes long enough for a kill to fall into.
+    """
+    aside = path.with_name(path.name + ".old.partial")
+    remove(aside)
+    if path.exists():
+        path.replace(aside)
+    partial.replace(path)
+    remove(aside)
 
 
 def _says_disk_full(error: Exception) -> bool:
