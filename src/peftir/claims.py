@@ -158,13 +158,14 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
     slow = compare_seeds([(heights[full], heights[name]) for name in others])
     unsteady = compare_seeds([(swings[name], swings[full]) for name in others])
     spread = ", ".join(f"{name} {stage.spread[name][stage.measure].sd:.3f}" for name in (full, *others))
+    seeds = [f"Standard deviation of {stage.measure} over seeds, too few to test: {spread}."]
     return Finding(
         all_of(answer for answer, _ in (*slow, *unsteady)),
         [
             f"Mean height of the curve on dev: {_listed(heights, dict(zip(others, slow, strict=True)))}.",
             f"Steps to 95 % of what {full} gains on dev: {_steps(learning, [full, *others])}.",
             f"Oscillation of the loss: {_listed(swings, dict(zip(others, unsteady, strict=True)))}.",
-            f"Standard deviation of {stage.measure} over seeds, too few to test: {spread}.",
+            *(seeds if len(stage.seeds) > 1 else []),
         ],
     )
 

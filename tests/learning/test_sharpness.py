@@ -37,6 +37,12 @@ def test_it_finds_the_largest_eigenvalue_of_a_quadratic(eigenvalues: list[float]
     assert largest_eigenvalue(weights, loss, iterations=100, seed=3) == pytest.approx(9.0, rel=0.01)
 
 
+def test_a_steep_descent_among_many_flat_directions_does_not_hide_it() -> None:
+    """Power iteration finds -40 first, and then, on the matrix shifted by it, stops at the many zeros."""
+    weights, loss = quadratic([9.0, -40.0, *[0.0] * 300])
+    assert largest_eigenvalue(weights, loss, iterations=5, seed=3) == pytest.approx(9.0, rel=0.01)
+
+
 def test_few_iterations_give_less_never_more() -> None:
     weights, loss = quadratic([9.0, 8.5, 8.0, 7.0, 1.0, 0.5, 0.0])
     few, more = (largest_eigenvalue(weights, loss, iterations=n, seed=3) for n in (2, 10))

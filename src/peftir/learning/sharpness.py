@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-TOLERANCE = 0.001  # of the eigenvalue; where iterations no longer change it by more, they stop
+TOLERANCE = 0.001  # of the eigenvalue; where it is known to be no further away, iterations stop
 
 Vector = list[Tensor]  # a part for each of the weights, of its shape
 
@@ -16,16 +17,16 @@ Vector = list[Tensor]  # a part for each of the weights, of its shape
 def largest_eigenvalue(
     weights: Sequence[Tensor], loss: Callable[[], Tensor], *, iterations: int, seed: int
 ) -> float:
-    """The largest eigenvalue of the Hessian of ``loss`` at ``weights``, by power iteration.
+    """The largest eigenvalue of the Hessian of ``loss`` at ``weights``, by Lanczos iterations.
 
-    Each iteration is a Hessian-vector product (Pearlmutter 1994); what comes out is the Rayleigh quotient of
-    the last vector, which is never above the eigenvalue. Power iteration finds the eigenvalue of largest
-    size; where that one is negative, a second run on the Hessian shifted by it finds the largest.
+    Each iteration is a Hessian-vector product (Pearlmutter 1994); what comes out is the largest Ritz value,
+    which is never above the eigenvalue. Of all values that follow from as many products it is the largest, so
+    never below that of power iteration, which goes astray where the largest eigenvalue in size is negative.
 
     Args:
         weights: leaves that ``loss`` depends on and that require gradients.
         loss: the scalar loss at the weights as they stand, the same at every call.
-        iterations: products at most (twice that where the first run ends at a negative eigenvalue).
+        iterations: products at most.
         seed: of the vector that the iterations start from.
     """
     # Fused attention kernels have no second derivative.
@@ -42,28 +43,30 @@ def largest_eigenvalue(
                 torch.autograd.grad(outputs, inputs, vector, retain_graph=True, materialize_grads=True)
             )
 
-        start = _random(inputs, seed)
-        value = _power(product, start, iterations)
-        if value >= 0:
-            return value
-
-        def shifted(vector: Vector) -> Vector:
-            return [p - value * v for p, v in zip(product(vector), vector, strict=True)]
-
-        return value + _power(shifted, start, iterations)
+        return _lanczos(product, _random(inputs, seed), iterations)
 
 
-def _power(product: Callable[[Vector], Vector], start: Vector, iterations: int) -> float:
-    """The eigenvalue of largest size of the symmetric matrix behind ``product``."""
-    vector, value = start, 0.0
+def _lanczos(product: Callable[[Vector], Vector], start: Vector, iterations: int) -> float:
+    """The largest Ritz value of the symmetric matrix behind ``product`` (Golub & Van Loan 2013, §10.1).
+
+    Vectors are not made orthogonal anew: rounding then repeats eigenvalues, but changes no largest one.
+    """
+    diagonal: list[float] = []
+    beside: list[float] = []
+    before, vector, largest = start, start, 0.0
     for _ in range(iterations):
         image = product(vector)
-        before, value = value, _dot(vector, image)
-        size = _dot(image, image) ** 0.5
-        if size == 0 or abs(value - before) <= TOLERANCE * abs(value):
+        diagonal.append(_dot(vector, image))
+        back = beside[-1] if beside else 0.0
+        rest = [i - diagonal[-1] * v - back * b for i, v, b in zip(image, vector, before, strict=True)]
+        size = _dot(rest, rest) ** 0.5
+        values, vectors = eigh_tridiagonal(diagonal, beside)
+        largest = float(values[-1])
+        if size * abs(vectors[-1, -1]) <= TOLERANCE * abs(largest):
             break
-        vector = [part / size for part in image]
-    return value
+        beside.append(size)
+        before, vector = vector, [part / size for part in rest]
+    return largest
 
 
 def _random(like: Sequence[Tensor], seed: int) -> Vector:
