@@ -27,10 +27,15 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str
     with drawing(name, SECOND, FIRST) as figure:
         axes = figure.axes
         inside = [level for level in levels if surface.loss.min() < level < surface.loss.max()]
+        where = surface.positions
         if inside:
-            where = surface.positions
             lines = axes.contour(where, where, surface.loss, levels=inside, colors=[hue(look)])
             axes.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=10)
+        else:
+            low, high = surface.loss.min(), surface.loss.max()
+            told = f"{low:.2g} to {high:.2g} nats:\nbetween two lines"
+            axes.annotate(told, (0, where[-1] / 2), ha="center", va="center", fontsize=10)
+        axes.set(xlim=(where[0], where[-1]), ylim=(where[0], where[-1]))
         axes.plot([0], [0], marker=look.marker, color=hue(look), linestyle="none")
         axes.set_aspect("equal")
         axes.grid(visible=False)

@@ -182,4 +182,5 @@ def _significant(values: list[float | None]) -> Cell:
     known = [value for value in values if value is not None]
     if not known:
         return NONE
-    return Cell(np.format_float_positional(float(f"{mean(known):.2g}"), trim="-"), mean(known))
+    shown = np.format_float_positional(float(f"{mean(known):.2g}"), trim="-")
+    return Cell(shown.replace("-", "−"), mean(known))
