@@ -1,8 +1,8 @@
 """Write the produced parts of README.md: results, what the stages take, and throughput.
 
 Each part stands between two markers, ``<!-- begin NAME … -->`` and ``<!-- end NAME -->``, and follows from
-files alone, so that the same files give the same README. What the stages take is in DVC's cache, the others are
-in git. Run it after ``dvc repro``: ``python docs/update_readme.py``.
+files alone, so that the same files give the same README. What the stages take is in DVC's cache, the others
+are in git. Run it after ``dvc repro``: ``python docs/update_readme.py``.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def keys(text: str) -> set[str]:
     """What is written as a key of ``params.yaml``: a block's name and names below it, joined by dots."""
     top = "|".join(Params.model_fields)
     return {
-        word for code in words(text) for word in re.findall(rf"^'?((?:{top})(?:\.(?!md\b)\w+)+)(?==|'?$|\.…)", code)
+        word
+        for code in words(text)
+        for word in re.findall(rf"^'?((?:{top})(?:\.(?!md\b)\w+)+)(?==|'?$|\.…)", code)
     }
 
 
