@@ -6,10 +6,12 @@ change, or do not, when the judgements of one fold's test queries do.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,14 +19,17 @@ from peftir import layout
 from peftir.collections import Collection, Content, Document, Judgement, Query, write_collection
 from peftir.collections.splits import Folds
 from peftir.evaluation import per_query, rows
+from peftir.learning.analysis import analyse
 from peftir.learning.objective import objectives
 from peftir.params import Params
+from peftir.report import write_report
 from peftir.reranker import train_reranker
 from peftir.reranking import rerank_candidates
 from peftir.retrieval import index_documents, retrieve
 from peftir.retriever import train_retriever
 from peftir.runs import Run, read_run, write_run
 from synthetic_study import make_params
+from synthetic_study import write_study as write_made_up_study
 from tiny_backbone import write_tiny_bert
 
 WORDS = [f"w{number}" for number in range(24)]
@@ -194,3 +199,34 @@ def test_the_loss_that_is_analysed_is_on_what_fold_1_trains_on(root: Path, param
         first, again = (objectives(params, stage, 1)("lora", "13f1").loss().item() for _ in range(2))
         assert first == again
         assert objectives(params, stage, 1)("lora", "13f2").loss().item() != first
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [(FOLDS, "seed 13 in 2 folds"), ([*FOLDS, "14f1", "14f2"], "seeds 13, 14 in 2 folds")],
+)
+def test_the_report_is_on_seeds_and_its_curves_are_of_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: list[str], told: str
+) -> None:
+    variants = ["full", "lora", "adapter", "iaa_l"]
+    params = make_params(
+        tmp_path,
+        collection={"folds": 2},
+        variants={"retriever": variants, "reranker": variants},
+        seeds={"retriever": entries, "reranker": entries},
+        learning={"seeds": 0},
+    )
+    random = np.random.default_rng(0)
+    write_made_up_study(tmp_path, params, lambda *_: random.random(20).round(3))
+    monkeypatch.chdir(tmp_path)
+    analyse(params)
+    figures = json.loads((tmp_path / layout.LEARNING).read_text())["reranker"]["lora"]
+    assert len(figures["best_dev"]) == len(figures["sharpness"]) == len(entries)
+    write_report(tmp_path, params)
+    text = (tmp_path / "report/results.md").read_text()
+    page = (tmp_path / "report/index.html").read_text()
+    assert told in text
+    assert "Thin lines are single folds, thick ones their mean." in page
+    assert "failed folds" in page
+    assert [f"weight, seed {entry}" in page for entry in entries] == [True] * len(entries)
+    assert ("\u00b1" in text) == (len(entries) > 2)  # one seed has no deviation, however many folds
