@@ -23,7 +23,8 @@ def main() -> None:
     with measured(layout.resources("bm25")):
         build_index(collection.texts(), layout.BM25_INDEX, threads=params.threads)
         for split in ("train", "dev", "test"):
-            queries = collection.queries(split)
+            # In cross-validation a query is in every split, each in another fold.
+            queries = collection.queries("test" if collection.folds else split)
             depth = params.train_depth if split == "train" else params.depth
             rank = partial(search, layout.BM25_INDEX, queries, params.k1, params.b, threads=params.threads)
             run = search_beyond_own(rank, depth, collection.own_documents)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peftir import layout
+from peftir.seeds import Seed, seed
 
 if TYPE_CHECKING:
     from peftir.training_state import Point
@@ -23,7 +24,9 @@ def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -
     )
     if per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
-        parser.add_argument("--seed", required=True, type=int, help="seed of this run")
+        parser.add_argument(
+            "--seed", required=True, type=seed, help="seed of this run: 13, or 13f2 for fold 2"
+        )
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
@@ -42,7 +45,7 @@ def _end_with(parent: int) -> None:
 
 
 @contextmanager
-def learning_curve(stage: str, variant: str, seed: int, measure: str) -> Iterator[Callable[[Point], None]]:
+def learning_curve(stage: str, variant: str, seed: Seed, measure: str) -> Iterator[Callable[[Point], None]]:
     """Yield a function that writes the points it is given to the model's learning curve, with DVCLive."""
     from dvclive import Live
 

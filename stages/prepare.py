@@ -21,6 +21,7 @@ def main() -> None:
             documents=params.documents,
             splits=params.splits.model_dump(),
             own_documents=params.own_documents,
+            folds=params.folds,
         )
     print(collections.sample_pairs(layout.COLLECTION))
     print(f"{layout.COLLECTION}/manifest.json has the counts")

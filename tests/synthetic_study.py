@@ -13,6 +13,7 @@ import yaml
 from peftir import layout
 from peftir.evaluation import write_statistics
 from peftir.params import Params, load_params
+from peftir.seeds import Seed, draw, numbers
 
 BACKBONE = 20_000_000
 TRAINED = {"zero_shot": 0, "full": BACKBONE, "lora": 100_000, "adapter": 98_000, "iaa_l": 102_000}
@@ -42,9 +43,9 @@ def write_study(root: Path, params: Params, values: Values) -> None:
     tables = []
     for stage, task in TASKS.items():
         variants, seeds = getattr(params.variants, stage), getattr(params.seeds, stage)
-        rows = [("bm25", -1), *((variant, seed) for variant in variants for seed in seeds)]
+        rows = [("bm25", -1), *((variant, seed) for variant in variants for seed in numbers(seeds))]
         if task == "reranking":
-            rows += [(f"{variant}+bm25", seed) for variant in variants for seed in seeds]
+            rows += [(f"{variant}+bm25", seed) for variant in variants for seed in numbers(seeds)]
         measures = getattr(params.measures, task)
         table = pd.concat([_per_query(task, row, seed, m, values) for row, seed in rows for m in measures])
         means = table.groupby(["row", "measure"])["value"].mean().round(4)
@@ -59,7 +60,7 @@ def write_study(root: Path, params: Params, values: Values) -> None:
 
 
 def write_model(
-    root: Path, params: Params, stage: str, variant: str, seed: int, name: str | None = None
+    root: Path, params: Params, stage: str, variant: str, seed: Seed, name: str | None = None
 ) -> None:
     """Write what training ``variant`` and using it left behind, under another ``name`` if one is given."""
     trained = TRAINED[variant]
@@ -67,7 +68,8 @@ def write_model(
     place = list(TRAINED).index(variant)
     variant = name or variant
     steps = list(range(0, settings.steps + 1, settings.evaluate_every))
-    dev = [round(0.6 + 0.1 * (1 - 0.5 ** (i / 2)) + place / 200 + seed / 5000, 4) for i in range(len(steps))]
+    luck = draw(seed).number / 5000
+    dev = [round(0.6 + 0.1 * (1 - 0.5 ** (i / 2)) + place / 200 + luck, 4) for i in range(len(steps))]
     # Less gradient the further from the output, and the less the longer training goes on.
     gradients = {
         f"encoder.layer.{layer}.adapter": {

@@ -130,6 +130,25 @@ def test_other_seeds_alone_are_noise_when_there_are_several(repository: Reposito
     assert verdicts(found) == {"within noise"}
 
 
+def test_the_folds_of_a_seed_are_one_run_of_it(repository: Repository) -> None:
+    before = repository.commit([13, 14])
+    folded = ["13f1", "13f2", "14f1", "14f2"]
+    make_params(
+        repository.root,
+        collection={"folds": 2},
+        variants={"retriever": ["zero_shot", *TRAINED], "reranker": TRAINED},
+        seeds={"retriever": folded, "reranker": folded},
+    )
+    git(repository.root, "commit", "--quiet", "--all", "--message", "the same metrics, in folds")
+    found = repository.compare(before, "HEAD")
+    assert {line.difference.mean for line in found.lines} == {0}
+    assert [change.key for change in found.changes] == [
+        "collection.folds",
+        "seeds.retriever",
+        "seeds.reranker",
+    ]
+
+
 @pytest.mark.parametrize("seeds", [([13], [13]), ([13], [14]), ([13, 14], [15, 16])])
 def test_a_broken_variant_is_worse_and_the_others_are_not(
     repository: Repository, seeds: tuple[list[int], list[int]]

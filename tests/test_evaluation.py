@@ -111,9 +111,9 @@ def test_rows_and_measures_come_in_the_order_of_params(root: Path, params: Param
 
 def test_bm25_is_a_row_of_both_tasks_and_has_no_seed(params: Params) -> None:
     bm25 = [row for row in rows(params) if row.name == "bm25"]
-    assert [(row.task, row.seed, row.run) for row in bm25] == [
-        ("retrieval", -1, Path("runs/bm25/test.trec")),
-        ("reranking", -1, Path("runs/bm25/test.trec")),
+    assert [(row.task, row.seed, row.runs) for row in bm25] == [
+        ("retrieval", -1, {None: Path("runs/bm25/test.trec")}),
+        ("reranking", -1, {None: Path("runs/bm25/test.trec")}),
     ]
 
 

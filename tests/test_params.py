@@ -60,7 +60,21 @@ MISTAKES = {
     "no variant": (("variants", "reranker"), [], ["variants.reranker", "at least 1"]),
     "an untrained re-ranker": (("variants", "reranker"), ["zero_shot"], ["variants.reranker", "'zero_shot'"]),
     "a seed twice": (("seeds", "retriever"), [13, 13], ["seeds.retriever", "once"]),
-    "a negative seed": (("seeds", "retriever"), [-1], ["seeds.retriever", "-1"]),
+    "a negative seed": (("seeds", "retriever"), [-1], ["seeds.retriever", "-1", "whole number from 0"]),
+    "a quoted seed": (("seeds", "retriever"), ["13"], ["seeds.retriever", "'13'", "such as 13f1"]),
+    "a seed that is none": (("seeds", "retriever"), ["13g1"], ["seeds.retriever", "'13g1'", "such as 13f1"]),
+    "yes for a seed": (("seeds", "retriever"), [True], ["seeds.retriever", "True", "whole number from 0"]),
+    "a fold without folds": (
+        ("seeds", "reranker"),
+        ["13f1"],
+        ["seeds.reranker", "'13f1'", "a whole number such as 13", "collection.folds is null"],
+    ),
+    "folds without seeds for them": (
+        ("collection", "folds"),
+        3,
+        ["seeds.retriever: 13:", "collection.folds is 3", "13f1, 13f2, 13f3"],
+    ),
+    "one fold": (("collection", "folds"), 1, ["collection.folds", "1", "greater than or equal to 2"]),
     "splits beyond 1": (("collection", "splits", "train"), 0.9, ["collection.splits", "add up to 1"]),
     "unknown pooling": (("backbone", "pooling"), "average", ["backbone.pooling", "'average'", "'mean'"]),
     "a trained method without a rate": (

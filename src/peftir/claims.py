@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
+from peftir.seeds import draw
 from peftir.significance import ALPHA, holm
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SMALL = 0.01
 Answer = bool | None
 """Yes, no, or not decided."""
 Figures = dict[str, dict[str, Any]]
-"""Figures of learning by variant and name: a list, a number a seed, ``None`` where there is none."""
+"""Figures of learning by variant and name: a list, a number a model, ``None`` where there is none."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
         return Finding(None, ["There is no full fine-tuning, or no existing method below 1 %, to compare."])
     if not learning:
         return Finding(None, ["How the methods learn was not analysed."])
-    heights = {name: _numbers(learning, name, "auc") for name in (full, *others)}
-    swings = {name: _numbers(learning, name, "oscillation") for name in (full, *others)}
+    heights = {name: _numbers(stage, learning, name, "auc") for name in (full, *others)}
+    swings = {name: _numbers(stage, learning, name, "oscillation") for name in (full, *others)}
     slow = compare_seeds([(heights[full], heights[name]) for name in others])
     unsteady = compare_seeds([(swings[name], swings[full]) for name in others])
     spread = ", ".join(f"{name} {stage.spread[name][stage.measure].sd:.3f}" for name in (full, *others))
@@ -194,8 +195,8 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     if not learning:
         return Finding(None, ["How the methods learn was not analysed."])
     names = list(dict.fromkeys(name for duel in duels for name in duel))
-    heights = {name: _numbers(learning, name, "auc") for name in names}
-    sharpness = {name: _numbers(learning, name, "sharpness") for name in names}
+    heights = {name: _numbers(stage, learning, name, "auc") for name in names}
+    sharpness = {name: _numbers(stage, learning, name, "sharpness") for name in names}
     faster = compare_seeds([(heights[name], heights[other]) for name, other in duels])
     smoother = compare_seeds([(sharpness[other], sharpness[name]) for name, other in duels])
     answers = [
@@ -227,8 +228,19 @@ def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def _numbers(learning: Figures, name: str, figure: str) -> list[float]:
-    return [value for value in learning.get(name, {}).get(figure, []) if value is not None]
+def _numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> list[float]:
+    """The figure, a number a seed: the mean of its folds, which share most of what they train on."""
+    values = learning.get(name, {}).get(figure, [])
+    if stage.single == "fold":
+        of_seed = [(draw(entry).number, value) for entry, value in zip(stage.trainings, values, strict=True)]
+        by_seed = {seed: [value for of, value in of_seed if of == seed] for seed in stage.seeds}
+        values = [_mean_of_known(folds) for folds in by_seed.values()]
+    return [value for value in values if value is not None]
+
+
+def _mean_of_known(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def _listed(figures: dict[str, list[float]], tested: dict[str, tuple[Answer, float]]) -> str:
@@ -253,7 +265,7 @@ def _duels(
 
 
 def _steps(learning: Figures, names: list[str]) -> str:
-    """The steps to 95 % of full fine-tuning's gain by variant, a number a seed."""
+    """The steps to 95 % of full fine-tuning's gain by variant, a number a model."""
     told = []
     for name in names:
         steps = learning.get(name, {}).get("steps_to", {}).get("0.95", [])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from peftir import doctor
 from peftir.errors import PeftirError, exits_cleanly
+from peftir.seeds import seed
 
 # What argparse calls the object that add_subparsers returns.
 Commands = argparse._SubParsersAction
@@ -124,6 +125,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         arguments.source,
         splits=params.collection.splits.model_dump(),
         own_documents=params.collection.own_documents,
+        folds=params.collection.folds,
         rulers=rulers_of(params),
     )
     print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
@@ -141,7 +143,7 @@ def _export(commands: Commands) -> None:
     command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
     command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not be there yet")
     command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
-    command.add_argument("--seed", type=int, metavar="N", help="default: the first in params.yaml")
+    command.add_argument("--seed", type=seed, metavar="N", help="default: the first in params.yaml")
     command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
     command.set_defaults(run=_run_export)
 
@@ -155,8 +157,8 @@ def _run_export(arguments: argparse.Namespace) -> int:
         known = ", ".join(params.methods)
         raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
     seeds = getattr(params.seeds, arguments.stage)
-    seed = seeds[0] if arguments.seed is None else arguments.seed
-    export(params, arguments.variant, arguments.stage, seed, arguments.to, arguments.merged)
+    which = seeds[0] if arguments.seed is None else arguments.seed
+    export(params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
     print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
     return 0
 

@@ -15,45 +15,67 @@ from peftir.errors import PeftirError
 from peftir.files import replacing, write_json
 from peftir.measures import evaluate
 from peftir.params import Params
-from peftir.runs import read_run
+from peftir.runs import Run, read_run
+from peftir.seeds import draw, numbers
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a results table: a run for each seed; BM25 has no seed and counts as -1."""
+    """A row of a results table: a ranking for each seed; BM25 has no seed and counts as -1."""
 
     task: str
     name: str
     seed: int
-    run: Path
+    runs: dict[int | None, Path]
+    """By the fold whose test queries the run ranks for; ``None`` where there are no folds."""
 
 
 def rows(params: Params) -> list[Row]:
     """All rows that ``params`` asks for; leftovers of other variants on disk do not count."""
     found = []
     for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
-        found.append(Row(task, "bm25", -1, layout.BM25_RUNS / "test.trec"))
+        found.append(Row(task, "bm25", -1, {None: layout.BM25_RUNS / "test.trec"}))
         for variant in getattr(params.variants, stage):
-            for seed in getattr(params.seeds, stage):
-                folder = layout.runs(task, variant, seed)
-                found.append(Row(task, variant, seed, folder / "test.trec"))
+            entries = getattr(params.seeds, stage)
+            for seed in numbers(entries):
+                folders = {
+                    draw(entry).fold: layout.runs(task, variant, entry)
+                    for entry in entries
+                    if draw(entry).number == seed
+                }
+                found.append(Row(task, variant, seed, _within(folders, "test.trec")))
                 if task == "reranking":
-                    found.append(Row(task, f"{variant}+bm25", seed, folder / "test.interpolated.trec"))
+                    mixed = _within(folders, "test.interpolated.trec")
+                    found.append(Row(task, f"{variant}+bm25", seed, mixed))
     return found
+
+
+def _within(folders: dict[int | None, Path], name: str) -> dict[int | None, Path]:
+    return {fold: folder / name for fold, folder in folders.items()}
 
 
 def per_query(root: Path, params: Params) -> pd.DataFrame:
     """One line a task, row, seed, query and measure.
 
-    Judged queries that a run lacks count 0; queries without a judgement are left out.
+    Judged queries that a run lacks count 0; queries without a judgement are left out. Where there are folds,
+    each query counts with the run of its own fold, whose model has not seen it.
     """
     qrels = Collection(root / layout.COLLECTION).qrels("test")
     tables = []
     for row in rows(params):
         names = getattr(params.measures, row.task)
-        values = evaluate(read_run(root / row.run), qrels, names)
+        values = evaluate(_joined(root, row), qrels, names)
         tables.append(values.assign(stage=row.task, row=row.name, seed=row.seed))
     return pd.concat(tables, ignore_index=True)[["stage", "row", "seed", "query", "measure", "value"]]
+
+
+def _joined(root: Path, row: Row) -> Run:
+    """The row's runs as one, each with its own fold's test queries."""
+    joined: Run = {}
+    for fold, path in row.runs.items():
+        asked = Collection(root / layout.COLLECTION, fold).queries("test") if fold else None
+        joined |= read_run(root / path, asked)
+    return joined
 
 
 def means(table: pd.DataFrame, task: str) -> dict[str, dict[str, float]]:

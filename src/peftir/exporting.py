@@ -16,12 +16,13 @@ from peftir.errors import PeftirError
 from peftir.files import replacing
 from peftir.model_card import model_card
 from peftir.params import Params
+from peftir.seeds import Seed
 from peftir.tuners import TunerError
 
 KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
-def export(params: Params, variant: str, stage: str, seed: int, folder: Path, merged: bool) -> None:
+def export(params: Params, variant: str, stage: str, seed: Seed, folder: Path, merged: bool) -> None:
     """Write a trained model with its card to ``folder``, which sentence-transformers loads.
 
     Args:

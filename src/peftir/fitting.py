@@ -15,6 +15,7 @@ from peftir.examples import Example
 from peftir.files import write_json
 from peftir.learning.gradients import trained_modules
 from peftir.params import Params
+from peftir.seeds import Seed
 from peftir.training import train
 from peftir.training_state import Point, Settings
 
@@ -23,7 +24,7 @@ def fit(
     params: Params,
     stage: str,
     variant: str,
-    seed: int,
+    seed: Seed,
     model: SentenceTransformer | CrossEncoder,
     batches: Sequence[list[Example]],
     loss_of: Callable[[list[Example]], Tensor],

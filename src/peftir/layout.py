@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from peftir.seeds import Seed
+
 COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
 BM25_RUNS = Path("runs/bm25")
@@ -16,27 +18,27 @@ SUMMARY = Path("metrics/summary.json")
 QUERIES = Path("metrics/queries.parquet")
 
 
-def key(variant: str, seed: int) -> str:
-    """The name of one trained model's folders: variant and seed."""
+def key(variant: str, seed: Seed) -> str:
+    """The name of one trained model's folders: variant and seed, with its fold if there are any."""
     return f"{variant}-{seed}"
 
 
-def model(stage: str, variant: str, seed: int) -> Path:
+def model(stage: str, variant: str, seed: Seed) -> Path:
     """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("models") / stage / key(variant, seed)
 
 
-def checkpoint(stage: str, variant: str, seed: int) -> Path:
+def checkpoint(stage: str, variant: str, seed: Seed) -> Path:
     """Where a training that was not finished goes on from; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("models/unfinished") / stage / key(variant, seed)
 
 
-def training(stage: str, variant: str, seed: int) -> Path:
+def training(stage: str, variant: str, seed: Seed) -> Path:
     """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("metrics/training") / stage / f"{key(variant, seed)}.json"
 
 
-def curve(stage: str, variant: str, seed: int) -> Path:
+def curve(stage: str, variant: str, seed: Seed) -> Path:
     """The folder of a learning curve; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("metrics/curves") / stage / key(variant, seed)
 
@@ -46,17 +48,17 @@ def learning_curves(stage: str) -> Path:
     return Path("metrics/learning_curves") / f"{stage}.tsv"
 
 
-def index(variant: str, seed: int) -> Path:
+def index(variant: str, seed: Seed) -> Path:
     """The folder of a dense index."""
     return Path("data/index") / key(variant, seed)
 
 
-def runs(task: str, variant: str, seed: int) -> Path:
+def runs(task: str, variant: str, seed: Seed) -> Path:
     """The folder of a model's runs; ``task`` is ``retrieval`` or ``reranking``."""
     return Path("runs") / task / key(variant, seed)
 
 
-def interpolation(variant: str, seed: int) -> Path:
+def interpolation(variant: str, seed: Seed) -> Path:
     """The weight of a re-ranker beside the first stage, as chosen on dev."""
     return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
 
@@ -66,7 +68,7 @@ def metrics(task: str) -> Path:
     return Path("metrics") / f"{task}.json"
 
 
-def resources(stage: str, variant: str | None = None, seed: int | None = None) -> Path:
+def resources(stage: str, variant: str | None = None, seed: Seed | None = None) -> Path:
     """Seconds and memory that one stage took."""
     folder = Path("metrics/resources")
     return (

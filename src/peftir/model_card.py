@@ -13,6 +13,7 @@ from peftir import layout, tuners
 from peftir.artefacts import Artefact
 from peftir.collections.base import Collection
 from peftir.params import Params
+from peftir.seeds import Seed, draw, numbers
 
 TASKS = {"retriever": "retrieval", "reranker": "reranking"}
 PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
@@ -33,7 +34,7 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 }
 
 
-def model_card(params: Params, variant: str, stage: str, seed: int, needs_backbone: bool) -> str:
+def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backbone: bool) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
@@ -85,10 +86,15 @@ def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -
     yield "weights trained", f"{weights['trained']:,}, {weights['share']:.2%} of the backbone’s{head}"
     yield (
         "training",
-        f"seed {training['seed']}, {training['steps']} steps, the best on dev was step "
+        f"{_draw(training['seed'])}, {training['steps']} steps, the best on dev was step "
         + str(training["best_step"])
         + f" with {training['measure']} {training['best_dev']:.3f}",
     )
+
+
+def _draw(seed: Seed) -> str:
+    number, fold = draw(seed)
+    return f"seed {number}" + (f", on the queries outside of fold {fold}" if fold else "")
 
 
 def _counts(manifest: dict[str, Any]) -> str:
@@ -105,8 +111,11 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
-    seeds = getattr(params.seeds, stage)
+    entries = getattr(params.seeds, stage)
+    seeds = numbers(entries)
     over = f"; mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""
+    if folds := params.collection.folds:
+        over += f", each ranked by the model of its own fold of {folds}"
     lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
     note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."
     if f"{variant}+bm25" in rows:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from peftir import seeds
 from peftir.errors import PeftirError
 
 Positive = Annotated[int, Field(ge=1)]
@@ -48,6 +49,7 @@ class CollectionParams(Block):
     documents: Annotated[int, Field(ge=10)] | None
     splits: Splits
     own_documents: bool = False
+    folds: Annotated[int, Field(ge=2)] | None = None
 
 
 class Bm25Params(Block):
@@ -126,11 +128,21 @@ class PerStage(Block):
     reranker: NonEmpty
 
 
-class Seeds(Block):
-    """Seeds at each stage; every variant runs once per seed."""
+def _seed(value: object) -> seeds.Seed:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if whole or (isinstance(value, str) and seeds.FORM.fullmatch(value) and not value.isdigit()):
+        return cast(seeds.Seed, value)
+    raise ValueError(f"a whole number from 0, or one with a fold such as 13f1, not {value!r}")
 
-    retriever: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    reranker: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+SeedList = Annotated[list[Annotated[seeds.Seed, PlainValidator(_seed)]], Field(min_length=1)]
+
+
+class Seeds(Block):
+    """Seeds at each stage, with their folds if there are any; every variant runs once per entry."""
+
+    retriever: SeedList
+    reranker: SeedList
 
 
 class TrainingParams(Block):
@@ -240,7 +252,7 @@ class Params(Block):
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:
         for stage in ("retriever", "reranker"):
-            names, seeds = getattr(self.variants, stage), getattr(self.seeds, stage)
+            names = getattr(self.variants, stage)
             for name in names:
                 if name not in self.methods:
                     known = ", ".join(self.methods)
@@ -249,13 +261,18 @@ class Params(Block):
                     raise ValueError(f"methods.{name}: expected letters, digits, dots and underscores")
             if len(set(names)) < len(names):
                 raise ValueError(f"variants.{stage}: {names}: expected each name once")
-            if len(set(seeds)) < len(seeds):
-                raise ValueError(f"seeds.{stage}: {seeds}: expected each seed once")
         for name in self.variants.reranker:
             if self.methods[name].type == "zero_shot":
                 raise ValueError(
                     f"variants.reranker: '{name}': expected a trained method: an untrained head means nothing"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_have_all_folds(self) -> Params:
+        for stage in ("retriever", "reranker"):
+            if wrong := seeds.problem(getattr(self.seeds, stage), self.collection.folds):
+                raise ValueError(f"seeds.{stage}: {wrong}")
         return self
 
 

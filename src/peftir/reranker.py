@@ -17,28 +17,30 @@ from peftir.interpolation import rerank
 from peftir.measures import mean_of
 from peftir.params import Params
 from peftir.runs import Run, read_run
+from peftir.seeds import Seed, draw
 from peftir.texts import DocumentTexts
 from peftir.training_state import Point
 
 
 def train_reranker(
-    params: Params, variant: str, seed: int, on_point: Callable[[Point], None]
+    params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
-    settings, collection = params.reranker, Collection(layout.COLLECTION)
+    number, fold = draw(seed)
+    settings, collection = params.reranker, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
     batches = sample_batches(
         qrels,
-        read_run(layout.BM25_RUNS / "train.trec"),
+        read_run(layout.BM25_RUNS / "train.trec", qrels),
         steps=settings.steps,
         batch_size=settings.batch_size,
         negatives=settings.negatives,
         depth=settings.negatives_depth,
-        seed=seed,
+        seed=number,
         own_documents=collection.own_documents,
     )
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(layout.BM25_RUNS / "dev.trec")
+    dev_run = read_run(layout.BM25_RUNS / "dev.trec", dev_qrels)
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
     texts = DocumentTexts(
         collection,
@@ -49,7 +51,7 @@ def train_reranker(
     )
     dev_queries = collection.queries("dev")
 
-    torch.manual_seed(seed)
+    torch.manual_seed(number)
     model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
     return fit(
         params,

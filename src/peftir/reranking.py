@@ -11,23 +11,24 @@ from peftir.files import replacing, write_json
 from peftir.interpolation import choose_weight, interpolate, rerank
 from peftir.params import Params
 from peftir.runs import read_run, write_run
+from peftir.seeds import Seed, draw
 from peftir.texts import DocumentTexts
 
 
-def rerank_candidates(params: Params, variant: str, seed: int) -> float:
+def rerank_candidates(params: Params, variant: str, seed: Seed) -> float:
     """Write dev's and test's runs, by the re-ranker alone and interpolated; gives its weight beside BM25."""
-    collection, folder = Collection(layout.COLLECTION), layout.runs("reranking", variant, seed)
+    collection = Collection(layout.COLLECTION, draw(seed).fold)
+    folder = layout.runs("reranking", variant, seed)
     model = models.load(CrossEncoder, layout.model("reranker", variant, seed))
     weight, tried = 0.0, dict[float, float]()
     with replacing(folder) as partial:
         for split in ("dev", "test"):
-            ranked = read_run(layout.BM25_RUNS / f"{split}.trec")
+            queries = collection.queries(split)
+            ranked = read_run(layout.BM25_RUNS / f"{split}.trec", queries)
             candidates = {query: ranking[: params.reranking.keep] for query, ranking in ranked.items()}
             scored = {query: ranking[: params.reranking.depth] for query, ranking in candidates.items()}
             texts = DocumentTexts(collection, [doc for ranking in scored.values() for doc, _ in ranking])
-            scores = score_candidates(
-                model, collection.queries(split), scored, texts, params.backbone.precision
-            )
+            scores = score_candidates(model, queries, scored, texts, params.backbone.precision)
             if split == "dev":
                 weight, tried = choose_weight(
                     candidates, scores, collection.qrels("dev"), params.reranker.selected_by

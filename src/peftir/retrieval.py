@@ -14,9 +14,10 @@ from peftir.encoding import encode_collection
 from peftir.files import remove, replacing
 from peftir.params import Params
 from peftir.runs import search_beyond_own, write_run
+from peftir.seeds import Seed, draw
 
 
-def index_documents(params: Params, variant: str, seed: int) -> int:
+def index_documents(params: Params, variant: str, seed: Seed) -> int:
     """Encode the collection into a new index; gives the number of documents in it.
 
     Where the vectors of a large collection are kept until the index is written is beside the index's folder.
@@ -45,9 +46,10 @@ def index_documents(params: Params, variant: str, seed: int) -> int:
     return indexed
 
 
-def retrieve(params: Params, variant: str, seed: int) -> None:
-    """Rank the collection's documents for dev's and test's queries and write the runs."""
-    collection, folder = Collection(layout.COLLECTION), layout.runs("retrieval", variant, seed)
+def retrieve(params: Params, variant: str, seed: Seed) -> None:
+    """Rank the collection's documents for dev's and test's queries, the seed's fold's, and write the runs."""
+    collection = Collection(layout.COLLECTION, draw(seed).fold)
+    folder = layout.runs("retrieval", variant, seed)
     model = models.load(SentenceTransformer, layout.model("retriever", variant, seed))
     index = DenseIndex(layout.index(variant, seed), params.retrieval.search_parameters)
     with replacing(folder) as written:

@@ -17,34 +17,37 @@ from peftir.fitting import fit
 from peftir.measures import mean_of
 from peftir.params import Params
 from peftir.runs import Run, read_run, search_beyond_own
+from peftir.seeds import Seed, draw
 from peftir.texts import DocumentTexts
 from peftir.training_state import Point
 
 
 def train_retriever(
-    params: Params, variant: str, seed: int, on_point: Callable[[Point], None]
+    params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
-    settings, collection = params.retriever, Collection(layout.COLLECTION)
+    number, fold = draw(seed)
+    settings, collection = params.retriever, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
     batches = sample_batches(
         qrels,
-        read_run(layout.BM25_RUNS / "train.trec"),
+        read_run(layout.BM25_RUNS / "train.trec", qrels),
         steps=settings.steps,
         batch_size=settings.batch_size,
         negatives=settings.hard_negatives,
         depth=settings.negatives_depth,
-        seed=seed,
+        seed=number,
         own_documents=collection.own_documents,
     )
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    pool = dev_documents(dev_ids, dev_qrels, read_run(layout.BM25_RUNS / "dev.trec"), settings.dev_documents)
+    dev_run = read_run(layout.BM25_RUNS / "dev.trec", dev_qrels)
+    pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
     texts = DocumentTexts(
         collection, [*pool, *(doc for batch in batches for e in batch for doc in e.documents)]
     )
     dev_queries = collection.queries("dev")
 
-    torch.manual_seed(seed)
+    torch.manual_seed(number)
     model = new_biencoder(
         params.backbone.name,
         revision=params.backbone.revision,

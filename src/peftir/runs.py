@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +58,8 @@ def write_run(path: Path, run: Run, tag: str) -> None:
             )
 
 
-def read_run(path: Path) -> Run:
-    """Read the run at ``path``, queries in the order in which they first come.
+def read_run(path: Path, queries: Container[str] | None = None) -> Run:
+    """Read the run at ``path``, of ``queries`` alone if given, in the order in which they first come.
 
     As in trec_eval, a query's documents are ordered by score, equal scores by descending document id; the
     ranks and the order of the lines do not count.
@@ -78,6 +78,8 @@ def read_run(path: Path) -> Run:
                     raise _malformed(path, number, line) from None
                 if not math.isfinite(score):
                     raise _malformed(path, number, line)
+                if queries is not None and query not in queries:
+                    continue
                 # A document's id is one string, however many queries returned it.
                 run.setdefault(query, []).append((sys.intern(document), score))
     except FileNotFoundError as error:

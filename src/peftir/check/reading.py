@@ -12,6 +12,7 @@ from peftir.check.lengths import Ruler, Sample, lengths_of
 from peftir.collections import SPLITS, full_text, read
 from peftir.collections.ids import KnownIds
 from peftir.collections.pairs import words
+from peftir.collections.splits import Folds
 from peftir.collections.validation import Validation
 
 MOST_PROBLEMS = 10_000  # that are held; how many more there are is counted
@@ -22,19 +23,21 @@ def check(
     *,
     splits: Mapping[str, float],
     own_documents: bool = False,
+    folds: int | None = None,
     rulers: Mapping[str, Ruler],
 ) -> Findings:
     """Read all of ``source`` and say what is in it.
 
     Args:
-        source: as for :func:`peftir.collections.prepare`, and so are ``splits`` and ``own_documents``.
+        source: as for :func:`peftir.collections.prepare`, and so are ``splits``, ``own_documents`` and
+            ``folds``.
         rulers: how lengths of texts are measured, of ``document`` and ``query``.
 
     Raises:
         PeftirError: the source is unknown, or its files are not there.
     """
     problems = _Problems()
-    content = read(source, documents=None, splits=splits, report=problems)
+    content = read(source, documents=None, splits=splits, folds=folds, report=problems)
     checked = Validation(content, own_documents, problems)
     samples = {kind: Sample() for kind in rulers}
 
@@ -49,6 +52,8 @@ def check(
     for split in SPLITS:
         for judgement in checked.judgements(split):
             judged[split].add(judgement.query, judgement.grade)
+    if folds:
+        checked.folds(Folds.of(folds, splits))
     asked: dict[str, list[str]] = {split: [] for split in SPLITS}
     that_are_documents = 0
     for query, split in checked.queries():

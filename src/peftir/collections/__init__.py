@@ -8,6 +8,7 @@ take, the share of the queries in each split, and what to tell of each problem; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from peftir.collections import beir, irdatasets, msmarco, pydocs, texts, trec
 from peftir.collections.base import SPLITS, Collection, full_text
 from peftir.collections.content import Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.sample import sample_pairs
+from peftir.collections.splits import Folds, pool
 from peftir.collections.writing import write_collection
 from peftir.errors import PeftirError
 
@@ -47,7 +49,12 @@ SOURCES: dict[str, Source] = {
 
 
 def read(
-    source: str, *, documents: int | None, splits: Mapping[str, float], report: Report = refuse
+    source: str,
+    *,
+    documents: int | None,
+    splits: Mapping[str, float],
+    folds: int | None = None,
+    report: Report = refuse,
 ) -> Content:
     """Open a source; most of it is read when the content is.
 
@@ -55,6 +62,7 @@ def read(
         source: ``name`` or ``name:place`` with a name from :data:`SOURCES`.
         documents: how many documents to take; ``None`` takes all.
         splits: share of the queries in each split, for what the source leaves open of it.
+        folds: of a cross-validation, for which all judgements are in ``test``; ``None`` leaves the splits.
         report: what is told of each problem.
 
     Raises:
@@ -65,12 +73,15 @@ def read(
         known = ", ".join(sorted(SOURCES))
         raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
     content = SOURCES[name](place, documents, splits, report)
+    if folds:
+        return replace(content, qrels=pool(content.qrels))
     missing = [split for split in SPLITS if split not in content.qrels]
     if missing:
         report(
             f"collection.source: '{source}' has {' and '.join(content.qrels)} queries but none of "
-            f"{' and '.join(missing)}; training needs train, dev and test, so divide its judgements into "
-            "files of these (a share of train is held out as dev if there is none)"
+            f"{' and '.join(missing)}; training needs train, dev and test, so set collection.folds: 5 for "
+            "cross-validation over all of them, or divide its judgements into files of these (a share of "
+            "train is held out as dev if there is none)"
         )
     return content
 
@@ -82,6 +93,7 @@ def prepare(
     documents: int | None,
     splits: Mapping[str, float],
     own_documents: bool = False,
+    folds: int | None = None,
 ) -> dict[str, Any]:
     """Read a source and write it as a collection to ``folder``, whole or not at all.
 
@@ -92,6 +104,7 @@ def prepare(
         splits: as for :func:`read`.
         own_documents: a document with a query's id is the query itself, as in ArguAna, and left out of its
             rankings; else such ids are equal by chance, as in Cranfield.
+        folds: as for :func:`read`.
 
     Returns:
         The manifest: where it came from, counts and hashes.
@@ -99,4 +112,5 @@ def prepare(
     Raises:
         PeftirError: the source is unknown or something in it is wrong.
     """
-    return write_collection(folder, read(source, documents=documents, splits=splits), own_documents)
+    content = read(source, documents=documents, splits=splits, folds=folds)
+    return write_collection(folder, content, own_documents, Folds.of(folds, splits) if folds else None)

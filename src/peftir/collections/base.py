@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,18 @@ from peftir.errors import PeftirError
 SPLITS = ("train", "dev", "test")
 CORPUS, QUERIES, MANIFEST = "corpus.parquet", "queries.parquet", "manifest.json"
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
+FOLD_HEADER = "query-id\tsplit"
 AGAIN = "prepare the collection again"
 
 
 def qrels_file(split: str) -> str:
     """The path of a split's judgements within the collection's folder."""
     return f"qrels/{split}.tsv"
+
+
+def fold_file(fold: int) -> str:
+    """The path of a fold's splits within the collection's folder; folds count from 1."""
+    return f"folds/{fold}.tsv"
 
 
 def full_text(title: str, text: str) -> str:
@@ -33,14 +40,29 @@ class Collection:
 
     Args:
         folder: the collection's folder.
+        fold: the fold of a cross-validation, from 1, by which queries and judgements are split. Without it,
+            all queries of a collection that has folds are in ``test``, so that nothing trains on them.
 
     Raises:
-        PeftirError: here and in all methods, a file is missing or damaged.
+        PeftirError: here and in all methods, a file is missing or damaged; the collection lacks the fold.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fold: int | None = None) -> None:
         self.folder = folder
         self.manifest: dict[str, Any] = _read_manifest(folder / MANIFEST)
+        if fold is not None and not 1 <= fold <= self.folds:
+            raise PeftirError(
+                f"{folder}: has {self.folds or 'no'} folds, and so no fold {fold}; name a seed listed "
+                "in params.yaml, or set collection.folds there and run `dvc repro`"
+            )
+        self._split_of: dict[str, str] | None = None
+        if fold is not None:
+            self._split_of = _read_fold(folder / fold_file(fold), self.manifest["folds"][fold - 1])
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 if the queries have splits."""
+        return len(self.manifest.get("folds", ()))
 
     @property
     def own_documents(self) -> bool:
@@ -90,21 +112,26 @@ class Collection:
             row["_id"]: row["text"]
             for batch in _batches(self.folder / QUERIES, ("_id", "text", "split"), 1024)
             for row in batch.to_pylist()
-            if row["split"] == split
+            if self._split(row["_id"], row["split"]) == split
         }
 
     def qrels(self, split: str) -> dict[str, dict[str, int]]:
         """The grades of a split's judged documents, by query and document, in the order of the file."""
         _check_split(split)
-        path = self.folder / qrels_file(split)
+        stored = split if self._split_of is None else "test"
+        path = self.folder / qrels_file(stored)
         grades: dict[str, dict[str, int]] = {}
         for query, document, grade in _judgements(path):
             grades.setdefault(query, {})[document] = grade
         count = sum(map(len, grades.values()))
-        expected = self.manifest["splits"][split]["judgements"]
+        expected = self.manifest["splits"][stored]["judgements"]
         if count != expected:
             raise PeftirError(f"{path}: has {count} judgements, the manifest says {expected}; {AGAIN}")
-        return grades
+        return {query: docs for query, docs in grades.items() if self._split(query, stored) == split}
+
+    def _split(self, query: str, stored: str) -> str:
+        """The split of ``query``, which is ``stored`` in unless a fold says otherwise."""
+        return stored if self._split_of is None else self._split_of[query]
 
 
 def _check_split(split: str) -> None:
@@ -120,6 +147,22 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
     return manifest
+
+
+def _read_fold(path: Path, sizes: dict[str, int]) -> dict[str, str]:
+    """The split of every query in a fold, which has ``sizes`` queries of each."""
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        if header != FOLD_HEADER:
+            raise ValueError(f"expected the header {FOLD_HEADER!r}")
+        split_of = dict(line.split("\t") for line in lines)
+        if Counter(split_of.values()) != Counter(sizes):
+            raise ValueError(f"the manifest says {sizes}, its lines say otherwise")
+        return split_of
+    except FileNotFoundError:
+        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
+    except ValueError as error:
+        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
 
 
 def _batches(path: Path, columns: Sequence[str], batch_size: int) -> Iterator[pa.RecordBatch]:

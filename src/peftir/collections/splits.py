@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
 from peftir.collections.base import SPLITS
 from peftir.collections.content import Again, Judgement
@@ -39,6 +41,43 @@ def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> Qrel
         return _chosen(judgements, lambda query: split_of(query, shares) == split)
 
     return {split: of(split) for split in SPLITS}
+
+
+def pool(found: Mapping[str, Iterable[Judgement]]) -> Qrels:
+    """The judgements of all splits as those of ``test``, for a cross-validation."""
+    return {"test": Again(lambda: chain.from_iterable(found.values()))}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A cross-validation: how many folds, and the share of the queries outside of a fold that are its dev."""
+
+    count: int
+    dev: float
+
+    @classmethod
+    def of(cls, count: int, shares: Mapping[str, float]) -> Folds:
+        """``count`` folds, with ``dev / (train + dev)`` of ``shares`` as dev."""
+        return cls(count, shares["dev"] / (shares["train"] + shares["dev"]))
+
+    def splits(self, queries: Iterable[str]) -> list[dict[str, str]]:
+        """The split of each query in each fold, folds from 1 on: every query is in ``test`` in one of them.
+
+        Queries are dealt out in the order of a hash of their ids, so that folds differ in size by one at
+        most; the dev queries of a fold are the first by another hash, at least one.
+        """
+        dealt = sorted(queries, key=lambda query: (point(f"fold {query}"), query))
+        return [self._fold(dealt, fold) for fold in range(1, self.count + 1)]
+
+    def _fold(self, dealt: list[str], fold: int) -> dict[str, str]:
+        tested = set(dealt[fold - 1 :: self.count])
+        others = [query for query in dealt if query not in tested]
+        others.sort(key=lambda query: (point(f"dev of fold {fold} {query}"), query))
+        dev = set(others[: max(1, round(self.dev * len(others)))])
+        return {
+            query: "test" if query in tested else "dev" if query in dev else "train"
+            for query in sorted(dealt)
+        }
 
 
 def split_of(name: str, shares: Mapping[str, float]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from peftir.collections.base import SPLITS, full_text
 from peftir.collections.content import Content, Document, Judgement, Query, Report, refuse
 from peftir.collections.ids import KnownIds
+from peftir.collections.splits import Folds
 
 TRAINED_ON = ("train", "dev")  # the splits that are of no use without a relevant document
 
@@ -35,6 +36,7 @@ class Validation:
         self._content, self._own, self._report = content, own_documents, report
         self._ids = KnownIds()
         self._judged: dict[str, tuple[str, str]] = {}  # query: its split, and where it is first judged
+        self._relevant: set[str] = set()  # queries with a relevant document
         self._empty = self._unjudged = 0
         self._splits: dict[str, dict[str, int]] = {}
 
@@ -78,6 +80,7 @@ class Validation:
             pairs.add((query, document))
             relevant[query] = relevant.get(query, False) or grade > 0
             yield judgement
+        self._relevant.update(query for query, some in relevant.items() if some)
         if split in self._content.qrels:
             if not pairs:
                 self._report(
@@ -91,6 +94,28 @@ class Validation:
             "judgements": len(pairs),
             "queries_without_relevant": sum(not some for some in relevant.values()),
         }
+
+    def folds(self, folds: Folds) -> list[dict[str, str]]:
+        """The split of each judged query in each fold, once the judgements have been read.
+
+        Reported are fewer queries than folds, and a fold without anything relevant to train on or choose by.
+        """
+        if len(self._judged) < folds.count:
+            self._report(
+                f"collection.folds: {folds.count}: the source has {len(self._judged)} judged queries; "
+                "expected as many as folds at least: take fewer folds, or judge more queries"
+            )
+            return []
+        splits = folds.splits(self._judged)
+        for fold, split_of in enumerate(splits, start=1):
+            for split in TRAINED_ON:
+                if not any(split_of[query] == split for query in self._relevant):
+                    self._report(
+                        f"collection.folds: {folds.count}: no {split} query of fold {fold} has a relevant "
+                        "document (a grade above 0); expected some: take another number of folds, give "
+                        f"{split} a larger share in collection.splits, or judge more queries"
+                    )
+        return splits
 
     def _problem(self, judgement: Judgement, split: str, pairs: set[tuple[str, str]]) -> str | None:
         query, document, grade, _ = judgement

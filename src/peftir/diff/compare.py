@@ -17,6 +17,7 @@ from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import Revision
 from peftir.digest import Scores, read_scores
 from peftir.errors import PeftirError
+from peftir.seeds import numbers
 from peftir.significance import ALPHA, Difference, holm
 
 PARAMS = Path("params.yaml")
@@ -158,7 +159,7 @@ def _read(revision: Revision) -> _Side:
     try:
         params = yaml.safe_load(revision.read(PARAMS, remedy="expected a commit of the study"))
         expected = set(_runs_in(params))
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise PeftirError(f"{revision.title}: {PARAMS}: not the params of a study: {error!r}") from error
     scores = read_scores(io.BytesIO(revision.read(layout.QUERIES, REMEDY)), name)
     if different := expected ^ set(scores.runs):
@@ -176,7 +177,7 @@ def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
         yield task, "bm25", -1
         for variant in params["variants"][stage]:
-            for seed in params["seeds"][stage]:
+            for seed in numbers(params["seeds"][stage]):
                 yield task, variant, seed
                 if task == "reranking":
                     yield task, f"{variant}+bm25", seed

@@ -17,6 +17,7 @@ from peftir.learning.records import TrainingRun, read_runs, write_curves
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import barrier, curvature, path, roughness, surface
 from peftir.params import LearningParams, Params
+from peftir.seeds import Seed, draw, of_first_fold
 
 STAGES = ("retriever", "reranker")
 
@@ -50,7 +51,7 @@ def _target(runs: dict[str, list[TrainingRun]]) -> convergence.Target | None:
 
 
 def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> dict[str, Any]:
-    """How fast and how steadily one variant learned; lists have a value a seed, ``None`` is never."""
+    """How fast and how steadily one variant learned; lists have a value a model, ``None`` is never."""
     best = [float(run.dev.max()) for run in runs]
     levels = {
         f"{share:.2f}": (target.share_of_gain(share), target.share_of_best(share)) if target else (None, None)
@@ -87,15 +88,17 @@ def _around(
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """For each variant its losses around the first seeds' models, and the figures that follow from them.
 
-    Lists in the figures have a value a seed, ``None`` for those that are not looked at.
+    Where there are folds, these are the models of fold 1, so that all of them have trained on the same
+    queries. Lists in the figures have a value a model, ``None`` for those that are not looked at.
     """
-    settings, seeds = params.learning, list(getattr(params.seeds, stage))
+    settings, models = params.learning, getattr(params.seeds, stage)
+    seeds = of_first_fold(models)
     looked_at = seeds[: settings.seeds]
-    objective_of = objectives(params, stage) if looked_at else None
+    objective_of = objectives(params, stage, draw(seeds[0]).fold) if looked_at else None
     for variant in tqdm(variants, desc=f"loss around each {stage}", unit="variant"):
         grids: dict[str, Any] = {}
         way: dict[str, Any] | None = None
-        figures: dict[str, Any] = {name: [] for name in ("sharpness", "curvature", "roughness")}
+        found: dict[str, dict[Seed, float]] = {name: {} for name in ("sharpness", "curvature", "roughness")}
         for seed in looked_at:
             assert objective_of is not None
             at = objective_of(variant, seed)
@@ -105,18 +108,19 @@ def _around(
                 at.weights, at.loss, span=settings.span, points=settings.points, seed=settings.seed
             )
             grids[str(seed)] = grid.tolist()
-            figures["sharpness"].append(
-                largest_eigenvalue(at.weights, at.loss, iterations=settings.iterations, seed=settings.seed)
+            found["sharpness"][seed] = largest_eigenvalue(
+                at.weights, at.loss, iterations=settings.iterations, seed=settings.seed
             )
-            figures["curvature"].append(curvature(grid, settings.span))
-            figures["roughness"].append(roughness(grid))
-        for values in figures.values():
-            values += [None] * (len(seeds) - len(looked_at))
+            found["curvature"][seed] = curvature(grid, settings.span)
+            found["roughness"][seed] = roughness(grid)
+        figures: dict[str, Any] = {
+            name: [values.get(model) for model in models] for name, values in found.items()
+        }
         figures["barrier"] = way["barrier"] if way else None
         yield variant, {"loss": grids, "path": way}, figures
 
 
-def _way(here: Objective, there: Objective, seeds: list[int], settings: LearningParams) -> dict[str, Any]:
+def _way(here: Objective, there: Objective, seeds: list[Seed], settings: LearningParams) -> dict[str, Any]:
     """The loss on the way between two seeds' models."""
     losses = path(here.weights, here.loss, there.weights, settings.points)
     return {"seeds": seeds, "loss": losses.tolist(), "barrier": barrier(losses)}

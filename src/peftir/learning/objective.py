@@ -15,6 +15,7 @@ from peftir.crossencoder import listwise_loss
 from peftir.examples import sample_batches
 from peftir.params import Params
 from peftir.runs import read_run
+from peftir.seeds import Seed
 from peftir.texts import DocumentTexts
 
 
@@ -26,7 +27,7 @@ class Objective:
     loss: Callable[[], Tensor]
 
 
-def objectives(params: Params, stage: str) -> Callable[[str, int], Objective]:
+def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, Seed], Objective]:
     """A function that gives the objective of a trained model by variant and seed.
 
     The batch is drawn once, from the train queries as training draws its own; the loss is that of training,
@@ -35,13 +36,14 @@ def objectives(params: Params, stage: str) -> Callable[[str, int], Objective]:
     Args:
         params: of the study.
         stage: ``retriever`` or ``reranker``.
+        fold: whose train queries these are, if there are folds.
     """
     retrieves = stage == "retriever"
-    collection = Collection(layout.COLLECTION)
+    collection = Collection(layout.COLLECTION, fold)
     queries, qrels = collection.queries("train"), collection.qrels("train")
     [batch] = sample_batches(
         qrels,
-        read_run(layout.BM25_RUNS / "train.trec"),
+        read_run(layout.BM25_RUNS / "train.trec", qrels),
         steps=1,
         batch_size=getattr(params.learning.queries, stage),
         negatives=params.retriever.hard_negatives if retrieves else params.reranker.negatives,
@@ -50,7 +52,7 @@ def objectives(params: Params, stage: str) -> Callable[[str, int], Objective]:
     )
     texts = DocumentTexts(collection, [doc for example in batch for doc in example.documents])
 
-    def objective(variant: str, seed: int) -> Objective:
+    def objective(variant: str, seed: Seed) -> Objective:
         folder = layout.model(stage, variant, seed)
         if retrieves:
             retriever = models.load(SentenceTransformer, folder)

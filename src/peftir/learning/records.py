@@ -11,6 +11,7 @@ from peftir import layout
 from peftir.artefacts import Artefact
 from peftir.files import replacing
 from peftir.params import Params
+from peftir.seeds import Seed
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_runs(params: Params, stage: str) -> dict[str, list[TrainingRun]]:
     }
 
 
-def read_run(stage: str, variant: str, seed: int, measure: str) -> TrainingRun | None:
+def read_run(stage: str, variant: str, seed: Seed, measure: str) -> TrainingRun | None:
     """One run; ``None`` where nothing is trained.
 
     Raises:
@@ -82,7 +83,7 @@ def read_run(stage: str, variant: str, seed: int, measure: str) -> TrainingRun |
     )
 
 
-def write_curves(path: Path, runs: dict[str, list[TrainingRun]], seeds: list[int]) -> None:
+def write_curves(path: Path, runs: dict[str, list[TrainingRun]], seeds: list[Seed]) -> None:
     """Write all curves as one table, a point a line; the loss of step 0, where there is none, is empty."""
     tables = [
         pd.DataFrame({"dev": run.dev, "loss": run.loss}).assign(variant=variant, seed=seed).reset_index()

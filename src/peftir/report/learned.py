@@ -11,13 +11,15 @@ import pandas as pd
 
 from peftir import layout
 from peftir.artefacts import Artefact
+from peftir.seeds import Seed
+from peftir.seeds import seed as from_text
 
 
 @dataclass(frozen=True)
 class Surface:
     """The loss around one model, ``[points, points]``; the middle of ``positions``, 0, is the model."""
 
-    seed: int
+    seed: Seed
     positions: np.ndarray
     loss: np.ndarray
 
@@ -31,12 +33,12 @@ class Learned:
     surfaces: dict[str, Surface]
     """Of the first seed; empty where none was computed."""
     seconds: dict[str, list[pd.Series]]
-    """Of training up to each point, by step; a curve a seed."""
+    """Of training up to each point, by step; a curve a model."""
     gradients: dict[str, pd.DataFrame]
-    """Gradient norm, a point of the learning curve a line and a layer a column; the mean over seeds."""
+    """Gradient norm, a point of the learning curve a line and a layer a column; the mean over models."""
 
 
-def read_learned(root: Path, stage: str, variants: list[str], seeds: list[int]) -> Learned | None:
+def read_learned(root: Path, stage: str, variants: list[str], seeds: list[Seed]) -> Learned | None:
     """Read what the analysis of ``variants`` at ``stage`` wrote; ``None`` where it has not run.
 
     Raises:
@@ -50,7 +52,7 @@ def read_learned(root: Path, stage: str, variants: list[str], seeds: list[int]) 
     found = {}
     for variant in variants:
         for seed, loss in list(surfaces.get(around, stage, variant, "loss").items())[:1]:
-            found[variant] = Surface(int(seed), positions, np.array(loss))
+            found[variant] = Surface(from_text(seed), positions, np.array(loss))
     return Learned(
         figures={variant: learning.get(figures, stage, variant) for variant in variants},
         surfaces=found,
@@ -62,13 +64,13 @@ def read_learned(root: Path, stage: str, variants: list[str], seeds: list[int]) 
     )
 
 
-def _seconds(root: Path, stage: str, variant: str, seed: int) -> pd.Series:
+def _seconds(root: Path, stage: str, variant: str, seed: Seed) -> pd.Series:
     artefact = Artefact(root, layout.resources(f"train_{stage}", variant, seed), f"train_{stage}")
     seconds = artefact.get(artefact.json(), "seconds_at")
     return pd.Series({int(step): float(value) for step, value in seconds.items()})
 
 
-def _gradients(root: Path, stage: str, variant: str, seed: int) -> pd.DataFrame:
+def _gradients(root: Path, stage: str, variant: str, seed: Seed) -> pd.DataFrame:
     """The norm over all modules of a layer, from theirs; what lies outside the layers is left out."""
     artefact = Artefact(root, layout.training(stage, variant, seed), f"train_{stage}")
     squares: dict[int, np.ndarray] = {}

@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from peftir.report import landscapes
+from peftir.report import landscapes, sentences
 from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals
 from peftir.report.learned import Learned
 from peftir.report.study import StageStudy
@@ -32,7 +32,7 @@ def table(stage: StageStudy, learned: Learned) -> Table:
         "its sd",
         "loss rises",
         "dev falls",
-        "failed seeds",
+        f"failed {stage.single}s",
         "sharpness",
         "curvature",
         "roughness",
@@ -41,8 +41,8 @@ def table(stage: StageStudy, learned: Learned) -> Table:
 
     def cells(figures: dict[str, Any]) -> list[Cell]:
         return [
-            *(_reached(figures["steps_to"][share], count) for share in ("0.90", "0.95", "0.99")),
-            _reached(figures["seconds_to"]["0.95"], lambda value: decimals(value, 1)),
+            *(_reached(figures["steps_to"][share], count, stage) for share in ("0.90", "0.95", "0.99")),
+            _reached(figures["seconds_to"]["0.95"], lambda value: decimals(value, 1), stage),
             *(_mean(figures[name], 3) for name in ("auc", "best_dev")),
             _mean([figures["best_dev_sd"]], 3),
             *(_mean(figures[name], 3) for name in ("oscillation", "dev_oscillation")),
@@ -58,13 +58,14 @@ def table(stage: StageStudy, learned: Learned) -> Table:
 def explanation(stage: StageStudy) -> str:
     """What the columns of the table are."""
     measure, full = stage.settings.selected_by, stage.reference or "full fine-tuning"
+    single = stage.single
     return (
         f"Steps and seconds are training’s up to the first evaluation on dev at which {measure} has made "
-        f"so much of the way from where {full} starts to the best it reaches (means over its seeds). Mean "
-        "on dev is the area under the learning curve over the steps, divided by the steps. Loss rises and "
-        "dev falls add up all that the training loss goes up, in nats, and the measure on dev goes down, "
-        "between evaluations. A seed has failed if training ends below where it started. Sharpness is the "
-        "largest eigenvalue of the loss’s Hessian over the trained weights; curvature the second "
+        f"so much of the way from where {full} starts to the best it reaches (means over its {single}s). "
+        "Mean on dev is the area under the learning curve over the steps, divided by the steps. Loss rises "
+        "and dev falls add up all that the training loss goes up, in nats, and the measure on dev goes down, "
+        f"between evaluations. A {single} has failed if training ends below where it started. Sharpness is "
+        "the largest eigenvalue of the loss’s Hessian over the trained weights; curvature the second "
         "derivative along the directions of the surfaces below, and roughness how far a surface is from a "
         "quadratic (nats). The barrier is how far the loss rises on the straight way from the first "
         "seed’s weights to the second’s (nats). docs/learning.md says how each is computed, and what it "
@@ -74,7 +75,7 @@ def explanation(stage: StageStudy) -> str:
 
 def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Drawn]:
     """The measure on dev over seconds, and the gradients by layer and over the steps."""
-    several = " Thin lines are single seeds, thick ones their mean." if len(stage.seeds) > 1 else ""
+    several = sentences.thin_lines(stage)
     yield Drawn(
         "Learning by the clock",
         Markup(_over_seconds(stage, learned, looks)),
@@ -161,15 +162,15 @@ def _line(axes: Any, x: Any, y: Any, look: Look) -> None:
     axes.plot(x, y, color=hue(look), marker=look.marker, markevery=every, markersize=5, zorder=3)
 
 
-def _reached(values: list[float | None], show: Callable[[float], Cell]) -> Cell:
-    """The mean over the seeds that got there, and how many these are if not all."""
+def _reached(values: list[float | None], show: Callable[[float], Cell], stage: StageStudy) -> Cell:
+    """The mean over the seeds, or folds, that got there, and how many these are if not all."""
     there = [value for value in values if value is not None]
     if not there:
         return Cell("never", np.inf, quiet=True)
     shown = show(mean(there))
     if len(there) == len(values):
         return shown
-    return Cell(f"{shown.text} ({len(there)} of {len(values)} seeds)", shown.value)
+    return Cell(f"{shown.text} ({len(there)} of {len(values)} {stage.single}s)", shown.value)
 
 
 def _mean(values: list[float | None], places: int) -> Cell:

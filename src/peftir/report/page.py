@@ -120,7 +120,7 @@ def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
 
 
 def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
-    several = " There is a line a seed." if len(stage.seeds) > 1 else ""
+    several = f" There is a line a {stage.single}." if len(stage.trainings) > 1 else ""
     caption = (
         f"{stage.settings.selected_by} on the dev queries over the weight of the re-ranker’s "
         "score, the rest being BM25’s. The filled mark is the weight that the test queries were then ranked "
@@ -130,12 +130,11 @@ def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
 
 
 def _dev_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
-    several = " Thin lines are single seeds, thick ones their mean." if len(stage.seeds) > 1 else ""
     start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
     caption = (
         f"{stage.settings.selected_by} of the {sentences.MODELS[stage.task]} on a sample of the "
         f"dev queries over the optimizer steps; step 0 is {start}. The filled mark is the step that was "
-        f"kept.{several}"
+        f"kept.{sentences.thin_lines(stage)}"
     )
     return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption)
 

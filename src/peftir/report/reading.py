@@ -14,6 +14,7 @@ from peftir.comparisons import TESTS, Comparison, Spread, pairs
 from peftir.report.learned import read_learned
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
 from peftir.rivals import kind
+from peftir.seeds import Seed, numbers
 
 if TYPE_CHECKING:
     from peftir.params import Params, TrainingParams
@@ -72,7 +73,7 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
         task=task,
         settings=settings,
         variants=variants,
-        seeds=seeds,
+        seeds=numbers(seeds),
         measures=measures,
         reference=next((name for name in variants if params.methods[name].type == "full"), None),
         kinds={name: kind(params.methods[name].type) for name in variants},
@@ -140,7 +141,7 @@ def _comparison(line: dict[str, Any]) -> Comparison:
     )
 
 
-def _read_model(root: Path, task: Task, variant: str, seed: int, measure: str) -> Model:
+def _read_model(root: Path, task: Task, variant: str, seed: Seed, measure: str) -> Model:
     stage, steps = STAGE_OF[task], STEPS[task]
     training = Artefact(root, layout.training(stage, variant, seed), steps[0])
     content = training.json()
@@ -174,7 +175,7 @@ def _no_curve() -> pd.Series:
     return pd.Series(dtype=float)
 
 
-def _read_interpolation(root: Path, variant: str, seed: int) -> Interpolation:
+def _read_interpolation(root: Path, variant: str, seed: Seed) -> Interpolation:
     artefact = Artefact(root, layout.interpolation(variant, seed), "rerank")
     content = artefact.json()
     dev = {float(weight): artefact.number(content, "dev", weight) for weight in artefact.get(content, "dev")}
@@ -184,7 +185,7 @@ def _read_interpolation(root: Path, variant: str, seed: int) -> Interpolation:
     return Interpolation(weight, dict(sorted(dev.items())))
 
 
-def _read_resources(root: Path, step: str, variant: str | None = None, seed: int | None = None) -> Resources:
+def _read_resources(root: Path, step: str, variant: str | None = None, seed: Seed | None = None) -> Resources:
     artefact = Artefact(root, layout.resources(step, variant, seed), step)
     content = artefact.json()
     per_step = "seconds_per_step"

@@ -15,13 +15,21 @@ MODELS = {"retrieval": "retriever", "reranking": "re-ranker"}
 
 def counts(study: Study) -> dict[str, int]:
     """How many documents and queries the collection has, by what they are."""
-    splits = {f"{split} queries": number for split, number in study.queries.items()}
+    splits = {f"{split} queries": number for split, number in study.queries.items() if number}
     return {"documents": study.documents} | splits
 
 
 def seeds(stage: StageStudy) -> str:
-    """``seed 13`` or ``seeds 13, 14``."""
-    return f"seed{'s' if len(stage.seeds) > 1 else ''} {', '.join(map(str, stage.seeds))}"
+    """``seed 13`` or ``seeds 13, 14``, and in how many folds if there are any."""
+    folds = f" in {len(stage.trainings) // len(stage.seeds)} folds" if stage.single == "fold" else ""
+    return f"seed{'s' if len(stage.seeds) > 1 else ''} {', '.join(map(str, stage.seeds))}{folds}"
+
+
+def thin_lines(stage: StageStudy) -> str:
+    """What thin lines are in a figure of learning; nothing where there are none."""
+    if len(stage.trainings) < 2:
+        return ""
+    return f" Thin lines are single {stage.single}s, thick ones their mean."
 
 
 def explanation(stage: StageStudy) -> str:

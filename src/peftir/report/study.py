@@ -11,6 +11,7 @@ from peftir.claims import Claim
 from peftir.comparisons import Comparison, Spread
 from peftir.report.learned import Learned
 from peftir.rivals import same_budget
+from peftir.seeds import Seed
 
 if TYPE_CHECKING:
     from peftir.params import Params, TrainingParams
@@ -53,10 +54,10 @@ class Interpolation:
 
 @dataclass(frozen=True)
 class Model:
-    """One variant, trained with one seed at one stage."""
+    """One variant, trained with one seed, for one fold if there are any, at one stage."""
 
     variant: str
-    seed: int
+    seed: Seed
     knobs: dict[str, object]
     weights: Weights
     stored_bytes: int
@@ -78,6 +79,7 @@ class StageStudy:
     settings: TrainingParams
     variants: list[str]
     seeds: list[int]
+    """What the results are means over; where there are folds, a seed has a model for each."""
     measures: list[str]
     reference: str | None
     """The variant that is full fine-tuning, if there is one."""
@@ -88,9 +90,19 @@ class StageStudy:
     comparisons: dict[str, dict[tuple[str, str], Comparison]]
     """By measure and pair of rows, either way round."""
     models: dict[str, list[Model]]
-    """By variant, in the order of the seeds."""
+    """By variant, in the order of the seeds in ``params.yaml``."""
     learned: Learned | None
     """What the analysis of learning found, if it has run."""
+
+    @property
+    def trainings(self) -> list[Seed]:
+        """The seeds of each variant's models as in ``params.yaml``: with their folds if there are any."""
+        return [model.seed for model in self.models[self.variants[0]]]
+
+    @property
+    def single(self) -> str:
+        """What a training is one of: ``seed`` or ``fold``."""
+        return "seed" if list(self.trainings) == list(self.seeds) else "fold"
 
     @property
     def measure(self) -> str:

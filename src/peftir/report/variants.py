@@ -57,13 +57,13 @@ def costs(study: StageStudy) -> Table:
 
 
 def interpolation_weights(study: StageStudy) -> Table:
-    """The weight of the re-ranker that was best on dev, a column a seed."""
+    """The weight of the re-ranker that was best on dev, a column a model."""
 
     def cells(name: str) -> list[Cell]:
         chosen = [model.interpolation.weight for model in study.models[name] if model.interpolation]
         return [decimals(weight, 2) for weight in chosen]
 
-    columns = [f"weight, seed {seed}" for seed in study.seeds]
+    columns = [f"weight, seed {seed}" for seed in study.trainings]
     return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
 
 
