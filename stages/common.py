@@ -16,6 +16,10 @@ from peftir.seeds import Seed, seed
 if TYPE_CHECKING:
     from peftir.training_state import Point
 
+# Before torch is imported: its threads wait for each other in a busy loop, by default for so long that two
+# processes on the same cores, as with `dvc queue start -j 2`, take three times what they take in turn.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 
 def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
     """Parse a stage's command line; one that runs per model takes ``--variant`` and ``--seed``."""
