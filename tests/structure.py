@@ -61,7 +61,16 @@ def _file_of(name: str, importer: Path) -> Iterator[Path]:
 
 
 # Cannot change a number: paths are in dvc.yaml, values of params.yaml are tracked as params.
-PLUMBING = {"__init__.py", "common.py", "errors.py", "files.py", "layout.py", "params.py", "resources.py"}
+PLUMBING = {
+    "__init__.py",
+    "common.py",
+    "errors.py",
+    "files.py",
+    "layout.py",
+    "orphans.py",
+    "params.py",
+    "resources.py",
+}
 
 
 def modules_behind(script: Path) -> set[str]:
