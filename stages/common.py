@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peftir import layout
+from peftir.orphans import end_with
 from peftir.seeds import Seed, seed
 
 if TYPE_CHECKING:
@@ -33,19 +32,10 @@ def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -
         )
     arguments = parser.parse_args()
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+        # A `dvc repro` that was killed leaves its stage running, which would then write beside the one that
+        # the next `dvc repro` starts.
+        end_with(os.getppid())
     return arguments
-
-
-def _end_with(parent: int) -> None:
-    """End this process when ``parent`` has ended.
-
-    A ``dvc repro`` that was killed leaves its stage running, which would then write beside the one that the
-    next ``dvc repro`` starts.
-    """
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 @contextmanager

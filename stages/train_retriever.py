@@ -5,9 +5,11 @@ from __future__ import annotations
 from common import learning_curve, stage_arguments
 from peftir import layout
 from peftir.errors import exits_cleanly
-from peftir.params import load_params
+from peftir.group import rank, run
+from peftir.params import Params, load_params
 from peftir.resources import measured
 from peftir.retriever import train_retriever
+from peftir.seeds import Seed
 
 
 @exits_cleanly
@@ -17,11 +19,19 @@ def main() -> None:
         __doc__, "python stages/train_retriever.py --variant lora --seed 13", per_model=True
     )
     params = load_params()
+    run(train, (params, args.variant, args.seed), params.retriever.processes, "retriever.processes")
+
+
+def train(params: Params, variant: str, seed: Seed) -> None:
+    """What each process of the training does; the first writes what it took, and the learning curve."""
+    if rank() > 0:
+        train_retriever(params, variant, seed, lambda point: None)
+        return
     with (
-        measured(layout.resources("train_retriever", args.variant, args.seed)) as figures,
-        learning_curve("retriever", args.variant, args.seed, params.retriever.selected_by) as on_point,
+        measured(layout.resources("train_retriever", variant, seed)) as figures,
+        learning_curve("retriever", variant, seed, params.retriever.selected_by) as on_point,
     ):
-        figures |= train_retriever(params, args.variant, args.seed, on_point)
+        figures |= train_retriever(params, variant, seed, on_point)
 
 
 if __name__ == "__main__":

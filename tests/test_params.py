@@ -92,6 +92,12 @@ MISTAKES = {
         {"retriever": 1e-3},
         ["methods.lora.learning_rate.reranker", "missing"],
     ),
+    "no process": (("reranking", "processes"), 0, ["reranking.processes", "0", "greater than or equal to 1"]),
+    "more processes than queries": (
+        ("retriever", "processes"),
+        17,
+        ["retriever.processes", "at most batch_size (16)", "not 17"],
+    ),
     "a name that no folder can have": (
         ("variants", "retriever"),
         ["a/b"],

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from peftir.backbone import backbone_folder, let_it_pad
 from peftir.examples import Example, Qrels, Texts
+from peftir.group import joined, share
 from peftir.inference import run_in_batches
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
@@ -73,13 +74,15 @@ def contrastive_loss(
 
     Cross-entropy over similarities divided by ``temperature``, where a query's negatives are the other
     queries' documents and every hard negative in the batch, less those judged relevant to it and, with
-    ``own_documents``, the one with its id (Karpukhin et al. 2020, §3.2).
+    ``own_documents``, the one with its id (Karpukhin et al. 2020, §3.2). In a group each process encodes its
+    share of the queries and of the documents, and has the loss of them all.
     """
 
     def loss(batch: list[Example]) -> Tensor:
         documents = [e.positive for e in batch] + [doc for e in batch for doc in e.negatives]
-        query_vectors = _vectors(model, [queries[e.query] for e in batch], "query")
-        document_vectors = _vectors(model, texts(documents), "document")
+        asked = [queries[e.query] for e in share(batch)]
+        query_vectors = joined(_vectors(model, asked, "query"), len(batch))
+        document_vectors = joined(_vectors(model, texts([*share(documents)]), "document"), len(documents))
         scores = query_vectors @ document_vectors.T / temperature
         no_negative = _no_negative(batch, documents, qrels, own_documents)
         scores = scores.masked_fill(no_negative.to(scores.device), -torch.inf)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from peftir.backbone import backbone_folder, let_it_pad
 from peftir.examples import Example, Texts
+from peftir.group import share, total
 from peftir.inference import run_in_batches
 from peftir.runs import Run
 
@@ -48,17 +49,41 @@ def score_candidates(
     model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: Texts, precision: str
 ) -> Run:
     """Each query's ``candidates`` with the scores that ``model`` gives, in the candidates' order."""
-    scores: Run = {query: [] for query in candidates}
-    pairs = [(query, doc) for query, ranking in candidates.items() for doc, _ in ranking]
-    for start in tqdm(range(0, len(pairs), CHUNK), desc="scoring", unit="chunk", disable=len(pairs) <= CHUNK):
-        chunk = pairs[start : start + CHUNK]
-        documents = texts([doc for _, doc in chunk])
-        values = score(
-            model, [(queries[q], text) for (q, _), text in zip(chunk, documents, strict=True)], precision
-        )
-        for (query, doc), value in zip(chunk, values, strict=True):
-            scores[query].append((doc, float(value)))
-    return scores
+    pairs = pairs_of(candidates)
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    score_chunks(model, queries, pairs, texts, precision, scores)
+    return with_scores(candidates, scores)
+
+
+def pairs_of(candidates: Run) -> list[tuple[str, str]]:
+    """Query and document of each of ``candidates``, in their order."""
+    return [(query, doc) for query, ranking in candidates.items() for doc, _ in ranking]
+
+
+def with_scores(candidates: Run, scores: np.ndarray) -> Run:
+    """``candidates`` with ``scores``, which are in the order of :func:`pairs_of`."""
+    values = iter(scores.tolist())
+    return {query: [(doc, next(values)) for doc, _ in ranking] for query, ranking in candidates.items()}
+
+
+def score_chunks(
+    model: CrossEncoder,
+    queries: dict[str, str],
+    pairs: list[tuple[str, str]],
+    texts: Texts,
+    precision: str,
+    scores: np.ndarray,
+    worker: int = 0,
+    workers: int = 1,
+) -> None:
+    """Write into ``scores``, ``[len(pairs)]``, those of every ``workers``-th chunk from ``worker`` on."""
+    starts = range(worker * CHUNK, len(pairs), workers * CHUNK)
+    few = len(pairs) <= CHUNK
+    for start in tqdm(starts, desc="scoring", unit="chunk", disable=few, position=worker or None):
+        chunk = slice(start, start + CHUNK)
+        documents = texts([doc for _, doc in pairs[chunk]])
+        asked = [queries[query] for query, _ in pairs[chunk]]
+        scores[chunk] = score(model, list(zip(asked, documents, strict=True)), precision)
 
 
 def listwise_loss(
@@ -66,18 +91,21 @@ def listwise_loss(
 ) -> Callable[[list[Example]], Tensor]:
     """The loss of a batch: softmax over each query's one relevant document and its negatives.
 
-    The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021).
+    The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021). In a group each process scores the
+    documents of its share of the queries, and has the loss of them all.
     """
 
-    def loss(batch: list[Example]) -> Tensor:
+    def loss(whole: list[Example]) -> Tensor:
+        batch = share(whole)
         documents = texts([doc for e in batch for doc in e.documents])
         width = len(documents) // len(batch)
         pairs = [(queries[batch[i // width].query], document) for i, document in enumerate(documents)]
         features = model.preprocess(pairs)
         features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
         scores = model(features)["scores"].view(len(batch), width).float()
-        return torch.nn.functional.cross_entropy(
+        mean = torch.nn.functional.cross_entropy(
             scores, torch.zeros(len(batch), dtype=torch.long, device=scores.device)
         )
+        return total(mean * (len(batch) / len(whole)))
 
     return loss

@@ -19,14 +19,13 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
-from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 from tqdm import tqdm
 
 from peftir import biencoder, inference, models
 from peftir.biencoder import encode
 from peftir.collections.base import CORPUS, Collection
-from peftir.errors import PeftirError
 from peftir.files import remove, replacing, write_json
+from peftir.processes import share_out
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and a float32 vector for each
 
@@ -65,7 +64,8 @@ def encode_collection(
     if processes == 1:
         _write_share(0, 1, collection, model, shards, precision, size)
     else:
-        _share_out(processes, collection.folder, model_folder, shards, precision, size)
+        work = (processes, collection.folder, model_folder, shards, precision, size)
+        share_out(_work, work, processes, "index.processes")
     return Shards(shards)
 
 
@@ -124,25 +124,6 @@ def _progress(documents: int, worker: int = 0) -> Any:
     return tqdm(total=documents, desc="encoding", unit="doc", mininterval=5, position=worker)
 
 
-def _share_out(
-    processes: int, collection: Path, model_folder: Path, shards: Path, precision: str, size: int
-) -> None:
-    """Let ``processes`` new processes write the shards; if one fails, the others are stopped."""
-    work = (processes, collection, model_folder, shards, precision, size, torch.get_num_threads())
-    try:
-        spawn(_work, args=work, nprocs=processes)
-    except ProcessExitedException as error:
-        raise PeftirError(
-            f"encoding: {error}; most often memory is full: set index.processes (now {processes}) lower and "
-            "run again, finished shards are kept"
-        ) from error
-    except ProcessRaisedException as error:
-        _, said, message = str(error).strip().rpartition("peftir.errors.PeftirError: ")
-        if said:
-            raise PeftirError(message) from error
-        raise
-
-
 def _work(
     worker: int,
     processes: int,
@@ -151,12 +132,8 @@ def _work(
     shards: Path,
     precision: str,
     size: int,
-    threads: int,
 ) -> None:
-    """What a process does that shares the work: its part of the threads, the next GPU, its shards."""
-    torch.set_num_threads(max(1, threads // processes))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(worker % torch.cuda.device_count())
+    """What a process does that shares the work: its shards."""
     model = models.load(SentenceTransformer, model_folder)
     _write_share(worker, processes, Collection(collection), model, shards, precision, size)
 

@@ -13,6 +13,7 @@ from peftir import layout, models, tuners
 from peftir.checkpoint import Checkpoint, identity
 from peftir.examples import Example
 from peftir.files import write_json
+from peftir.group import rank
 from peftir.learning.gradients import trained_modules
 from peftir.params import Params
 from peftir.seeds import Seed
@@ -33,7 +34,8 @@ def fit(
 ) -> dict[str, Any]:
     """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
 
-    ``evaluate`` gives the measure on dev that the best step is chosen by.
+    ``evaluate`` gives the measure on dev that the best step is chosen by. In a group the first process alone
+    writes.
     """
     method, settings = params.methods[variant], getattr(params, stage)
     rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
@@ -64,6 +66,9 @@ def fit(
         {name: module.weights for name, module in modules.items()},
         checkpoint,
     )
+    timing = {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}
+    if rank() > 0:
+        return timing
     folder = layout.model(stage, variant, seed)
     models.save(model, folder, params.backbone.name, params.backbone.revision)
     weights = tuners.count(models.transformer_of(model))
@@ -88,4 +93,4 @@ def fit(
         },
     )
     checkpoint.remove()
-    return {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}
+    return timing

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from peftir import seeds
 from peftir.errors import PeftirError
@@ -150,11 +159,21 @@ class TrainingParams(Block):
 
     steps: Positive
     batch_size: Positive
+    processes: Positive
     negatives_depth: Positive
     warmup: Share
     evaluate_every: Positive
     dev_queries: Positive
     selected_by: str
+
+    @field_validator("processes")
+    @classmethod
+    def _a_query_for_each(cls, processes: int, given: ValidationInfo) -> int:
+        if processes > given.data.get("batch_size", processes):
+            raise ValueError(
+                f"at most batch_size ({given.data['batch_size']}), so that each has a query, not {processes}"
+            )
+        return processes
 
 
 class RetrieverParams(TrainingParams):
@@ -199,6 +218,7 @@ class RerankingParams(Block):
 
     depth: Positive
     keep: Positive
+    processes: Positive
 
 
 class QueriesPerStage(Block):

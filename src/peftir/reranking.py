@@ -6,11 +6,11 @@ from sentence_transformers import CrossEncoder
 
 from peftir import layout, models
 from peftir.collections.base import Collection
-from peftir.crossencoder import score_candidates
 from peftir.files import replacing, write_json
 from peftir.interpolation import choose_weight, interpolate, rerank
 from peftir.params import Params
 from peftir.runs import read_run, write_run
+from peftir.scoring import score_all
 from peftir.seeds import Seed, draw
 from peftir.texts import DocumentTexts
 
@@ -28,7 +28,15 @@ def rerank_candidates(params: Params, variant: str, seed: Seed) -> float:
             candidates = {query: ranking[: params.reranking.keep] for query, ranking in ranked.items()}
             scored = {query: ranking[: params.reranking.depth] for query, ranking in candidates.items()}
             texts = DocumentTexts(collection, [doc for ranking in scored.values() for doc, _ in ranking])
-            scores = score_candidates(model, queries, scored, texts, params.backbone.precision)
+            scores = score_all(
+                model,
+                layout.model("reranker", variant, seed),
+                queries,
+                scored,
+                texts,
+                precision=params.backbone.precision,
+                processes=params.reranking.processes,
+            )
             if split == "dev":
                 weight, tried = choose_weight(
                     candidates, scores, collection.qrels("dev"), params.reranker.selected_by

@@ -31,6 +31,10 @@ class DocumentTexts:
             str(collection.folder / "corpus.parquet"), cache_dir=self._copy.name
         )
 
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs to read the same copy, which stays this one's to remove."""
+        return {"_rows": self._rows, "_corpus": self._corpus}
+
     def __call__(self, ids: list[str]) -> list[str]:
         """The texts of ``ids``, in their order."""
         rows = self._corpus[[self._rows[id] for id in ids]]

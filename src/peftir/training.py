@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from peftir.checkpoint import Checkpoint
+from peftir.group import draw_apart, of_first, rank
 from peftir.learning.gradients import GradientNorms
 from peftir.training_state import Point, Settings, TrainingState
 
@@ -47,6 +48,7 @@ def train(
 
     AdamW, a learning rate that rises linearly and falls linearly to 0, gradients clipped to norm 1. The dev
     measure is taken at step 0, every ``evaluate_every`` steps and at the last; of equal ones the first stays.
+    In a group (:mod:`peftir.group`) every process calls this with the same arguments.
 
     Args:
         batches: one a step.
@@ -60,15 +62,17 @@ def train(
     Raises:
         PeftirError: the loss is no longer a number.
     """
+    draw_apart()
     run = TrainingState(model, head, settings, len(batches), GradientNorms(modules or {}), on_point)
     if not (checkpoint and run.resume(checkpoint)):
         run.end_point(0, evaluate)
     left = batches[run.step :]
-    for batch in tqdm(left, "training", len(batches), unit="step", mininterval=5, initial=run.step):
+    progress = {"unit": "step", "mininterval": 5, "initial": run.step, "disable": rank() > 0}
+    for batch in tqdm(left, "training", len(batches), **progress):
         run.take_step(loss_of, batch)
         if run.step % settings.evaluate_every == 0 or run.step == len(batches):
             run.end_point(run.step, evaluate)
-            if checkpoint and checkpoint.due() and run.step < len(batches):
+            if checkpoint and run.step < len(batches) and of_first(checkpoint.due):
                 run.save(checkpoint)
     run.best.restore()
     per_step = round(run.seconds / max(1, len(batches)), 3)

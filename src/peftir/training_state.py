@@ -19,6 +19,7 @@ from peftir.checkpoint import (
     restore_random,
 )
 from peftir.errors import PeftirError
+from peftir.group import of_all, of_first, rank, sum_gradients
 from peftir.learning.gradients import GradientNorms
 from peftir.precision import computing_in
 
@@ -79,6 +80,7 @@ class TrainingState:
         with computing_in(self.settings.precision):
             loss = loss_of(batch)
         loss.backward()
+        sum_gradients(self.weights.values())
         self.norms.add()
         nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
         self.optimizer.step()
@@ -95,7 +97,7 @@ class TrainingState:
     def end_point(self, step: int, evaluate: Callable[[], float]) -> None:
         """Close a point of the learning curve: the dev measure, and the mean loss since the point before."""
         self.model.eval()
-        dev = evaluate()
+        dev = of_first(evaluate)
         self.best.offer(step, dev)
         self._add_point(Point(step, dev, sum(self.losses) / len(self.losses) if self.losses else None))
         self.losses = []
@@ -107,13 +109,15 @@ class TrainingState:
         self.on_point(point)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the state, right after a point."""
+        """Write the state, right after a point; in a group all call this, and the first writes."""
         kinds: dict[str, dict[str, Tensor]] = {
             "weight": {name: weight.data for name, weight in self.weights.items()},
             "best": self.best.kept,
             "optimizer": optimizer_tensors(self.optimizer, self.weights),
-            "random": random_state(),
+            "random": {name: of_all(state) for name, state in random_state().items()},
         }
+        if rank() > 0:
+            return
         checkpoint.save(
             {f"{kind}:{name}": value for kind, values in kinds.items() for name, value in values.items()},
             {
@@ -128,7 +132,9 @@ class TrainingState:
 
     def resume(self, checkpoint: Checkpoint) -> bool:
         """Go on from what was saved, if there is something."""
-        if not (state := checkpoint.load()):
+        state = checkpoint.load()
+        # Machines that see different folders would go on from different steps.
+        if not of_all(torch.tensor(int(state is not None))).all() or state is None:
             return False
         tensors, facts = state
         kinds: dict[str, dict[str, Tensor]] = {"weight": {}, "best": {}, "optimizer": {}, "random": {}}
@@ -139,7 +145,7 @@ class TrainingState:
             for name, weight in self.weights.items():
                 weight.copy_(kinds["weight"][name])
         restore_optimizer(self.optimizer, self.weights, kinds["optimizer"])
-        restore_random(kinds["random"])
+        restore_random({name: states[rank()] for name, states in kinds["random"].items()})
         self.best.kept, (self.best.step, self.best.dev) = kinds["best"], facts["best"]
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.seconds_at, self.norms.means = dict(facts["seconds_at"]), facts["norms"]
