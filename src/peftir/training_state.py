@@ -145,7 +145,8 @@ class TrainingState:
             for name, weight in self.weights.items():
                 weight.copy_(kinds["weight"][name])
         restore_optimizer(self.optimizer, self.weights, kinds["optimizer"])
-        restore_random({name: states[rank()] for name, states in kinds["random"].items()})
+        # A copy, since torch crashes on a state that lies at an odd place.
+        restore_random({name: states[rank()].clone() for name, states in kinds["random"].items()})
         self.best.kept, (self.best.step, self.best.dev) = kinds["best"], facts["best"]
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.seconds_at, self.norms.means = dict(facts["seconds_at"]), facts["norms"]

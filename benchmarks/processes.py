@@ -1,0 +1,125 @@
+"""Training by one process and by several, in one run: seconds a step, and how many times as fast.
+
+The model is params.yaml's backbone with LoRA, batches and lengths are params.yaml's, the texts are random
+words. `1 × 2` is one process with two threads. Run it on a machine that does nothing else; with GPUs each
+process takes one, and threads matter little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.utils import logging
+
+from peftir import models
+from peftir.biencoder import contrastive_loss, new_biencoder
+from peftir.crossencoder import listwise_loss, new_crossencoder
+from peftir.errors import PeftirError, exits_cleanly
+from peftir.examples import Example
+from peftir.group import rank, run
+from peftir.params import Method, Params, load_params
+from peftir.training import train
+from peftir.training_state import Settings
+from side_by_side import Stopwatch, machine
+
+WORDS = ["array", "axis", "file", "index", "key", "line", "list", "number", "object", "path", "row", "sort"]
+METHOD = Method.model_validate(
+    {"type": "lora", "budget": 0.005, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
+)
+
+
+def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
+    """Train, and write the seconds a step into ``seconds``, ``[1]``; each process of a group does this."""
+    logging.disable_progress_bar()
+    settings = getattr(params, stage)
+    negatives = params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives
+    chooser = random.Random(5)
+    count = settings.batch_size * (negatives + 1)
+    texts = {f"d{i}": " ".join(chooser.choices(WORDS, k=chooser.randrange(20, 90))) for i in range(count)}
+    queries = {f"q{i}": " ".join(chooser.choices(WORDS, k=8)) for i in range(settings.batch_size)}
+    others = iter([f"d{i}" for i in range(settings.batch_size, count)])
+    batch = [
+        Example(query, f"d{i}", tuple(next(others) for _ in range(negatives)))
+        for i, query in enumerate(queries)
+    ]
+
+    def texts_of(ids: list[str]) -> list[str]:
+        return [texts[id] for id in ids]
+
+    torch.manual_seed(13)
+    if stage == "retriever":
+        model: Any = new_biencoder(
+            params.backbone.name,
+            revision=params.backbone.revision,
+            pooling=params.backbone.pooling,
+            query_length=params.retriever.query_length,
+            document_length=params.retriever.document_length,
+        )
+        qrels = {example.query: {example.positive: 1} for example in batch}
+        loss = contrastive_loss(model, queries, texts_of, qrels, params.retriever.temperature)
+    else:
+        model = new_crossencoder(
+            params.backbone.name, revision=params.backbone.revision, length=params.reranker.length
+        )
+        loss = listwise_loss(model, queries, texts_of)
+    models.attach(model, "lora", METHOD)
+    watch = Stopwatch()
+
+    def loss_of(number: int) -> Tensor:
+        if number > 0:  # the first step sets up
+            watch.tick()
+        return loss(batch)
+
+    train(
+        model,
+        range(steps + 2),
+        loss_of,
+        lambda: 0.0,
+        Settings(1e-3, 1e-3, settings.warmup, steps + 2, params.backbone.precision),
+        lambda point: None,
+        models.head_of(model),
+    )
+    if rank() == 0:
+        seconds[0] = watch.seconds_per_step
+
+
+@exits_cleanly
+def main() -> None:
+    """Measure in turns and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python benchmarks/processes.py --processes 2 --steps 10",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--processes", type=int, default=2, help="that share each batch (2)")
+    parser.add_argument("--steps", type=int, default=10, help="optimizer steps that are timed (10)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns that each takes (3)")
+    args = parser.parse_args()
+    for name, least in (("processes", 2), ("steps", 1), ("repeats", 1)):
+        if getattr(args, name) < least:
+            raise PeftirError(f"--{name}: {getattr(args, name)}: expected {least} or more")
+    params, several = load_params(), args.processes
+    print(f"{machine()}; the median of {args.repeats}")
+    print("| training | processes × threads | s/step | times as fast as 1 × 1 |")
+    print("| --- | --- | ---: | ---: |")
+    for stage in ("retriever", "reranker"):
+        sides: dict[tuple[int, int], list[float]] = {(1, 1): [], (1, several): [], (several, 1): []}
+        for _ in range(args.repeats):
+            for (processes, threads), found in sides.items():
+                torch.set_num_threads(processes * threads)  # a group's processes get an equal part
+                seconds = torch.zeros(1).share_memory_()
+                run(timed, (stage, params, args.steps, seconds), processes, "--processes")
+                found.append(seconds.item())
+        alone = statistics.median(sides[1, 1])
+        for (processes, threads), found in sides.items():
+            step = statistics.median(found)
+            print(f"| {stage} | {processes} × {threads} | {step:.3g} | {alone / step:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
