@@ -66,8 +66,10 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
         for name in expected
         if (difference := float((found[name] - expected[name]).abs().max())) > tolerance
     }
-    # A number added to all scores alike has no gradient but rounding, of which Adam makes steps.
-    assert {name for name in far if tolerance == 0 or ".classifier." not in name} == set(), far
+    if tolerance:
+        # A number added to all scores alike has no gradient but rounding, of which Adam makes steps.
+        far.pop("0.model.classifier.modules_to_save.default.bias", None)
+    assert far == {}
 
 
 @pytest.mark.parametrize("method", ["lora", "iaa_l"])

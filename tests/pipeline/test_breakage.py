@@ -44,6 +44,16 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     return last
 
 
+# Writing so small an index takes a moment, too short to be met by a kill.
+HELD_UP = """
+import faiss, runpy, sys, time
+faiss.write_index = lambda *_: time.sleep(600)
+sys.argv = sys.argv[1:]
+sys.path.insert(0, "stages")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def kill_when(exists: str, study: Study, command: list[str]) -> None:
     """Start ``command`` in the study, and kill it and its children at once when the file ``exists`` does."""
     process = subprocess.Popen(
@@ -143,12 +153,9 @@ def test_a_kill_in_the_middle_of_indexing_leaves_the_old_index_and_the_next_run_
     study: Study, broken: Study
 ) -> None:
     whole = study.bytes_under("data/index/lora-13")
-    partial = broken.root / "data/index/lora-13.partial"
-    for _ in range(5):  # it takes a moment only: on a busy machine it may end before the kill
-        kill_when("data/index/lora-13.partial", broken, broken.command("index", "lora-13"))
-        if partial.exists():
-            break
-    assert partial.exists()
+    python, script, *options = broken.command("index", "lora-13")
+    kill_when("data/index/lora-13.partial", broken, [python, "-c", HELD_UP, script, *options])
+    assert (broken.root / "data/index/lora-13.partial").exists()
     assert broken.bytes_under("data/index/lora-13") == whole
     shutil.rmtree(broken.root / "data/index/lora-13")
     assert broken.stage("index", "lora-13", PYTHONHASHSEED="7").returncode == 0
