@@ -272,6 +272,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
     script = """
         import os, pathlib, signal, sys
         from peftir.bm25 import build_index
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         def documents():
             yield "d1", "cat"
             os.kill(os.getpid(), signal.SIGINT)
