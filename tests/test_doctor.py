@@ -104,7 +104,7 @@ def test_libraries_that_torch_really_brings_are_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "status"), [({"avx2", "amx_bf16"}, "ok"), ({"avx2", "avx512f"}, "warn"), (set(), "ok")]
+    ("flags", "status"), [({"avx2", "amx_bf16"}, "ok"), ({"avx512f", "avx512_bf16"}, "warn"), (set(), "ok")]
 )
 def test_bfloat16_by_the_processors_flags(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], status: str
