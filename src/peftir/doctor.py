@@ -21,7 +21,7 @@ from peftir.errors import PeftirError
 from peftir.jvm import find_anserini, find_java
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
-BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; with avx512_bf16 alone float32 is faster, as measured
+BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone was slower than float32 where tried
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def bf16() -> Finding:
         )
     return Finding(
         "warn",
-        "slower than float32 on this processor, which has no units for it (amx_bf16); without a GPU, "
-        "backbone.precision: float32 in params.yaml is faster, with other rounding",
+        "perhaps slower than float32 on this processor, which has no units for it (amx_bf16); without a GPU, "
+        "try backbone.precision: float32 in params.yaml",
     )
 
 
