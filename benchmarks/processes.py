@@ -80,7 +80,7 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
         range(steps + 2),
         loss_of,
         lambda: 0.0,
-        Settings(1e-3, 1e-3, settings.warmup, steps + 2, params.backbone.precision),
+        Settings(1e-3, 1e-3, settings.warmup, steps + 2, params.backbone.precision, params.backbone.dropout),
         lambda point: None,
         models.head_of(model),
     )

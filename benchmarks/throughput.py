@@ -166,6 +166,7 @@ def _train(
             warmup=settings.warmup,
             evaluate_every=len(lessons.batches),
             precision=params.backbone.precision,
+            dropout=params.backbone.dropout,
         ),
         lambda point: None,
         models.head_of(model),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peftir import layout
+from peftir.memory import keep_freed_memory
 from peftir.orphans import end_with
 from peftir.seeds import Seed, seed
 
@@ -31,6 +32,7 @@ def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -
             "--seed", required=True, type=seed, help="seed of this run: 13, or 13f2 for fold 2"
         )
     arguments = parser.parse_args()
+    keep_freed_memory()
     if "DVC_STAGE" in os.environ:
         # A `dvc repro` that was killed leaves its stage running, which would then write beside the one that
         # the next `dvc repro` starts.

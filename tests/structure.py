@@ -67,6 +67,7 @@ PLUMBING = {
     "errors.py",
     "files.py",
     "layout.py",
+    "memory.py",
     "orphans.py",
     "params.py",
     "resources.py",

@@ -104,15 +104,16 @@ def test_libraries_that_torch_really_brings_are_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "status"), [({"avx2", "amx_bf16"}, "ok"), ({"avx512f", "avx512_bf16"}, "warn"), (set(), "ok")]
+    ("flags", "precision"),
+    [({"avx2", "amx_bf16"}, "bfloat16"), ({"avx512f", "avx512_bf16"}, "float32"), (set(), "float32")],
 )
 def test_bfloat16_by_the_processors_flags(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], status: str
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str
 ) -> None:
     monkeypatch.setattr(doctor, "_processor_flags", lambda: flags)
     finding = doctor.bf16()
-    assert finding.status == status
-    assert "backbone.precision: float32" in finding.message or status == "ok"
+    assert finding.status == "ok"
+    assert f"backbone.precision: {precision}" in finding.message
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

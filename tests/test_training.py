@@ -15,7 +15,7 @@ from peftir.errors import PeftirError
 from peftir.training import train
 from peftir.training_state import Point, Settings, _rise_and_fall
 
-SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32")
+SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32", dropout=True)
 
 
 def run(
@@ -132,7 +132,7 @@ def test_a_loss_that_is_no_number_stops_with_a_hint() -> None:
 
 def test_gradients_are_recorded_before_clipping_and_seconds_without_evaluation() -> None:
     model = linear()
-    settings = Settings(1e-9, 1e-9, warmup=0.0, evaluate_every=2, precision="float32")
+    settings = Settings(1e-9, 1e-9, warmup=0.0, evaluate_every=2, precision="float32", dropout=True)
     values = iter([0.0, 0.1, 0.2])
     outcome = train(
         model,
@@ -209,3 +209,18 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_used(tmp_path:
     assert Checkpoint(folder, "other").load() is None
     (folder / "state.safetensors").write_bytes(b"cut")
     assert Checkpoint(folder, "one").load() is None
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_the_backbones_dropout_is_on_or_off_as_asked(dropout: bool) -> None:
+    model = nn.Sequential(nn.Dropout(0.5), linear())
+    on: list[bool] = []
+    train(
+        model,
+        [torch.ones(1, 2)] * 2,
+        lambda batch: on.append(model[0].training) or model(batch).sum(),
+        lambda: 0.0,
+        Settings(0.1, 0.1, warmup=0.0, evaluate_every=1, precision="float32", dropout=dropout),
+        lambda point: None,
+    )
+    assert on == [dropout, dropout]

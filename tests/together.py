@@ -106,7 +106,7 @@ def trained(lesson: Lesson) -> None:
         batches(lesson.stage),
         loss_of,
         lambda: float(len(points)),  # the last step is the best
-        Settings(1e-3, 1e-3, warmup=0.0, evaluate_every=1, precision="float32"),
+        Settings(1e-3, 1e-3, warmup=0.0, evaluate_every=1, precision="float32", dropout=True),
         points.append,
         models.head_of(model),
         {"all": list(weights.values())},

@@ -60,6 +60,7 @@ def fit(
             warmup=settings.warmup,
             evaluate_every=settings.evaluate_every,
             precision=params.backbone.precision,
+            dropout=params.backbone.dropout,
         ),
         on_point,
         models.head_of(model),

@@ -78,6 +78,7 @@ class BackboneParams(Block):
     revision: str | None
     pooling: Literal["cls", "mean", "last"]
     precision: Literal["bfloat16", "float32"]
+    dropout: bool
 
 
 class LearningRates(Block):

@@ -28,13 +28,17 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained; ``warmup`` is a share of the steps, rates are peaks after it."""
+    """How a model is trained; ``warmup`` is a share of the steps, rates are peaks after it.
+
+    ``dropout`` is the backbone's own, on or off.
+    """
 
     learning_rate: float
     head_learning_rate: float
     warmup: float
     evaluate_every: int
     precision: str
+    dropout: bool
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class TrainingState:
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.factor(self.step)
-        self.model.train()
+        self.model.train(self.settings.dropout)
         with computing_in(self.settings.precision):
             loss = loss_of(batch)
         loss.backward()
