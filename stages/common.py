@@ -22,7 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
-    """Parse a stage's command line and set its process up; one per model takes ``--variant`` and ``--seed``."""
+    """Parse a stage's command line, set its process up; per model it takes ``--variant`` and ``--seed``."""
     parser = argparse.ArgumentParser(
         description=f"{doc} Settings come from params.yaml.", epilog=f"example: {example}"
     )
