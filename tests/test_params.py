@@ -17,7 +17,7 @@ DEFAULT = Path(__file__).parents[1] / "params.yaml"
 def test_the_default_file_is_valid() -> None:
     params = load_params(DEFAULT)
     assert params.methods["full"].learning_rate is not None
-    assert params.methods["full"].learning_rate.retriever == 5e-5
+    assert params.methods["full"].learning_rate.retriever == 1e-4
     assert params.methods["lora"].knobs == {"budget": 0.005}
 
 
@@ -33,7 +33,7 @@ def test_every_key_is_explained_where_it_first_stands() -> None:
 
 @pytest.mark.parametrize("written", ["2e-05", "2e-5", "2E-5", "2.0e-05", "0.00002", ".2e-4"])
 def test_scientific_notation_is_a_number(tmp_path: Path, written: str) -> None:
-    text = DEFAULT.read_text().replace("retriever: 5e-5", f"retriever: {written}")
+    text = DEFAULT.read_text().replace("retriever: 1e-4", f"retriever: {written}")
     rates = load_params(_file(tmp_path, text)).methods["full"].learning_rate
     assert rates is not None
     assert rates.retriever == pytest.approx(2e-5)
@@ -128,7 +128,7 @@ def test_a_mistake_names_its_key_in_one_line(tmp_path: Path, name: str) -> None:
 
 
 def test_a_quoted_number_is_a_string_and_so_a_mistake(tmp_path: Path) -> None:
-    text = DEFAULT.read_text().replace("retriever: 5e-5", "retriever: '2e-05'")
+    text = DEFAULT.read_text().replace("retriever: 1e-4", "retriever: '2e-05'")
     with pytest.raises(
         PeftirError, match=r"methods.full.learning_rate.retriever: '2e-05': expected a valid number"
     ):
