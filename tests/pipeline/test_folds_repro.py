@@ -56,7 +56,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     study.set_params(
         {
             "collection": {"source": f"beir:{folder / 'source'}", "documents": None, "folds": 2},
-            "backbone": {"name": str(folder / "backbone"), "precision": "float32"},
+            "backbone": {"name": str(folder / "backbone"), "precision": "float32", "dropout": True},
             "methods": {"lora": {"type": "lora", "rank": 2, **RATES}},
             "variants": {"retriever": ["lora"], "reranker": ["lora"]},
             "seeds": {"retriever": ["13f1", "13f2"], "reranker": ["13f1", "13f2"]},
