@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from peftir.backbone import backbone_folder, base_name, on_pinned_backbone
+from peftir.backbone import backbone_folder, base_name, on_own_backbone
 from peftir.errors import PeftirError
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -99,13 +101,56 @@ def test_a_saved_model_is_shown_with_the_revision_of_its_backbone(tmp_path: Path
     (saved / "adapter_config.json").write_text(json.dumps(adapter))
     code = f"""
 from peftir.backbone import *
-with on_pinned_backbone(Path({str(saved)!r})) as folder:
+with on_own_backbone(Path({str(saved)!r})) as folder:
     print((folder / "adapter_config.json").read_text(), (folder / "modules.json").read_text())
 """
     shown, modules = in_fresh_process(code, cache).stdout.rsplit(maxsplit=1)
     assert json.loads(shown) == adapter | {"base_model_name_or_path": str(snapshot)}
     assert modules == "[]"
     assert json.loads((saved / "adapter_config.json").read_text()) == adapter
-    (saved / "adapter_config.json").write_text(json.dumps(adapter | {"revision": None}))
-    with on_pinned_backbone(saved) as folder:
+    (saved / "adapter_config.json").unlink()
+    with on_own_backbone(saved) as folder:
         assert folder == saved
+
+
+TUNED = """
+import sys
+from pathlib import Path
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from peftir.biencoder import new_biencoder
+from peftir.crossencoder import new_crossencoder
+from peftir.models import load, save, transformer_of
+from peftir.tuners import attach
+
+name, folder = sys.argv[1], Path(sys.argv[2])
+retriever = new_biencoder(name, pooling="mean", query_length=8, document_length=8)
+for kind, model in ((SentenceTransformer, retriever), (CrossEncoder, new_crossencoder(name, length=16))):
+    attach(transformer_of(model), "lora", rank=1)
+    save(model, folder, name)
+    assert transformer_of(load(kind, folder)).active_adapters() == ["default"]
+    assert "local_files_only" not in (folder / "tokenizer_config.json").read_text()
+"""
+
+
+def test_an_adapter_on_a_cached_backbone_is_made_and_loaded_without_asking_the_hub(tmp_path: Path) -> None:
+    backbone_folder(NAME)  # in the cache from now on, if it was not
+    asked: list[str] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_GET = do_HEAD
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        online = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, "-c", TUNED, NAME, str(tmp_path / "saved")]
+        done = subprocess.run(command, env=os.environ | online, capture_output=True, text=True, check=False)
+        hub.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert asked == []

@@ -72,22 +72,22 @@ def base_name(name: str) -> str:
 
 
 @contextmanager
-def on_pinned_backbone(folder: Path) -> Iterator[Path]:
-    """Yield the folder to load a saved model from, so that its backbone is of the revision that it names.
+def on_own_backbone(folder: Path) -> Iterator[Path]:
+    """Yield the folder to load a saved model from, so that its backbone is the one that it was trained on.
 
-    Whatever revision an adapter's configuration names, sentence-transformers loads the backbone's main
-    one. A model that names one is therefore shown under another path, where its backbone is that revision's
-    folder.
+    Given a hub id, sentence-transformers asks the hub for the backbone's main revision, whatever revision an
+    adapter's configuration names and whatever the cache has. An adapter is therefore shown under another
+    path, where its backbone is the folder of :func:`backbone_folder`.
 
     Raises:
-        PeftirError: the revision is nowhere to be had.
+        PeftirError: the backbone is nowhere to be had.
     """
     file = folder / "adapter_config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if not config.get("revision"):
+    if not file.is_file():
         yield folder
         return
-    backbone = backbone_folder(config["base_model_name_or_path"], config["revision"])
+    config = json.loads(file.read_text(encoding="utf-8"))
+    backbone = backbone_folder(config["base_model_name_or_path"], config.get("revision"))
     with tempfile.TemporaryDirectory(prefix="peftir-") as shown:
         for path in folder.iterdir():
             (Path(shown) / path.name).symlink_to(path.resolve())

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
-from peftir.backbone import backbone_folder, base_name, on_pinned_backbone
+from peftir.backbone import backbone_folder, base_name, on_own_backbone
 from peftir.errors import PeftirError
 from peftir.files import replacing
 from peftir.params import Method
@@ -62,6 +62,8 @@ def save(
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
         tokenizer.no_truncation()
         tokenizer.no_padding()
+    # Whether the process that loads it is offline is not the tokenizer's to remember.
+    getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
         for path in partial.rglob("*"):
@@ -83,7 +85,7 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
     if not (folder / "modules.json").is_file():
         raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
     try:
-        with on_pinned_backbone(folder) as place:
+        with on_own_backbone(folder) as place:
             return kind(str(place))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
