@@ -44,4 +44,10 @@ def test_the_weight_is_chosen_by_the_measure_on_dev() -> None:
 def test_queries_without_candidates_and_with_equal_scores() -> None:
     assert interpolate({"q": []}, {"q": []}, 0.5) == {"q": []}
     level = {"q": [("a", 2.0), ("b", 2.0)]}
-    assert [doc for doc, _ in interpolate(level, level, 0.5)["q"]] == ["a", "b"]
+    assert [doc for doc, _ in interpolate(level, level, 0.5)["q"]] == ["b", "a"]
+
+
+def test_a_re_ranker_that_gives_all_one_score_does_not_pass_for_the_first_stage() -> None:
+    collapsed = {"q": [(doc, 0.25) for doc, _ in FIRST["q"][:3]]}
+    assert [doc for doc, _ in rerank(FIRST, collapsed)["q"]] == ["c", "b", "a", "d"]  # trec_eval's order
+    assert [doc for doc, _ in interpolate(FIRST, collapsed, 0.5)["q"]] == ["a", "b", "c", "d"]

@@ -10,9 +10,14 @@ WEIGHTS = [round(0.05 * i, 2) for i in range(21)]
 
 
 def rerank(candidates: Run, scores: Run) -> Run:
-    """Order each query's scored candidates by ``scores``; those not scored keep their order below."""
+    """Order each query's scored candidates by ``scores``; those not scored keep their order below.
+
+    Equal scores are ordered by descending document id, as in trec_eval. In the candidates' order a re-ranker
+    that has collapsed, and gives all documents one score, would pass for the first stage.
+    """
     return {
-        query: _with_rest(sorted(scores[query], key=_best_first), candidates[query]) for query in candidates
+        query: _with_rest(sorted(scores[query], key=_score_and_id, reverse=True), candidates[query])
+        for query in candidates
     }
 
 
@@ -41,8 +46,8 @@ def choose_weight(
     return best[len(best) // 2], tried
 
 
-def _best_first(pair: tuple[str, float]) -> float:
-    return -pair[1]
+def _score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
+    return hit[1], hit[0]
 
 
 def _scaled(ranking: list[tuple[str, float]]) -> dict[str, float]:
