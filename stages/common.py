@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # Before torch is imported: its threads wait for each other in a busy loop, by default for so long that two
 # processes on the same cores, as with `dvc queue start -j 2`, take three times what they take in turn.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# The imports that follow make half a million objects that stay: to look through them for garbage again and
+# again is a seventh of the time that they take. `stage_arguments`, called when all is imported, ends this.
+gc.disable()
 
 
 def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
@@ -32,6 +36,8 @@ def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -
             "--seed", required=True, type=seed, help="seed of this run: 13, or 13f2 for fold 2"
         )
     arguments = parser.parse_args()
+    gc.freeze()
+    gc.enable()
     keep_freed_memory()
     if "DVC_STAGE" in os.environ:
         # A `dvc repro` that was killed leaves its stage running, which would then write beside the one that

@@ -170,7 +170,11 @@ def outcome(folder: Path, stage: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("name", "launcher"),
-    [("retriever", []), ("reranker", ["torchrun", "--standalone", "--nproc-per-node", "2"])],
+    [
+        ("retriever", []),
+        ("reranker", ["torchrun", "--standalone", "--nproc-per-node", "2"]),
+        ("retriever", ["accelerate", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]),
+    ],
 )
 def test_a_stage_gives_the_same_with_two_processes(study: Path, name: str, launcher: list[str]) -> None:
     done = stage(study, name, *launcher)
