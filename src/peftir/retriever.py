@@ -115,8 +115,13 @@ def retriever_on_dev(
     precision: str,
     own_documents: bool = False,
 ) -> Callable[[], float]:
-    """A function that ranks ``documents`` for ``queries`` with ``model`` and gives the mean ``measure``."""
+    """A function that ranks ``documents`` for ``queries`` with ``model`` and gives the mean ``measure``.
+
+    Equal scores are ordered by descending document id, as in trec_eval. In the order of ``documents``, whose
+    judged ones come first, a retriever that has collapsed would find those best.
+    """
     judged = {query: qrels[query] for query in queries}
+    documents = sorted(documents, reverse=True)
 
     def evaluate() -> float:
         scores = (

@@ -16,6 +16,7 @@ from layouts import (
     write,
 )
 
+from peftir.check import Ruler, as_text, check
 from peftir.collections import SPLITS, Collection, prepare
 from peftir.collections.hashing import point
 from peftir.collections.splits import split_of
@@ -114,7 +115,22 @@ def test_msmarco_takes_the_small_dev_set_and_counts_queries_without_judgements(t
     collection = read(source, tmp_path / "collection")
     assert collection.qrels("dev") == QRELS["dev"]
     assert collection.manifest["queries_without_judgement"] == 1
-    assert collection.manifest["origin"] == {"source": "msmarco-passage", "folder": "source"}
+    assert collection.manifest["origin"] == {"source": "msmarco-passage", "folder": "source", "not_read": []}
+
+
+def test_msmarco_says_that_it_does_not_read_triples_and_top_documents(tmp_path):
+    source = as_passages_of_msmarco(tmp_path / "source")
+    plain = read(source, tmp_path / "plain")
+    names = ["qidpidtriples.train.full.2.tsv.gz", "top1000.dev.tsv"]
+    for name in names:
+        (tmp_path / "source" / name).write_bytes(b"not even text: \xff")
+    collection = read(source, tmp_path / "collection")
+    assert collection.manifest["origin"]["not_read"] == names
+    assert collection.qrels("train") == plain.qrels("train")
+    rulers = dict.fromkeys(("document", "query"), Ruler(lambda texts: [len(text) for text in texts], 9))
+    findings = check(source, splits=SHARES, rulers=rulers)
+    assert findings.problems == []
+    assert f"not read   {', '.join(names)}: negatives and candidates are of" in as_text(findings)
 
 
 def test_what_ir_datasets_cannot_give_is_named(tmp_path):

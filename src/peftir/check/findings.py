@@ -27,7 +27,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is in a source; ``problems`` are those that keep it from being prepared."""
+    """What is in a source; ``problems`` are those that keep it from being prepared.
+
+    ``not_read`` has the files of the source that peftir knows and has no use for.
+    """
 
     source: str
     documents: int
@@ -38,6 +41,7 @@ class Findings:
     own_documents: bool
     splits: dict[str, Split]
     lengths: dict[str, Lengths]
+    not_read: list[str]
     problems: list[str]
     further_problems: int
 
@@ -61,6 +65,8 @@ def as_text(findings: Findings) -> str:
             f"{f.queries_that_are_documents:,} of the queries are documents of the corpus, by id and words: "
             "set collection.own_documents to true, or each is ranked first for itself"
         )
+    if f.not_read:
+        lines.append(f"not read   {', '.join(f.not_read)}: negatives and candidates are of our own BM25 run")
     return "\n".join([*lines, *_problems(f)])
 
 

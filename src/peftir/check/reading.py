@@ -78,6 +78,7 @@ def check(
             for split in SPLITS
         },
         lengths={kind: lengths for kind in rulers if (lengths := lengths_of(samples[kind], rulers[kind]))},
+        not_read=list(content.origin.get("not_read", [])),
         problems=list(problems.seen),
         further_problems=problems.further,
     )

@@ -6,7 +6,9 @@ and :data:`DOCUMENT`: those of https://microsoft.github.io/msmarco and of TREC's
 et al. 2016, "MS MARCO"; Craswell et al. 2020, "Overview of the TREC 2019 deep learning track"). Any file may
 be gzipped. Without a test set, dev is the test: see :func:`peftir.collections.splits.complete`.
 
-``qidpidtriples`` and ``top1000`` are not read: negatives and candidates are BM25's, as for every source.
+Triples and top documents (:data:`NOT_READ`) may lie in the folder and are not read: negatives and candidates
+are of the study's own BM25 run, as for every source. MS MARCO's were drawn from a BM25 run too, whose scores
+they leave out, which interpolation needs.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ DOCUMENT: Names = {
     ),
 }
 
+NOT_READ = ("qidpidtriples.*", "triples.*", "top1000.*", "*-top100*")
+
 
 def read_passages(
     place: str, documents: int | None, shares: Mapping[str, float], report: Report = refuse
@@ -86,7 +90,11 @@ def _content(
             shares,
         ),
         queries=_queries([queries for _, queries in found.values()], report),
-        origin={"source": source, "folder": folder.resolve().name},
+        origin={
+            "source": source,
+            "folder": folder.resolve().name,
+            "not_read": sorted(path.name for pattern in NOT_READ for path in folder.glob(pattern)),
+        },
     )
 
 
