@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from peftir.diff.changes import changed_params
 from peftir.diff.compare import Comparison, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
+from peftir.diff.tables import as_text
 from peftir.digest import write_digest
 from peftir.errors import PeftirError
 from synthetic_study import make_params, write_study
@@ -126,8 +128,11 @@ def test_other_seeds_alone_are_noise_when_there_are_several(repository: Reposito
     found = repository.compare(
         repository.commit([13, 14, 15], luck=0.5), repository.commit([16, 17, 18], luck=0.5)
     )
-    assert found.seeds_estimated
+    assert found.seeds_assumed == []
+    assert "over seeds, as far apart as the rows with several seeds say." in as_text(found)
     assert verdicts(found) == {"within noise"}
+    found = dataclasses.replace(found, seeds_assumed=["reranking"])
+    assert "several seeds say; at re-ranking assumed to make 2% of the variance" in as_text(found)
 
 
 def test_the_folds_of_a_seed_are_one_run_of_it(repository: Repository) -> None:

@@ -72,7 +72,7 @@ MISTAKES = {
     "folds without seeds for them": (
         ("collection", "folds"),
         3,
-        ["seeds.retriever: 13:", "collection.folds is 3", "13f1, 13f2, 13f3"],
+        ["seeds.retriever: 13, 14, 15:", "collection.folds is 3", "13f1, 13f2, 13f3"],
     ),
     "one fold": (("collection", "folds"), 1, ["collection.folds", "1", "greater than or equal to 2"]),
     "splits beyond 1": (("collection", "splits", "train"), 0.9, ["collection.splits", "add up to 1"]),

@@ -61,8 +61,8 @@ class Comparison:
     removed: list[tuple[str, str]]
     """Task and row of what ``before`` alone has."""
     changes: list[Change]
-    seeds_estimated: bool
-    """Whether the noise between seeds was estimated everywhere; otherwise it was assumed somewhere."""
+    seeds_assumed: list[str]
+    """The tasks in which the noise between seeds had to be assumed, since no trained row has several."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def compare(before: Revision, after: Revision) -> Comparison:
         added=[key for key in new.rows() if key not in old.rows()],
         removed=[key for key in old.rows() if key not in new.rows()],
         changes=changed_params(old.params, new.params),
-        seeds_estimated=all(noise[pair.family] is not None for pair in pairs if pair.trained),
+        seeds_assumed=list(
+            dict.fromkeys(pair.task for pair in pairs if pair.trained and noise[pair.family] is None)
+        ),
     )
 
 

@@ -123,16 +123,24 @@ def _notes(found: Comparison) -> Iterator[str]:
     else:
         yield f"Means over {compared:,} test queries."
     if moved:
-        seeds = (
-            "over seeds, as far apart as the rows with several seeds say"
-            if found.seeds_estimated
-            else f"over seeds, assumed to make {SHARED:.0%} of the variance per query, since there is but "
-            "one: with more under `seeds` in params.yaml that is measured"
-        )
         yield (
-            f"Intervals are over queries and {seeds}. Better or worse is what is still so at p ≤ {ALPHA} "
-            "after Holm's correction for all lines compared."
+            f"Intervals are over queries and over seeds, {_seeds(found)}. Better or worse is what is still "
+            f"so at p ≤ {ALPHA} after Holm's correction for all lines compared."
         )
+
+
+def _seeds(found: Comparison) -> str:
+    """How far apart seeds were taken to be."""
+    measured = "as far apart as the rows with several seeds say"
+    assumed = (
+        f"assumed to make {SHARED:.0%} of the variance per query, since there is but one: with more under "
+        "`seeds` in params.yaml that is measured"
+    )
+    if not found.seeds_assumed:
+        return measured
+    if {line.task for line in found.lines} <= set(found.seeds_assumed):
+        return assumed
+    return f"{measured}; at {' and '.join(TITLES[task].lower() for task in found.seeds_assumed)} {assumed}"
 
 
 def _named(rows: list[tuple[str, str]]) -> Iterator[str]:
