@@ -54,13 +54,15 @@ def test_a_row_has_the_rates_of_one_type_in_order_and_its_best_is_bold(
     ]
 
 
-def test_params_have_the_rates_that_the_table_calls_the_best() -> None:
-    params = load_params(ROOT / "params.yaml")
+def test_params_and_the_study_have_the_rates_that_the_table_calls_the_best() -> None:
+    default, study = (load_params(ROOT / name) for name in ("params.yaml", "profiles/study-pydocs.yaml"))
     assert DOC.count("| full |") == 2
     for stage in ("retriever", "reranker"):
         table = DOC.partition(f"| {stage} |")[2].partition("\n\n")[0]
         rows = {row.split("|")[1].strip(): row for row in table.splitlines() if "**" in row}
-        for variant in getattr(params.variants, stage):
-            method = params.methods[variant]
-            if method.learning_rate:
-                assert f"**{getattr(method.learning_rate, stage):g}: " in rows[method.type]
+        assert set(rows) == set(getattr(study.variants, stage)) - {"zero_shot"}
+        for params in (default, study):
+            for name in set(getattr(params.variants, stage)) - {"zero_shot"}:
+                rate = params.methods[name].learning_rate
+                assert rate is not None
+                assert f"**{getattr(rate, stage):g}: " in rows[name]
