@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,20 @@ def test_nothing_is_decided_where_chance_is_larger_than_the_differences(tmp_path
     noisy = {"auc": [0.1, 0.9, 0.5], "oscillation": [0.1, 0.5, 0.9], "sharpness": [1.0, 9.0, 5.0]}
     figures = dict.fromkeys(VARIANTS, noisy)
     assert answers(claims(stages, {"retrieval": figures, "reranking": figures})) == [None] * 4
+
+
+def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path: Path) -> None:
+    untrained = [
+        replace(
+            stage, models=stage.models | {"full": [replace(m, best_step=0) for m in stage.models["full"]]}
+        )
+        for stage in study_of(tmp_path, ALL_ALIKE)
+    ]
+    found = claims(untrained, LEARNED)
+    assert answers(found) == [None] * 4
+    assert found[0].findings["retrieval"].evidence[-1] == (
+        "Training did not even raise full on dev: nothing was learned to compare."
+    )
 
 
 def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from peftir.backbone import backbone_folder, let_it_pad
 from peftir.examples import Example, Qrels, Texts
 from peftir.group import joined, share
 from peftir.inference import run_in_batches
+from peftir.tokens import features, tokenize
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
 Task = Literal["query", "document"]
@@ -55,10 +56,7 @@ def new_biencoder(
 
 def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: str) -> np.ndarray:
     """Vectors of ``texts``, ``[len(texts), d]`` float32, each text with its task's prefix."""
-    transformer: Any = model[0]
-    length = transformer.query_length if task == "query" else transformer.document_length
-    prefix = model.prompts[task] or ""
-    texts = [prefix + text for text in texts]
+    texts, length = _read(model, texts, task)
     return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
 
 
@@ -94,11 +92,17 @@ def contrastive_loss(
 
 
 def _vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Tensor:
-    features = model.preprocess(texts, prompt=model.prompts[task], task=task)
-    features = {
-        key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in features.items()
-    }
-    return model(features)["sentence_embedding"]
+    texts, length = _read(model, texts, task)
+    tokens = tokenize(model.tokenizer, texts, None, length)
+    return model(features(model.tokenizer, tokens, model.device))["sentence_embedding"]
+
+
+def _read(model: SentenceTransformer, texts: list[str], task: Task) -> tuple[list[str], int]:
+    """``texts`` with their task's prefix, and how many tokens of each are read."""
+    transformer: Any = model[0]
+    length = transformer.query_length if task == "query" else transformer.document_length
+    prefix = model.prompts[task] or ""
+    return [prefix + text for text in texts], length
 
 
 def _no_negative(batch: list[Example], documents: list[str], qrels: Qrels, own_documents: bool) -> Tensor:

@@ -123,8 +123,15 @@ def compare_seeds(pairs: Sequence[tuple[list[float], list[float]]]) -> list[tupl
 
 def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, learning: Figures) -> Finding:
     finding = rule(stage, learning)
-    if finding.answer is not None and len(stage.seeds) < 2:
-        return Finding(None, [*finding.evidence, "One seed says nothing of how another would do."])
+    doubts = []
+    if len(stage.seeds) < 2:
+        doubts.append("One seed says nothing of how another would do.")
+    if stage.reference and not any(model.best_step for model in stage.models[stage.reference]):
+        doubts.append(
+            f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
+        )
+    if finding.answer is not None and doubts:
+        return Finding(None, [*finding.evidence, *doubts])
     return finding
 
 

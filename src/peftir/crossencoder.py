@@ -15,6 +15,7 @@ from peftir.examples import Example, Texts
 from peftir.group import share, total
 from peftir.inference import run_in_batches
 from peftir.runs import Run
+from peftir.tokens import features, tokenize
 
 CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
 
@@ -99,10 +100,10 @@ def listwise_loss(
         batch = share(whole)
         documents = texts([doc for e in batch for doc in e.documents])
         width = len(documents) // len(batch)
-        pairs = [(queries[batch[i // width].query], document) for i, document in enumerate(documents)]
-        features = model.preprocess(pairs)
-        features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
-        scores = model(features)["scores"].view(len(batch), width).float()
+        asked = [queries[batch[i // width].query] for i in range(len(documents))]
+        tokens = tokenize(model.tokenizer, asked, documents, model.max_length)
+        scores = model(features(model.tokenizer, tokens, model.device))["scores"]
+        scores = scores.view(len(batch), width).float()
         mean = torch.nn.functional.cross_entropy(
             scores, torch.zeros(len(batch), dtype=torch.long, device=scores.device)
         )

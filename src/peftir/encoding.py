@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
-from peftir import biencoder, inference, models
+from peftir import biencoder, inference, models, tokens
 from peftir.biencoder import encode
 from peftir.collections.base import CORPUS, Collection
 from peftir.files import remove, replacing, write_json
@@ -148,7 +148,7 @@ def _claim(shards: Path, source: dict[str, str]) -> None:
 
 def _source(collection: Collection, model_folder: Path, precision: str) -> dict[str, str]:
     """All that the vectors follow from, in hashes."""
-    code = (Path(module.__file__ or "") for module in (biencoder, inference))
+    code = (Path(module.__file__ or "") for module in (biencoder, inference, tokens))
     return {
         "corpus": collection.manifest["sha256"][CORPUS],
         "model": _hash_of(path for path in sorted(model_folder.rglob("*")) if path.is_file()),

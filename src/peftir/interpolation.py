@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peftir.examples import Qrels
 from peftir.measures import mean_of
-from peftir.runs import Run
+from peftir.runs import Run, score_and_id
 
 WEIGHTS = [round(0.05 * i, 2) for i in range(21)]
 
@@ -16,7 +16,7 @@ def rerank(candidates: Run, scores: Run) -> Run:
     that has collapsed, and gives all documents one score, would pass for the first stage.
     """
     return {
-        query: _with_rest(sorted(scores[query], key=_score_and_id, reverse=True), candidates[query])
+        query: _with_rest(sorted(scores[query], key=score_and_id, reverse=True), candidates[query])
         for query in candidates
     }
 
@@ -44,10 +44,6 @@ def choose_weight(
     tried = {weight: mean_of(interpolate(candidates, scores, weight), qrels, measure) for weight in WEIGHTS}
     best = [weight for weight, value in tried.items() if value == max(tried.values())]
     return best[len(best) // 2], tried
-
-
-def _score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
-    return hit[1], hit[0]
 
 
 def _scaled(ranking: list[tuple[str, float]]) -> dict[str, float]:

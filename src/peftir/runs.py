@@ -23,6 +23,11 @@ Run = dict[str, list[tuple[str, float]]]  # (document, score) pairs by query, be
 COLUMNS = "query Q0 document rank score tag"
 
 
+def score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
+    """What documents are ordered by, highest first: the score, equal ones by id, as in trec_eval."""
+    return hit[1], hit[0]
+
+
 def search_beyond_own(search: Callable[[int], Run], depth: int, own_documents: bool) -> Run:
     """The ``depth`` best documents of each query, less the query's own if its id says which that is.
 
@@ -89,7 +94,7 @@ def read_run(path: Path, queries: Container[str] | None = None) -> Run:
     for query, hits in run.items():
         if len(dict(hits)) < len(hits):
             raise _duplicate(path, query)
-        hits.sort(key=lambda hit: (hit[1], hit[0]), reverse=True)
+        hits.sort(key=score_and_id, reverse=True)
     return run
 
 
