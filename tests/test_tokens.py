@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,10 +86,17 @@ def test_tokens_are_those_of_the_whole_pairs_whichever_is_longer(tokenizer: Any,
     assert tokenize(tokenizer, queries, documents, length) == whole(tokenizer, queries, documents, length)
 
 
+def test_a_tokenizer_that_keeps_the_end_is_given_the_end(tokenizer: Any) -> None:
+    keeps_end = copy.deepcopy(tokenizer)
+    keeps_end.truncation_side = "left"
+    texts = ["a list to sort " * 100 + "in place"]
+    assert tokenize(keeps_end, texts, None, 9) == whole(keeps_end, texts, None, 9)
+
+
 class Counting:
     """A tokenizer that counts the characters that it is given."""
 
-    is_fast = True
+    is_fast, truncation_side = True, "right"
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer, self.characters = tokenizer, 0

@@ -16,13 +16,14 @@ def tokenize(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, 
     """What ``tokenizer`` gives for each text, or text and its pair, of ``length`` tokens at most.
 
     The tokens are those of the whole texts: a beginning is taken where it has more tokens than are kept, and
-    the whole text where it has not.
+    the whole text where it has not, and where the end is what the tokenizer keeps.
 
     Args:
         length: tokens kept of each, special ones included; of a pair the longer text is cut first.
     """
     last = list(texts if pairs is None else pairs)
-    short = [_beginning(text, CHARACTERS * length) for text in last] if tokenizer.is_fast else last
+    cuts = tokenizer.is_fast and tokenizer.truncation_side == "right"
+    short = [_beginning(text, CHARACTERS * length) for text in last] if cuts else last
     encoded = _encoded(tokenizer, texts, pairs, short, range(len(last)), length)
     tokens: Tokens = dict(encoded)
     unsure = [
@@ -59,11 +60,11 @@ def _encoded(
 
 
 def _beginning(text: str, characters: int) -> str:
-    """The first ``characters`` of a longer ``text`` up to a space; the whole where there is none."""
+    """The words that end in the first ``characters`` of a longer ``text``; the whole if there is no space."""
     if len(text) <= characters:
         return text
     end = text.rfind(" ", 0, characters)
-    return text[:end] if end > 0 else text
+    return text[:end].rstrip() if end > 0 else text
 
 
 def _is_cut_alike(encoding: Any, pair: bool) -> bool:
