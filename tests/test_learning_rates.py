@@ -18,8 +18,6 @@ assert SPEC and SPEC.loader
 learning_rates = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(learning_rates)
 
-DOC = (ROOT / "docs/learning-rates.md").read_text(encoding="utf-8")
-
 
 def reached(variant: str, seed: int, dev: float) -> None:
     file = layout.training("retriever", variant, seed)
@@ -54,15 +52,28 @@ def test_a_row_has_the_rates_of_one_type_in_order_and_its_best_is_bold(
     ]
 
 
-def test_params_and_the_study_have_the_rates_that_the_table_calls_the_best() -> None:
-    default, study = (load_params(ROOT / name) for name in ("params.yaml", "profiles/study-pydocs.yaml"))
-    assert DOC.count("| full |") == 2
-    for stage in ("retriever", "reranker"):
-        table = DOC.partition(f"| {stage} |")[2].partition("\n\n")[0]
-        rows = {row.split("|")[1].strip(): row for row in table.splitlines() if "**" in row}
-        assert set(rows) == set(getattr(study.variants, stage)) - {"zero_shot"}
-        for params in (default, study):
-            for name in set(getattr(params.variants, stage)) - {"zero_shot"}:
-                rate = params.methods[name].learning_rate
-                assert rate is not None
-                assert f"**{getattr(rate, stage):g}: " in rows[name]
+@pytest.mark.parametrize(
+    ("document", "heading", "stage", "settings"),
+    [
+        ("learning-rates.md", "retriever |", "retriever", "params.yaml"),
+        ("learning-rates.md", "reranker |", "reranker", "params.yaml"),
+        ("learning-rates.md", "retriever |", "retriever", "profiles/study-pydocs.yaml"),
+        ("learning-rates.md", "reranker |", "reranker", "profiles/study-pydocs.yaml"),
+        ("study/README.md", "retriever, pydocs, RR@10 |", "retriever", "profiles/study-pydocs-gpu.yaml"),
+        ("study/README.md", "reranker, pydocs, RR@10 |", "reranker", "profiles/study-pydocs-gpu.yaml"),
+        ("study/README.md", "retriever, nfcorpus, nDCG@10 |", "retriever", "profiles/study-nfcorpus.yaml"),
+    ],
+)
+def test_a_study_has_the_rates_that_its_table_calls_the_best(
+    document: str, heading: str, stage: str, settings: str
+) -> None:
+    params = load_params(ROOT / settings)
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    table = text.partition(f"| {heading}")[2].partition("\n\n")[0]
+    rows = {row.split("|")[1].strip(): row for row in table.splitlines() if "**" in row}
+    trained = set(getattr(params.variants, stage)) - {"zero_shot"}
+    assert trained and trained <= set(rows)
+    for name in trained:
+        rate = params.methods[name].learning_rate
+        assert rate is not None
+        assert f"**{getattr(rate, stage):g}: " in rows[name]

@@ -22,6 +22,14 @@ NBSP = "\u00a0"
 Looks = dict[str, Look]
 
 
+class PlainLogFormatter(LogFormatter):
+    """Labels of a logarithmic axis as 0.1, where matplotlib's own are 1 and 1e-01 side by side."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The label at ``x``; empty where matplotlib's is."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def table(stage: StageStudy, learned: Learned) -> Table:
     """How fast and how steadily the variants learned, and the loss around them; means over seeds."""
     columns = [
@@ -139,7 +147,7 @@ def _by_layer(stage: StageStudy, learned: Learned, looks: Looks) -> str:
             _line(figure.axes, norms.columns + 1, norms.mean(), looks[variant])
         figure.axes.set_yscale("log")
         for formats in (figure.axes.yaxis.set_major_formatter, figure.axes.yaxis.set_minor_formatter):
-            formats(LogFormatter(minor_thresholds=(1.5, 0.5)))
+            formats(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
         figure.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure.svg
 
