@@ -110,7 +110,11 @@ def test_two_processes_train_to_the_same_loss():
         )
         for rank in range(2)
     ]
-    outputs = [rank.communicate(timeout=120) for rank in ranks]
+    try:
+        outputs = [rank.communicate(timeout=120) for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], outputs
     reported = dict(line.split(": ") for line in outputs[0][0].splitlines())
     assert list(reported) == IN_TWO_PROCESSES

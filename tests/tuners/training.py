@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -64,6 +65,10 @@ def main(models: list[str]) -> None:
         dist.all_reduce(mine)
         if rank == 0:
             print(f"{name}: {' '.join(str(float(loss)) for loss in mine / 2)}")
+    # What holds the group has to go first: if it ends the group, it waits for a thread of it, which may be
+    # waiting for Python's lock, for ever.
+    del parallel
+    gc.collect()
     dist.destroy_process_group()
 
 
