@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,7 +105,7 @@ class Counting:
         return self.tokenizer(texts, pairs, **kwargs)
 
 
-def test_a_long_text_is_not_read_to_its_end(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_long_text_is_not_read_to_its_end(tokenizer: Any) -> None:
     counting = Counting(tokenizer)
     tokenize(counting, ["a list to sort " * 10_000], None, 16)
     assert 0 < counting.characters <= CHARACTERS * 16
