@@ -25,14 +25,16 @@ STAGES_PER_MODEL = {"retriever": STEPS["retrieval"], "reranker": STEPS["rerankin
 
 
 def results(root: Path) -> str:
-    """The text of ``report/results.md`` without its title, its headings one level down."""
+    """``report/results.md`` up to the numbers behind the claims, its headings one level down, no title."""
     path = root / "report/results.md"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: not found; make it first (dvc repro)") from error
     _, _, body = text.partition("\n")
-    return re.sub(r"^(?=#)", "#", body, flags=re.MULTILINE).strip()
+    body, _, _ = body.partition("\n## The numbers behind the claims")
+    body = re.sub(r"^(?=#)", "#", body, flags=re.MULTILINE).strip()
+    return f"{body}\n\n[report/results.md](report/results.md) has the numbers behind the claims."
 
 
 def times(root: Path) -> str:

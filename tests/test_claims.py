@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 
 from peftir.claims import Claim, all_of, any_of, claims, compare_seeds, falls_short
 from peftir.comparisons import TESTS, Comparison
+from peftir.evidence import steps_to_full
 from peftir.params import Params
 from peftir.report.reading import read_study
 from synthetic_study import make_params, write_study
@@ -73,10 +75,18 @@ def answers(found: list[Claim]) -> list[bool | None]:
 def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), LEARNED)
     assert answers(found) == [True] * 4
-    short = found[0].findings["retrieval"].evidence[0]
-    assert short.startswith("RR@10 against full: lora −0.060 (") and "p < 0.001" in short
-    assert "lora 20 / 30 / never" in found[1].findings["reranking"].evidence[1]
-    assert "against lora, the best other, +0.060 (" in found[2].findings["retrieval"].evidence[0]
+    short = found[0].findings["retrieval"].evidence
+    assert short.columns == ["RR@10 against full", "95 % interval", "p"]
+    assert list(short.groups[""]) == ["lora", "adapter"]
+    assert short.groups[""]["lora"][::2] == ["−0.060", "< 0.001"]
+    slow = found[1].findings["reranking"].evidence
+    assert slow.groups[""]["full"] == ["0.600", "–", "20–30, 2 of 3", "0.100", "–", ANY]
+    assert slow.groups[""]["lora"][:2] == ["0.500", "< 0.001"]
+    best = found[2].findings["retrieval"].evidence
+    assert best.groups[""]["iaa_l"][:2] == ["lora", "+0.060"]
+    smooth = found[3].findings["retrieval"].evidence
+    assert list(smooth.groups["Against iaa_l"]) == ["iaa_l", "lora", "adapter"]
+    assert smooth.groups["Against iaa_l"]["lora"][::3] == ["0.500", "8.00"]
 
 
 def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_path: Path) -> None:
@@ -89,7 +99,9 @@ def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_pa
 def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED)
     assert answers(found) == [None] * 4
-    assert found[0].findings["retrieval"].evidence[-1] == "One seed says nothing of how another would do."
+    assert (
+        found[0].findings["retrieval"].evidence.notes[-1] == "One seed says nothing of how another would do."
+    )
 
 
 def test_nothing_is_decided_where_chance_is_larger_than_the_differences(tmp_path: Path) -> None:
@@ -108,7 +120,7 @@ def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path:
     ]
     found = claims(untrained, LEARNED)
     assert answers(found) == [None] * 4
-    assert found[0].findings["retrieval"].evidence[-1] == (
+    assert found[0].findings["retrieval"].evidence.notes[-1] == (
         "Training did not even raise full on dev: nothing was learned to compare."
     )
 
@@ -122,7 +134,21 @@ def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
     }
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
     assert answers(found) == [True, True, True, None]
-    assert "no test" in found[3].findings["retrieval"].evidence[2]
+    assert found[3].findings["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1] == "no test"
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([20, 20, 20], "20"),
+        ([30, 1200, 20], "20–1,200"),
+        ([None, 360, None], "360, 1 of 3"),
+        ([None, None, None], "never"),
+        ([], "unknown"),
+    ],
+)
+def test_steps_are_told_with_the_models_that_get_so_far(steps: list[int | None], told: str) -> None:
+    assert steps_to_full({"lora": {"steps_to": {"0.95": steps}}}, "lora") == told
 
 
 def comparison(difference: float, low: float, high: float, p: float) -> Comparison:

@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from scipy import stats
 
-from peftir.seeds import draw
+from peftir.evidence import (
+    NOT_TESTED,
+    Evidence,
+    Figures,
+    average,
+    difference,
+    numbers,
+    probability,
+    steps_to_full,
+)
 from peftir.significance import ALPHA, holm
 
 if TYPE_CHECKING:
@@ -30,8 +39,7 @@ SMALL = 0.01
 
 Answer = bool | None
 """Yes, no, or not decided."""
-Figures = dict[str, dict[str, Any]]
-"""Figures of learning by variant and name: a list, a number a model, ``None`` where there is none."""
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Finding:
     """What one stage says to a claim, and the numbers behind it."""
 
     answer: Answer
-    evidence: list[str]
+    evidence: Evidence
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, le
             f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
         )
     if finding.answer is not None and doubts:
-        return Finding(None, [*finding.evidence, *doubts])
+        return Finding(None, replace(finding.evidence, notes=[*finding.evidence.notes, *doubts]))
     return finding
 
 
@@ -147,135 +155,117 @@ def _short(stage: StageStudy, learning: Figures) -> Finding:
     found = {name: stage.against_full(name) for name in _existing(stage)}
     compared = {name: each for name, each in found.items() if each}
     if not compared:
-        return Finding(None, ["There is no full fine-tuning, or no existing method below 1 %, to compare."])
-    listed = "; ".join(f"{name} {_told(each)}" for name, each in compared.items())
+        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
     return Finding(
         all_of(falls_short(each) for each in compared.values()),
-        [f"{stage.measure} against {stage.reference}: {listed}."],
+        Evidence(
+            [f"{stage.measure} against {stage.reference}", "95 % interval", "p"],
+            {"": {name: difference(each) for name, each in compared.items()}},
+        ),
     )
 
 
 def _slow(stage: StageStudy, learning: Figures) -> Finding:
     full, others = stage.reference, _existing(stage)
     if not full or not others:
-        return Finding(None, ["There is no full fine-tuning, or no existing method below 1 %, to compare."])
+        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
     if not learning:
-        return Finding(None, ["How the methods learn was not analysed."])
-    heights = {name: _numbers(stage, learning, name, "auc") for name in (full, *others)}
-    swings = {name: _numbers(stage, learning, name, "oscillation") for name in (full, *others)}
+        return _cannot("How the methods learn was not analysed.")
+    heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
+    swings = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
     slow = compare_seeds([(heights[full], heights[name]) for name in others])
     unsteady = compare_seeds([(swings[name], swings[full]) for name in others])
-    spread = ", ".join(f"{name} {stage.spread[name][stage.measure].sd:.3f}" for name in (full, *others))
-    seeds = [f"Standard deviation of {stage.measure} over seeds, too few to test: {spread}."]
+    slow_p, unsteady_p = ({full: NOT_TESTED, **_told(others, tested)} for tested in (slow, unsteady))
+    lines = {
+        name: [
+            average(heights[name]),
+            slow_p[name],
+            steps_to_full(learning, name),
+            average(swings[name]),
+            unsteady_p[name],
+            f"{stage.spread[name][stage.measure].sd:.3f}" if len(stage.seeds) > 1 else NOT_TESTED,
+        ]
+        for name in (full, *others)
+    }
     return Finding(
         all_of(answer for answer, _ in (*slow, *unsteady)),
-        [
-            f"Mean height of the curve on dev: {_listed(heights, dict(zip(others, slow, strict=True)))}.",
-            f"Steps to 95 % of what {full} gains on dev: {_steps(learning, [full, *others])}.",
-            f"Oscillation of the loss: {_listed(swings, dict(zip(others, unsteady, strict=True)))}.",
-            *(seeds if len(stage.seeds) > 1 else []),
-        ],
+        Evidence(
+            ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
+            {"": lines},
+            [
+                f"Mean height of the curve on dev; steps to 95 % of what {full} gains there, and how many "
+                "models get so far, if not all; oscillation of the training loss; standard deviation of the "
+                f"measure on test over seeds, which are too few to test it. p is of the difference to {full}."
+            ],
+        ),
     )
 
 
 def _best(stage: StageStudy, learning: Figures) -> Finding:
     answers: list[Answer] = []
-    evidence = []
+    lines = {}
     for name in _iaa(stage):
         full, rival = stage.against_full(name), stage.against_rival(name)
         if full and rival:
             beats, short = falls_short(rival.turned()), falls_short(full)
             answers.append(all_of([beats, None if short is None else not short]))
-            evidence.append(
-                f"{name} in {stage.measure}: against {stage.rival(name)}, the best other, {_told(rival)}; "
-                f"against {stage.reference} {_told(full)}."
-            )
+            lines[name] = [str(stage.rival(name)), *difference(rival), *difference(full)]
     if not answers:
-        return Finding(None, ["There is no IAA, no full fine-tuning or no other method of IAA’s budget."])
-    return Finding(any_of(answers), evidence)
+        return _cannot("There is no IAA, no full fine-tuning or no other method of IAA’s budget.")
+    columns = ["the best other", f"{stage.measure} against it", "95 % interval", "p"]
+    columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
+    return Finding(any_of(answers), Evidence(columns, {"": lines}))
 
 
 def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     duels = [(name, other) for name in _iaa(stage) for other in stage.peers(name)]
     if not duels:
-        return Finding(None, ["There is no IAA, or no other method of its budget."])
+        return _cannot("There is no IAA, or no other method of its budget.")
     if not learning:
-        return Finding(None, ["How the methods learn was not analysed."])
+        return _cannot("How the methods learn was not analysed.")
     names = list(dict.fromkeys(name for duel in duels for name in duel))
-    heights = {name: _numbers(stage, learning, name, "auc") for name in names}
-    sharpness = {name: _numbers(stage, learning, name, "sharpness") for name in names}
+    heights = {name: numbers(stage, learning, name, "auc") for name in names}
+    sharpness = {name: numbers(stage, learning, name, "sharpness") for name in names}
     faster = compare_seeds([(heights[name], heights[other]) for name, other in duels])
     smoother = compare_seeds([(sharpness[other], sharpness[name]) for name, other in duels])
-    answers = [
-        all_of(
-            answer
-            for (one, _), both in zip(duels, zip(faster, smoother, strict=True), strict=True)
-            for answer, _ in both
-            if one == name
-        )
-        for name in _iaa(stage)
-    ]
+    faster_p, smoother_p = _told(duels, faster), _told(duels, smoother)
+    answers = []
+    groups = {}
+    for name in _iaa(stage):
+        met = [duel for duel in duels if duel[0] == name]
+        tested = [
+            found for duel, found in zip((*duels, *duels), (*faster, *smoother), strict=True) if duel in met
+        ]
+        answers.append(all_of(answer for answer, _ in tested))
+        groups[f"Against {name}"] = {
+            other: [
+                average(heights[other]),
+                faster_p.get((name, other), NOT_TESTED),
+                steps_to_full(learning, other),
+                average(sharpness[other]),
+                smoother_p.get((name, other), NOT_TESTED),
+            ]
+            for other in (name, *(other for _, other in met))
+        }
     return Finding(
         any_of(answers),
-        [
-            f"Mean height of the curve on dev: {_duels(heights, duels, faster)}.",
-            f"Steps to 95 % of what full fine-tuning gains on dev: {_steps(learning, names)}.",
-            f"Sharpness, the largest eigenvalue of the loss: {_duels(sharpness, duels, smoother)}.",
-        ],
+        Evidence(
+            ["mean height", "p", "steps to 95 %", "sharpness", "p"],
+            groups,
+            [
+                "Mean height of the curve on dev; steps to 95 % of what full fine-tuning gains there, and "
+                "how many models get so far, if not all; sharpness, the largest eigenvalue of the loss. p "
+                "is of the difference to the kind of IAA that heads the group."
+            ],
+        ),
     )
 
 
-def _told(found: Comparison) -> str:
-    return f"{found} with {_p(found.corrected['two_level'])}"
+def _cannot(why: str) -> Finding:
+    """Not decided, since something is missing."""
+    return Finding(None, Evidence(notes=[why]))
 
 
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "no test"
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> list[float]:
-    """The figure, a number a seed: the mean of its folds, which share most of what they train on."""
-    values = learning.get(name, {}).get(figure, [])
-    if stage.single == "fold":
-        of_seed = [(draw(entry).number, value) for entry, value in zip(stage.trainings, values, strict=True)]
-        by_seed = {seed: [value for of, value in of_seed if of == seed] for seed in stage.seeds}
-        values = [_mean_of_known(folds) for folds in by_seed.values()]
-    return [value for value in values if value is not None]
-
-
-def _mean_of_known(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return mean(known) if known else None
-
-
-def _listed(figures: dict[str, list[float]], tested: dict[str, tuple[Answer, float]]) -> str:
-    """Means over seeds by variant, with the p-value of those that were tested."""
-    return ", ".join(
-        f"{name} {f'{mean(values):.3g}' if values else 'unknown'}"
-        + (f" ({_p(tested[name][1])})" if name in tested else "")
-        for name, values in figures.items()
-    )
-
-
-def _duels(
-    figures: dict[str, list[float]], duels: list[tuple[str, str]], tested: list[tuple[Answer, float]]
-) -> str:
-    """By variant: its mean over seeds, and those of the variants that it was tested against."""
-    told = []
-    for name in dict.fromkeys(one for one, _ in duels):
-        met = {other: found for (one, other), found in zip(duels, tested, strict=True) if one == name}
-        others = _listed({other: figures[other] for other in met}, met)
-        told.append(f"{_listed({name: figures[name]}, {})} against {others}")
-    return "; ".join(told)
-
-
-def _steps(learning: Figures, names: list[str]) -> str:
-    """The steps to 95 % of full fine-tuning's gain by variant, a number a model."""
-    told = []
-    for name in names:
-        steps = learning.get(name, {}).get("steps_to", {}).get("0.95", [])
-        each = " / ".join("never" if step is None else f"{step:,}" for step in steps)
-        told.append(f"{name} {each or 'unknown'}")
-    return ", ".join(told)
+def _told(names: Iterable[Name], tested: list[tuple[Answer, float]]) -> dict[Name, str]:
+    """The p-values of what was tested, by name."""
+    return {name: probability(p) for name, (_, p) in zip(names, tested, strict=True)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from peftir.bootstrap import intervals
 from peftir.significance import ALPHA, error_over_seeds, holm, randomization_test, t_test, two_level_test
 
-DECIMALS = 4  # of measures; a change in the seventh digit is no news
+DECIMALS = 6  # of measures: more than are shown, or what is shown would have been rounded twice
 DIGITS = 3  # of p-values, significant ones
 TESTS = ("two_level", "t_test", "randomization")
 

@@ -10,13 +10,15 @@ import pandas as pd
 
 from peftir import layout
 from peftir.collections.base import Collection
-from peftir.comparisons import DECIMALS, comparisons, spread
+from peftir.comparisons import comparisons, spread
 from peftir.errors import PeftirError
 from peftir.files import replacing, write_json
 from peftir.measures import evaluate
 from peftir.params import Params
 from peftir.runs import Run, read_run
 from peftir.seeds import draw, numbers
+
+DECIMALS = 4  # of means that people read as they are, with `dvc metrics show`
 
 
 @dataclass(frozen=True)

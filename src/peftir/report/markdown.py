@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from peftir.claims import words
 from peftir.report import sentences
 from peftir.report.cells import Cell, Table
-from peftir.report.results import results
+from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study
 
 
@@ -35,12 +36,26 @@ def _lines(study: Study) -> Iterator[str]:
     yield "## The paper’s claims"
     yield ""
     yield sentences.CLAIMS
+    yield ""
+    for number, claim in enumerate(study.claims, start=1):
+        stages = "; ".join(
+            f"{sentences.TITLES[task].lower()}: {words(found.answer)}"
+            for task, found in claim.findings.items()
+        )
+        yield f"{number}. {_escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
+    yield ""
+    yield "## The numbers behind the claims"
     for number, claim in enumerate(study.claims, start=1):
         yield ""
-        yield f"{number}. {_escape(claim.statement)} **{words(claim.answer).capitalize()}.**"
-        for task, finding in claim.findings.items():
-            told = " ".join(finding.evidence)
-            yield f"   - {sentences.TITLES[task]}, {words(finding.answer)}. {_escape(told)}"
+        yield f"### {number}. {_escape(claim.statement)}"
+        for task, found in claim.findings.items():
+            yield ""
+            yield f"{sentences.TITLES[task]}: {words(found.answer)}."
+            if behind := numbers_behind(found.evidence):
+                yield from _tables(behind)
+            for note in found.evidence.notes:
+                yield ""
+                yield _escape(note)
     yield ""
 
 
@@ -58,6 +73,16 @@ def _compared(study: Study) -> str:
 def _training(stage: StageStudy) -> str:
     settings = stage.settings
     return f"{settings.steps:,} steps of {settings.batch_size:,} queries with {sentences.seeds(stage)}"
+
+
+def _tables(table: Table) -> Iterator[str]:
+    """A table for each group of ``table``, under its title."""
+    for group in table.groups:
+        if group.title:
+            yield ""
+            yield f"{_escape(group.title)}:"
+        yield ""
+        yield from _table(replace(table, groups=[group]))
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -8,10 +8,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from peftir.claims import words
+from peftir.claims import Claim, words
 from peftir.report import figures, learning, sentences, variants
 from peftir.report.cells import Table
-from peftir.report.results import results, tests
+from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
 from peftir.report.svg import Drawn
@@ -25,6 +25,25 @@ class LearningSection:
     explanation: str
     drawings: list[Drawn]
     surfaces: list[Drawn]
+
+
+@dataclass(frozen=True)
+class FindingSection:
+    """What one stage says to a claim; there is no table where there was nothing to compare."""
+
+    title: str
+    answer: str
+    table: Table | None
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class ClaimSection:
+    """A claim, and what the stages say to it."""
+
+    statement: str
+    answer: str
+    findings: list[FindingSection]
 
 
 @dataclass(frozen=True)
@@ -54,9 +73,8 @@ def render_page(study: Study) -> str:
         methods=variants.methods(study),
         counts=sentences.counts(study),
         seeds=sentences.seeds,
-        claims=sentences.CLAIMS,
-        titles=sentences.TITLES,
-        words=words,
+        about_claims=sentences.CLAIMS,
+        claims=[_claim(claim) for claim in study.claims],
         sections=[_section(stage, looks) for stage in (study.retrieval, study.reranking)],
         looks=looks,
         by_day=BY_DAY,
@@ -93,6 +111,16 @@ def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
         learning=_learning(stage, looks),
         costs=variants.costs(stage),
     )
+
+
+def _claim(claim: Claim) -> ClaimSection:
+    findings = [
+        FindingSection(
+            sentences.TITLES[task], words(found.answer), numbers_behind(found.evidence), found.evidence.notes
+        )
+        for task, found in claim.findings.items()
+    ]
+    return ClaimSection(claim.statement, words(claim.answer), findings)
 
 
 def _learning(stage: StageStudy, looks: dict[str, Look]) -> LearningSection | None:

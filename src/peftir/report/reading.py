@@ -9,8 +9,9 @@ import pandas as pd
 
 from peftir import layout
 from peftir.artefacts import Artefact
-from peftir.claims import Figures, claims
+from peftir.claims import claims
 from peftir.comparisons import TESTS, Comparison, Spread, pairs
+from peftir.evidence import Figures
 from peftir.report.learned import read_learned
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
 from peftir.rivals import kind

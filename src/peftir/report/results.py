@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from peftir.comparisons import TESTS, Comparison, Spread, signed
+from peftir.evidence import Evidence
 from peftir.report.cells import (
     NONE,
     Cell,
@@ -56,6 +57,20 @@ def tests(study: StageStudy) -> Table:
         _tests(study, "Against the best other method of the same budget", study.rival, used),
     ]
     return Table(columns, [group for group in groups if group.rows], words=1)
+
+
+def numbers_behind(evidence: Evidence) -> Table | None:
+    """The numbers behind what a stage says to a claim, if there are any."""
+    if not evidence.groups:
+        return None
+    groups = [
+        Group(
+            title or None,
+            [Row(name, name, [Cell(value, None) for value in values]) for name, values in lines],
+        )
+        for title, lines in ((title, of.items()) for title, of in evidence.groups.items())
+    ]
+    return Table(evidence.columns, groups)
 
 
 def _tests(
