@@ -48,11 +48,14 @@ def test_updating_changes_the_produced_parts_alone_and_only_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "report").mkdir()
-    (tmp_path / "report/results.md").write_text("# Results\n\nOf two.\n\n## Retrieval\n\n| a | b |\n")
+    (tmp_path / "report/results.md").write_text(
+        "# Results\n\nOf two.\n\n## Retrieval\n\n| a | b |\n\n## The numbers behind the claims\n\n| c |\n"
+    )
     page = "# Page\n\n<!-- begin results (made) -->\n{}\n<!-- end results -->\n\nThe end.\n"
     monkeypatch.setattr(update_readme, "BLOCKS", {"results": update_readme.results})
     once = update_readme.updated(page.format("old\n\nlines"), tmp_path)
-    assert once == page.format("Of two.\n\n### Retrieval\n\n| a | b |")
+    more = "[report/results.md](report/results.md) has the numbers behind the claims."
+    assert once == page.format(f"Of two.\n\n### Retrieval\n\n| a | b |\n\n{more}")
     assert update_readme.updated(once, tmp_path) == once
 
 
