@@ -8,14 +8,11 @@ would give. What is compared is the first measure of each stage, of the re-ranke
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import mean
 from typing import TYPE_CHECKING, TypeVar
 
-from scipy import stats
-
+from peftir.answers import Answer, all_of, any_of, compare_seeds, falls_short
 from peftir.evidence import (
     NOT_TESTED,
     Evidence,
@@ -26,19 +23,13 @@ from peftir.evidence import (
     probability,
     steps_to_full,
 )
-from peftir.significance import ALPHA, holm
 
 if TYPE_CHECKING:
-    from peftir.comparisons import Comparison
     from peftir.report.study import StageStudy
 
-MARGIN = 0.01
-"""A difference in the measure below this is taken for none where a claim says that two methods are alike."""
 SMALL = 0.01
 """Share of the weights below which the first two claims look at a method."""
 
-Answer = bool | None
-"""Yes, no, or not decided."""
 Name = TypeVar("Name")
 
 
@@ -63,11 +54,6 @@ class Claim:
         return all_of(finding.answer for finding in self.findings.values())
 
 
-def words(answer: Answer) -> str:
-    """``answer`` as it is said of a claim."""
-    return {True: "held", False: "not held", None: "not decided"}[answer]
-
-
 def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[Claim]:
     """The paper's four claims for ``stages``.
 
@@ -84,48 +70,6 @@ def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[C
     return [
         Claim(statement, {stage.task: _found(rule, stage, learning.get(stage.task, {})) for stage in stages})
         for statement, rule in rules.items()
-    ]
-
-
-def all_of(answers: Iterable[Answer]) -> Answer:
-    """No if one is no; not decided if one is not, or if there is none; else yes."""
-    given = list(answers)
-    if False in given:
-        return False
-    return None if None in given or not given else True
-
-
-def any_of(answers: Iterable[Answer]) -> Answer:
-    """Yes if one is yes; not decided if one is not, or if there is none; else no."""
-    opposite = all_of(None if answer is None else not answer for answer in answers)
-    return None if opposite is None else not opposite
-
-
-def falls_short(found: Comparison) -> Answer:
-    """Whether the first of two rows is worse than the other.
-
-    Yes if significantly so; no if significantly better, or by its 95 % interval at most ``MARGIN`` worse.
-    """
-    if found.significant:
-        return found.difference < 0
-    return False if found.low >= -MARGIN else None
-
-
-def compare_seeds(pairs: Sequence[tuple[list[float], list[float]]]) -> list[tuple[Answer, float]]:
-    """For each pair of figures, a number a seed: whether the first are larger, and the p-value of that.
-
-    Welch's t-test over seeds, corrected after Holm over the pairs; not decided where it is not significant,
-    and nan with fewer than two seeds, or where nothing varies.
-    """
-    raw = [
-        float(stats.ttest_ind(one, other, equal_var=False).pvalue)
-        if min(len(one), len(other)) > 1 and len({*one}) + len({*other}) > 2
-        else math.nan
-        for one, other in pairs
-    ]
-    return [
-        (mean(one) > mean(other) if p <= ALPHA else None, p)
-        for (one, other), p in zip(pairs, holm(raw), strict=True)
     ]
 
 

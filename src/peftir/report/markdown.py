@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from peftir.claims import words
+from peftir.answers import words
 from peftir.report import sentences
 from peftir.report.cells import Cell, Table
 from peftir.report.results import numbers_behind, results

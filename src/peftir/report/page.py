@@ -8,7 +8,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from peftir.claims import Claim, words
+from peftir.answers import words
+from peftir.claims import Claim
 from peftir.report import figures, learning, sentences, variants
 from peftir.report.cells import Table
 from peftir.report.results import numbers_behind, results, tests
