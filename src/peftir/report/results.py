@@ -16,6 +16,7 @@ from peftir.report.cells import (
     decimals,
     probability,
     text,
+    told,
     weights_trained,
 )
 from peftir.report.study import StageStudy
@@ -65,10 +66,9 @@ def numbers_behind(evidence: Evidence) -> Table | None:
         return None
     groups = [
         Group(
-            title or None,
-            [Row(name, name, [Cell(value, None) for value in values]) for name, values in lines],
+            title or None, [Row(name, name, [told(value) for value in values]) for name, values in of.items()]
         )
-        for title, lines in ((title, of.items()) for title, of in evidence.groups.items())
+        for title, of in evidence.groups.items()
     ]
     return Table(evidence.columns, groups)
 
