@@ -17,6 +17,7 @@ from peftir.artefacts import Artefact
 from peftir.errors import PeftirError, exits_cleanly
 from peftir.files import replacing
 from peftir.params import load_params
+from peftir.report.sentences import BEHIND_CLAIMS
 from peftir.report.study import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,7 @@ def results(root: Path) -> str:
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: not found; make it first (dvc repro)") from error
     _, _, body = text.partition("\n")
-    body, _, _ = body.partition("\n## The numbers behind the claims")
+    body, _, _ = body.partition(f"\n## {BEHIND_CLAIMS}")
     body = re.sub(r"^(?=#)", "#", body, flags=re.MULTILINE).strip()
     return f"{body}\n\n[report/results.md](report/results.md) has the numbers behind the claims."
 

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import numpy as np
 
 from peftir.claims import Claim, claims
+from peftir.evidence import Told
 from peftir.params import Params
 from peftir.report.reading import read_study
 from synthetic_study import make_params, write_study
@@ -69,21 +70,25 @@ def answers(found: list[Claim]) -> list[bool | None]:
     return [claim.answer for claim in found]
 
 
+def texts(values: list[Told]) -> list[str]:
+    return [value.text for value in values]
+
+
 def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), LEARNED)
     assert answers(found) == [True] * 4
     short = found[0].findings["retrieval"].evidence
     assert short.columns == ["RR@10 against full", "95 % interval", "p"]
     assert list(short.groups[""]) == ["lora", "adapter"]
-    assert short.groups[""]["lora"][::2] == ["−0.060", "< 0.001"]
+    assert texts(short.groups[""]["lora"])[::2] == ["−0.060", "< 0.001"]
     slow = found[1].findings["reranking"].evidence
-    assert slow.groups[""]["full"] == ["0.600", "–", "20–30, 2 of 3", "0.100", "–", ANY]
-    assert slow.groups[""]["lora"][:2] == ["0.500", "< 0.001"]
+    assert texts(slow.groups[""]["full"]) == ["0.600", "–", "20–30, 2 of 3", "0.100", "–", ANY]
+    assert texts(slow.groups[""]["lora"])[:3] == ["0.500", "< 0.001", "20–30, 2 of 3"]
     best = found[2].findings["retrieval"].evidence
-    assert best.groups[""]["iaa_l"][:2] == ["lora", "+0.060"]
+    assert texts(best.groups[""]["iaa_l"])[:2] == ["lora", "+0.060"]
     smooth = found[3].findings["retrieval"].evidence
     assert list(smooth.groups["Against iaa_l"]) == ["iaa_l", "lora", "adapter"]
-    assert smooth.groups["Against iaa_l"]["lora"][::3] == ["0.500", "8.00"]
+    assert texts(smooth.groups["Against iaa_l"]["lora"])[::3] == ["0.500", "8.00"]
 
 
 def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_path: Path) -> None:
@@ -131,4 +136,4 @@ def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
     }
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
     assert answers(found) == [True, True, True, None]
-    assert found[3].findings["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1] == "no test"
+    assert found[3].findings["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1].text == "no test"

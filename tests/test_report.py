@@ -20,7 +20,6 @@ from peftir.errors import PeftirError
 from peftir.evaluation import write_statistics
 from peftir.params import Params
 from peftir.report import write_report
-from peftir.report.cells import Cell, told
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.significance import two_level_test
 from synthetic_study import make_params, write_model, write_study
@@ -463,23 +462,6 @@ def test_marks_stand_where_the_tests_find_something(tmp_path: Path) -> None:
 
     tex = (tmp_path / "report/tables.tex").read_text(encoding="utf-8")
     assert len(re.findall(r"^lora .*\\textbf\{0\.\d+\}\$\^\{\*\\dagger\}\$", tex, flags=re.MULTILINE)) == 3
-
-
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        ("−0.029", -0.029),
-        ("+0.004", 0.004),
-        ("−0.057 to 0.000", -0.057),
-        ("< 0.001", 0.001),
-        ("360, 1 of 3", 360),
-        ("1,200–1,500", 1200),
-        ("never", None),
-        ("–", None),
-    ],
-)
-def test_what_is_in_words_is_sorted_by_its_number(value: str, number: float | None) -> None:
-    assert told(value) == Cell(value, number)
 
 
 def test_latex_tables_are_whole(tmp_path: Path) -> None:

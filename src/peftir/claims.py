@@ -8,7 +8,7 @@ would give. What is compared is the first measure of each stage, of the re-ranke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +17,7 @@ from peftir.evidence import (
     NOT_TESTED,
     Evidence,
     Figures,
+    Told,
     average,
     difference,
     numbers,
@@ -117,22 +118,22 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
         return _cannot("How the methods learn was not analysed.")
     heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
     swings = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
-    slow = compare_seeds([(heights[full], heights[name]) for name in others])
-    unsteady = compare_seeds([(swings[name], swings[full]) for name in others])
-    slow_p, unsteady_p = ({full: NOT_TESTED, **_told(others, tested)} for tested in (slow, unsteady))
+    slow = _tested({name: (heights[full], heights[name]) for name in others})
+    unsteady = _tested({name: (swings[name], swings[full]) for name in others})
+    sd = {name: stage.spread[name][stage.measure].sd for name in (full, *others)}
     lines = {
         name: [
             average(heights[name]),
-            slow_p[name],
+            _p(slow, name),
             steps_to_full(learning, name),
             average(swings[name]),
-            unsteady_p[name],
-            f"{stage.spread[name][stage.measure].sd:.3f}" if len(stage.seeds) > 1 else NOT_TESTED,
+            _p(unsteady, name),
+            Told(f"{sd[name]:.3f}", sd[name]) if len(stage.seeds) > 1 else NOT_TESTED,
         ]
         for name in (full, *others)
     }
     return Finding(
-        all_of(answer for answer, _ in (*slow, *unsteady)),
+        all_of(answer for tested in (slow, unsteady) for answer, _ in tested.values()),
         Evidence(
             ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
             {"": lines},
@@ -153,7 +154,7 @@ def _best(stage: StageStudy, learning: Figures) -> Finding:
         if full and rival:
             beats, short = falls_short(rival.turned()), falls_short(full)
             answers.append(all_of([beats, None if short is None else not short]))
-            lines[name] = [str(stage.rival(name)), *difference(rival), *difference(full)]
+            lines[name] = [Told(str(stage.rival(name))), *difference(rival), *difference(full)]
     if not answers:
         return _cannot("There is no IAA, no full fine-tuning or no other method of IAA’s budget.")
     columns = ["the best other", f"{stage.measure} against it", "95 % interval", "p"]
@@ -170,26 +171,22 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     names = list(dict.fromkeys(name for duel in duels for name in duel))
     heights = {name: numbers(stage, learning, name, "auc") for name in names}
     sharpness = {name: numbers(stage, learning, name, "sharpness") for name in names}
-    faster = compare_seeds([(heights[name], heights[other]) for name, other in duels])
-    smoother = compare_seeds([(sharpness[other], sharpness[name]) for name, other in duels])
-    faster_p, smoother_p = _told(duels, faster), _told(duels, smoother)
+    faster = _tested({(name, other): (heights[name], heights[other]) for name, other in duels})
+    smoother = _tested({(name, other): (sharpness[other], sharpness[name]) for name, other in duels})
     answers = []
     groups = {}
     for name in _iaa(stage):
-        met = [duel for duel in duels if duel[0] == name]
-        tested = [
-            found for duel, found in zip((*duels, *duels), (*faster, *smoother), strict=True) if duel in met
-        ]
-        answers.append(all_of(answer for answer, _ in tested))
+        others = stage.peers(name)
+        answers.append(all_of(tested[name, other][0] for tested in (faster, smoother) for other in others))
         groups[f"Against {name}"] = {
             other: [
                 average(heights[other]),
-                faster_p.get((name, other), NOT_TESTED),
+                _p(faster, (name, other)),
                 steps_to_full(learning, other),
                 average(sharpness[other]),
-                smoother_p.get((name, other), NOT_TESTED),
+                _p(smoother, (name, other)),
             ]
-            for other in (name, *(other for _, other in met))
+            for other in (name, *others)
         }
     return Finding(
         any_of(answers),
@@ -210,6 +207,11 @@ def _cannot(why: str) -> Finding:
     return Finding(None, Evidence(notes=[why]))
 
 
-def _told(names: Iterable[Name], tested: list[tuple[Answer, float]]) -> dict[Name, str]:
-    """The p-values of what was tested, by name."""
-    return {name: probability(p) for name, (_, p) in zip(names, tested, strict=True)}
+def _tested(pairs: dict[Name, tuple[list[float], list[float]]]) -> dict[Name, tuple[Answer, float]]:
+    """What :func:`compare_seeds` says to each pair, by its name."""
+    return dict(zip(pairs, compare_seeds([*pairs.values()]), strict=True))
+
+
+def _p(tested: dict[Name, tuple[Answer, float]], name: Name) -> Told:
+    """The p-value of what was tested."""
+    return probability(tested[name][1]) if name in tested else NOT_TESTED

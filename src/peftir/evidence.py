@@ -1,11 +1,11 @@
-"""The numbers behind what a stage says to a claim: a table of words, and what has to be said beside it."""
+"""The numbers behind what a stage says to a claim: a table, and what has to be said beside it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peftir.comparisons import Comparison, signed
 from peftir.seeds import draw
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 Figures = dict[str, dict[str, Any]]
 """Figures of learning by variant and name: a list, a number a model, ``None`` where there is none."""
-NOT_TESTED = "–"
+
+
+class Told(NamedTuple):
+    """A value as it is shown, and the number to sort it by, if it is one."""
+
+    text: str
+    number: float | None = None
+
+
+NOT_TESTED = Told("–")
 
 
 @dataclass(frozen=True)
@@ -23,21 +32,25 @@ class Evidence:
     """A table, whose lines are about a variant each and have a value a column, and notes."""
 
     columns: list[str] = field(default_factory=list)
-    groups: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    groups: dict[str, dict[str, list[Told]]] = field(default_factory=dict)
     """Values by variant, by the title of their group, which is empty if there is but one."""
     notes: list[str] = field(default_factory=list)
 
 
-def difference(found: Comparison) -> list[str]:
+def difference(found: Comparison) -> list[Told]:
     """A difference of two rows, its 95 % interval, and its p-value with queries and seeds as chance."""
-    return [signed(found.difference), found.interval, probability(found.corrected["two_level"])]
+    return [
+        Told(signed(found.difference), found.difference),
+        Told(found.interval, found.low),
+        probability(found.corrected["two_level"]),
+    ]
 
 
-def probability(value: float) -> str:
+def probability(value: float) -> Told:
     """A p-value, nan where there could be no test."""
     if math.isnan(value):
-        return "no test"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+        return Told("no test")
+    return Told("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
 def numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> list[float]:
@@ -50,12 +63,12 @@ def numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> lis
     return [value for value in values if value is not None]
 
 
-def average(values: list[float]) -> str:
+def average(values: list[float]) -> Told:
     """The mean of a figure of learning over seeds."""
-    return f"{mean(values):#.3g}".rstrip(".") if values else "unknown"
+    return Told(f"{mean(values):#.3g}".rstrip("."), mean(values)) if values else Told("unknown")
 
 
-def steps_to_full(learning: Figures, name: str) -> str:
+def steps_to_full(learning: Figures, name: str) -> Told:
     """The steps to 95 % of full fine-tuning's gain, and how many models get so far, if not all.
 
     ``300–420``, ``360, 1 of 3`` or ``never``.
@@ -63,10 +76,10 @@ def steps_to_full(learning: Figures, name: str) -> str:
     steps = learning.get(name, {}).get("steps_to", {}).get("0.95", [])
     reached = [step for step in steps if step is not None]
     if not reached:
-        return "never" if steps else "unknown"
+        return Told("never" if steps else "unknown")
     few, many = min(reached), max(reached)
     told = f"{few:,}" if few == many else f"{few:,}–{many:,}"
-    return told if len(reached) == len(steps) else f"{told}, {len(reached)} of {len(steps)}"
+    return Told(told if len(reached) == len(steps) else f"{told}, {len(reached)} of {len(steps)}", few)
 
 
 def _mean_of_known(values: list[float | None]) -> float | None:

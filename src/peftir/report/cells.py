@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from peftir import evidence
@@ -69,13 +68,7 @@ def decimals(value: float, places: int) -> Cell:
 
 def probability(value: float) -> Cell:
     """A p-value."""
-    return Cell(evidence.probability(value), value)
-
-
-def told(value: str) -> Cell:
-    """What is in words already, sorted by the number that it is or begins with."""
-    number = re.match(r"[<+]?\s*(-?\d[\d.]*)", value.replace("−", "-").replace(",", ""))
-    return Cell(value, float(number[1]) if number else None)
+    return Cell(*evidence.probability(value))
 
 
 def weights_trained(weights: Weights) -> list[Cell]:

@@ -44,15 +44,14 @@ def _lines(study: Study) -> Iterator[str]:
         )
         yield f"{number}. {_escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
     yield ""
-    yield "## The numbers behind the claims"
+    yield f"## {sentences.BEHIND_CLAIMS}"
     for number, claim in enumerate(study.claims, start=1):
         yield ""
         yield f"### {number}. {_escape(claim.statement)}"
         for task, found in claim.findings.items():
             yield ""
             yield f"{sentences.TITLES[task]}: {words(found.answer)}."
-            if behind := numbers_behind(found.evidence):
-                yield from _tables(behind)
+            yield from _tables(numbers_behind(found.evidence))
             for note in found.evidence.notes:
                 yield ""
                 yield _escape(note)

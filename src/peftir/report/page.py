@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from peftir.answers import words
-from peftir.claims import Claim
 from peftir.report import figures, learning, sentences, variants
 from peftir.report.cells import Table
 from peftir.report.results import numbers_behind, results, tests
@@ -26,25 +25,6 @@ class LearningSection:
     explanation: str
     drawings: list[Drawn]
     surfaces: list[Drawn]
-
-
-@dataclass(frozen=True)
-class FindingSection:
-    """What one stage says to a claim; there is no table where there was nothing to compare."""
-
-    title: str
-    answer: str
-    table: Table | None
-    notes: list[str]
-
-
-@dataclass(frozen=True)
-class ClaimSection:
-    """A claim, and what the stages say to it."""
-
-    statement: str
-    answer: str
-    findings: list[FindingSection]
 
 
 @dataclass(frozen=True)
@@ -74,8 +54,10 @@ def render_page(study: Study) -> str:
         methods=variants.methods(study),
         counts=sentences.counts(study),
         seeds=sentences.seeds,
-        about_claims=sentences.CLAIMS,
-        claims=[_claim(claim) for claim in study.claims],
+        claims=sentences.CLAIMS,
+        titles=sentences.TITLES,
+        words=words,
+        numbers_behind=numbers_behind,
         sections=[_section(stage, looks) for stage in (study.retrieval, study.reranking)],
         looks=looks,
         by_day=BY_DAY,
@@ -112,16 +94,6 @@ def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
         learning=_learning(stage, looks),
         costs=variants.costs(stage),
     )
-
-
-def _claim(claim: Claim) -> ClaimSection:
-    findings = [
-        FindingSection(
-            sentences.TITLES[task], words(found.answer), numbers_behind(found.evidence), found.evidence.notes
-        )
-        for task, found in claim.findings.items()
-    ]
-    return ClaimSection(claim.statement, words(claim.answer), findings)
 
 
 def _learning(stage: StageStudy, looks: dict[str, Look]) -> LearningSection | None:

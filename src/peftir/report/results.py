@@ -16,7 +16,6 @@ from peftir.report.cells import (
     decimals,
     probability,
     text,
-    told,
     weights_trained,
 )
 from peftir.report.study import StageStudy
@@ -60,13 +59,12 @@ def tests(study: StageStudy) -> Table:
     return Table(columns, [group for group in groups if group.rows], words=1)
 
 
-def numbers_behind(evidence: Evidence) -> Table | None:
-    """The numbers behind what a stage says to a claim, if there are any."""
-    if not evidence.groups:
-        return None
+def numbers_behind(evidence: Evidence) -> Table:
+    """The numbers behind what a stage says to a claim; no groups where there are none."""
     groups = [
         Group(
-            title or None, [Row(name, name, [told(value) for value in values]) for name, values in of.items()]
+            title or None,
+            [Row(name, name, [Cell(*value) for value in values]) for name, values in of.items()],
         )
         for title, of in evidence.groups.items()
     ]

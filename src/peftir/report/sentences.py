@@ -10,6 +10,7 @@ CLAIMS = (
     "What Ma et al. 2022 claim, and what this study says to it. A claim is decided by tests alone, and it "
     "takes several seeds; docs/statistics.md has the rules."
 )
+BEHIND_CLAIMS = "The numbers behind the claims"
 MODELS = {"retrieval": "retriever", "reranking": "re-ranker"}
 
 
