@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from sentence_transformers import CrossEncoder
 
 from peftir import layout
 from peftir.collections.base import Collection
 from peftir.crossencoder import listwise_loss, new_crossencoder, score_candidates
+from peftir.determinism import start_from
 from peftir.examples import Qrels, Texts, dev_sample, sample_batches
 from peftir.fitting import fit
 from peftir.interpolation import rerank
@@ -51,7 +51,7 @@ def train_reranker(
     )
     dev_queries = collection.queries("dev")
 
-    torch.manual_seed(number)
+    start_from(number)
     model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
     return fit(
         params,

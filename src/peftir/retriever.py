@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from sentence_transformers import SentenceTransformer
 
 from peftir import layout
 from peftir.biencoder import contrastive_loss, encode, new_biencoder
 from peftir.collections.base import Collection
+from peftir.determinism import start_from
 from peftir.examples import Qrels, Texts, dev_sample, sample_batches
 from peftir.fitting import fit
 from peftir.measures import mean_of
@@ -47,7 +47,7 @@ def train_retriever(
     )
     dev_queries = collection.queries("dev")
 
-    torch.manual_seed(number)
+    start_from(number)
     model = new_biencoder(
         params.backbone.name,
         revision=params.backbone.revision,

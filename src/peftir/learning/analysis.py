@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from peftir import layout
+from peftir.determinism import start_from
 from peftir.files import write_json
 from peftir.learning import convergence
 from peftir.learning.objective import Objective, objectives
@@ -28,6 +29,7 @@ def analyse(params: Params) -> None:
     Raises:
         PeftirError: an artefact of training is missing or damaged.
     """
+    start_from(params.learning.seed)
     learning: dict[str, Any] = {"targets": {}}
     surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
     for stage in STAGES:
