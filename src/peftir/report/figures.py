@@ -60,15 +60,16 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
 
 
 def interpolation(stage: StageStudy, looks: Looks) -> str:
-    """The dev measure over the weight of the re-ranker, a line a run; the chosen weight is filled."""
+    """The dev measure over the weight of the re-ranker, a line a variant; the chosen weights are filled."""
     x = "weight of the re-ranker (0: BM25 alone, 1: re-ranker alone)"
     y = f"{stage.settings.selected_by} on dev (0 to 1)"
     with drawing(f"{stage.task}-interpolation", x, y) as figure:
-        for model in (model for variant in stage.variants for model in stage.models[variant]):
-            if model.interpolation:
-                look, dev, weight = looks[model.variant], model.interpolation.dev, model.interpolation.weight
-                figure.axes.plot(list(dev), list(dev.values()), look.line, color=hue(look))
-                _mark(figure.axes, weight, dev[weight], look)
+        for variant in stage.variants:
+            tried = [model.interpolation for model in stage.models[variant] if model.interpolation]
+            mean, look = pd.DataFrame([one.dev for one in tried]).mean(), looks[variant]
+            figure.axes.plot(mean.index, mean, look.line, color=hue(look))
+            for one in tried:
+                _mark(figure.axes, one.weight, mean[one.weight], look)
     return figure.svg
 
 

@@ -121,11 +121,16 @@ def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
 
 
 def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
-    several = f" There is a line a {stage.single}." if len(stage.trainings) > 1 else ""
+    several = len(stage.trainings) > 1
+    marks = (
+        f"The filled marks are the weights, one a {stage.single},"
+        if several
+        else "The filled mark is the weight"
+    )
     caption = (
         f"{stage.settings.selected_by} on the dev queries over the weight of the re-ranker’s "
-        "score, the rest being BM25’s. The filled mark is the weight that the test queries were then ranked "
-        f"with.{several}"
+        f"score, the rest being BM25’s{f', as a mean over {stage.single}s' if several else ''}. {marks} that "
+        "the test queries were then ranked with."
     )
     return Drawn("Interpolation", Markup(figures.interpolation(stage, looks)), caption)
 
