@@ -345,6 +345,26 @@ def test_a_variant_has_one_colour_throughout(study: tuple[Path, Params]) -> None
     assert marks == {"var(--hue-0)", "var(--hue-1)", "var(--hue-2)"}
 
 
+def test_interpolation_is_a_line_a_variant_with_the_weights_of_all_seeds_on_it(tmp_path: Path) -> None:
+    names = ["full", "lora"]
+    params = make_params(
+        tmp_path,
+        variants={"retriever": names, "reranker": names},
+        seeds={"retriever": [1], "reranker": [1, 2]},
+    )
+    write_study(tmp_path, params, anything)
+    file = tmp_path / layout.interpolation("lora", 2)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.4}))
+    write_report(tmp_path, params)
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    [svg] = [part.split("</svg>")[0] for part in page.split("<svg viewBox") if "BM25 alone, 1:" in part]
+    assert sorted(re.findall(r"fill: none; stroke: var\(--hue-(\d)\)", svg)) == ["0", "1"]
+    marks = re.findall(r'<use [^>]*x="([\d.]+)"[^>]*fill: var\(--hue-(\d)\)', svg)
+    assert [hue for _, hue in marks] == ["0", "0", "1", "1"]
+    assert len(set(marks[:2])) == 1 and len(set(marks[2:])) == 2
+    assert "The filled marks are the weights, one a seed, that" in Page(page).text
+
+
 def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) -> None:
     small = SMALL | {"variants": {"retriever": ["zero_shot"], "reranker": ["lora"]}}
     params = make_params(tmp_path, **small)
