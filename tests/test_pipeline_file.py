@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def test_every_dep_is_in_git_or_another_stage_makes_it(stage: str) -> None:
             # A dep may be an output, lie in one, or be the folder of several.
             is_made = any(dep == out or dep in out.parents or out in dep.parents for out in made)
             assert in_git or is_made, f"{stage}: {dep}"
+
+
+def test_bytecode_beside_the_code_that_a_stage_depends_on_makes_nothing_stale() -> None:
+    folders = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("src/")}
+    bytecode = sorted(f"{dep}/__pycache__/a.pyc" for dep in folders if (ROOT / dep).is_dir())
+    asked = [sys.executable, "-m", "dvc", "check-ignore", *bytecode]
+    ignored = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert bytecode and ignored.splitlines() == bytecode
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 # What a clone has of the working tree, so that changes are tested before they are committed.
-TRIED = ("src", "stages", "dvc.yaml", "params.yaml", "requirements.lock")
+TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements.lock")
 
 # Enough for every stage to do its work on real text; far too little to learn anything.
 SMALL: dict[str, dict[str, Any]] = {
@@ -127,9 +127,12 @@ def clone(folder: Path) -> Path:
 
 
 def environment(root: Path, models: Path) -> dict[str, str]:
-    """What commands in the clone ``root`` run with: its own code, a model cache of its own, no hub."""
+    """What commands in the clone ``root`` run with: its own code, a model cache of its own, no hub.
+
+    Python keeps its bytecode beside the code, as it does for a user.
+    """
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(root / "src"),
         "HF_HOME": str(models),
