@@ -19,4 +19,5 @@ def start_from(seed: int) -> None:
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the GPU first multiplies
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory
+        # Nothing here reads such memory. The attribute is made when torch starts, where mypy does not see it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
