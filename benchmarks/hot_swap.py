@@ -22,11 +22,11 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers.utils import logging
 
-from peftir import models
-from peftir.backbone import backbone_folder
-from peftir.biencoder import new_biencoder
-from peftir.crossencoder import new_crossencoder
-from peftir.params import Method
+from peftir.models import saving
+from peftir.models.backbone import backbone_folder
+from peftir.models.biencoder import new_biencoder
+from peftir.models.crossencoder import new_crossencoder
+from peftir.study.params import Method
 from peftir.tuners import METHODS
 from tuners import BUDGET, resident
 
@@ -50,14 +50,14 @@ def main() -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    backbone = models.stored_bytes(backbone_folder(given.backbone))
+    backbone = saving.stored_bytes(backbone_folder(given.backbone))
     print(f"{given.backbone}, {given.tasks} tasks, {torch.__version__}, one thread")
     print("| | disk, MB | memory, MB | switch, ms |")
     print("| --- | ---: | ---: | ---: |")
     for method in ("full", *given.methods):
         with tempfile.TemporaryDirectory() as folder:
             folders = in_a_fork(saved, Path(folder), given.backbone, method, given.tasks)
-            disk = sum(map(models.stored_bytes, folders)) + (0 if method == "full" else backbone)
+            disk = sum(map(saving.stored_bytes, folders)) + (0 if method == "full" else backbone)
             memory, seconds = in_a_fork(copies if method == "full" else swapped, folders)
         what = f"{given.tasks} full copies" if method == "full" else f"1 backbone, {given.tasks} × {method}"
         print(f"| {what} | {disk / 1e6:.1f} | {memory * 1.048576:.0f} | {seconds * 1e3:.3g} |", flush=True)
@@ -81,9 +81,9 @@ def saved(root: Path, backbone: str, type: str, tasks: int) -> list[Path]:
             model: Any = new_biencoder(backbone, pooling="mean", query_length=32, document_length=64)
         else:
             model = new_crossencoder(backbone, length=80)
-        models.attach(model, type, method)
+        saving.attach(model, type, method)
         folders.append(root / f"{kind}-{task}")
-        models.save(model, folders[-1], backbone)
+        saving.save(model, folders[-1], backbone)
     return folders
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peftir import layout
-from peftir.collections.base import Collection
-from peftir.examples import Example, Qrels, Texts, dev_sample, sample_batches
-from peftir.interpolation import rerank
-from peftir.measures import mean_of
-from peftir.params import Params
-from peftir.retriever import dev_documents
-from peftir.runs import Run, read_run
-from peftir.texts import DocumentTexts
+from peftir.data.collection import Collection, Qrels, Texts
+from peftir.data.texts import DocumentTexts
+from peftir.pipeline.train_retriever import dev_documents
+from peftir.ranking.interpolation import rerank
+from peftir.ranking.measures import mean_of
+from peftir.ranking.runs import Run, read_run
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.training.examples import Example, dev_sample, sample_batches
 
 MEASURE = "RR@10"
 

@@ -26,9 +26,9 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 
 from inputs import Lessons
-from peftir.backbone import backbone_folder
-from peftir.models import transformer_of
-from peftir.params import Method, Params
+from peftir.models.backbone import backbone_folder
+from peftir.models.saving import transformer_of
+from peftir.study.params import Method, Params
 from peftir.tuners import make_config
 from side_by_side import Stopwatch
 

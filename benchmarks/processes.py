@@ -16,15 +16,16 @@ import torch
 from torch import Tensor
 from transformers.utils import logging
 
-from peftir import models
-from peftir.biencoder import contrastive_loss, new_biencoder
-from peftir.crossencoder import listwise_loss, new_crossencoder
-from peftir.errors import PeftirError, exits_cleanly
-from peftir.examples import Example
-from peftir.group import rank, run
-from peftir.params import Method, Params, load_params
-from peftir.training import train
-from peftir.training_state import Settings
+from peftir.models import saving
+from peftir.models.biencoder import new_biencoder
+from peftir.models.crossencoder import new_crossencoder
+from peftir.study.params import Method, Params, load_params
+from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.training.distributed import rank, run
+from peftir.training.examples import Example
+from peftir.training.loop import train
+from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.state import Settings
 from side_by_side import Stopwatch, machine
 
 WORDS = ["array", "axis", "file", "index", "key", "line", "list", "number", "object", "path", "row", "sort"]
@@ -67,7 +68,7 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
             params.backbone.name, revision=params.backbone.revision, length=params.reranker.length
         )
         loss = listwise_loss(model, queries, texts_of)
-    models.attach(model, "lora", METHOD)
+    saving.attach(model, "lora", METHOD)
     watch = Stopwatch()
 
     def loss_of(number: int) -> Tensor:
@@ -82,7 +83,7 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
         lambda: 0.0,
         Settings(1e-3, 1e-3, settings.warmup, steps + 2, params.backbone.precision, params.backbone.dropout),
         lambda point: None,
-        models.head_of(model),
+        saving.head_of(model),
     )
     if rank() == 0:
         seconds[0] = watch.seconds_per_step

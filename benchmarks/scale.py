@@ -43,8 +43,8 @@ def write_stand_in(folder: Path) -> None:
     from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from peftir import models
-    from peftir.biencoder import new_biencoder
+    from peftir.models import saving
+    from peftir.models.biencoder import new_biencoder
 
     backbone = folder / "backbone"
     vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *WORDS])}
@@ -56,12 +56,12 @@ def write_stand_in(folder: Path) -> None:
         backbone
     )
     model = new_biencoder(str(backbone), pooling="mean", query_length=32, document_length=64)
-    models.save(model, folder / "model", str(backbone))
+    saving.save(model, folder / "model", str(backbone))
 
 
 def prepare(folder: Path) -> None:
     """Read the TSV files and write the collection."""
-    from peftir.collections import prepare
+    from peftir.data.prepare import prepare
 
     source = f"msmarco-passage:{folder / 'passages'}"
     prepare(source, folder / "collection", documents=None, splits={"train": 0.8, "dev": 0.1, "test": 0.1})
@@ -69,8 +69,8 @@ def prepare(folder: Path) -> None:
 
 def bm25(folder: Path) -> None:
     """Index with Lucene, search 100 queries."""
-    from peftir.bm25 import build_index, search
-    from peftir.collections import Collection
+    from peftir.data.collection import Collection
+    from peftir.ranking.bm25 import build_index, search
 
     collection = Collection(folder / "collection")
     build_index(collection.texts(), folder / "bm25", threads=2)
@@ -79,8 +79,8 @@ def bm25(folder: Path) -> None:
 
 def texts(folder: Path) -> None:
     """Look up 1,000 documents by id, as training does."""
-    from peftir.collections import Collection
-    from peftir.texts import DocumentTexts
+    from peftir.data.collection import Collection
+    from peftir.data.texts import DocumentTexts
 
     collection = Collection(folder / "collection")
     count = collection.count_documents()
@@ -108,19 +108,19 @@ def ivfpq(folder: Path) -> None:
 def _vectors(folder: Path) -> tuple:
     from sentence_transformers import SentenceTransformer
 
-    from peftir import models
-    from peftir.collections import Collection
-    from peftir.encoding import encode_collection
+    from peftir.data.collection import Collection
+    from peftir.models import saving
+    from peftir.pipeline.encode import encode_collection
 
     collection, place = Collection(folder / "collection"), folder / "model"
-    model = models.load(SentenceTransformer, place)
+    model = saving.load(SentenceTransformer, place)
     vectors = encode_collection(collection, model, place, folder / "shards", precision="float32", processes=1)
     return collection, model, vectors
 
 
 def _index(folder: Path, factory: str, parameters: str = "") -> None:
-    from peftir.biencoder import encode
-    from peftir.dense import DenseIndex, build_index
+    from peftir.models.biencoder import encode
+    from peftir.ranking.dense import DenseIndex, build_index
 
     collection, model, vectors = _vectors(folder)
     place = folder / factory
@@ -160,7 +160,7 @@ def main() -> None:
     if arguments.step:
         from time import perf_counter
 
-        from peftir.resources import peak_memory_mb
+        from peftir.system.resources import peak_memory_mb
 
         start = perf_counter()
         STEPS[arguments.step](arguments.folder)

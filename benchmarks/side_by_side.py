@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from peftir.files import write_json
+from peftir.system.files import write_json
 
 Result = TypeVar("Result")
 

@@ -23,14 +23,16 @@ from torch import Tensor
 
 import plain
 from inputs import MEASURE, Candidates, Lessons, Search
-from peftir import layout, models
-from peftir.biencoder import contrastive_loss, encode, new_biencoder
-from peftir.crossencoder import listwise_loss, new_crossencoder, score
-from peftir.errors import PeftirError, exits_cleanly
-from peftir.examples import Example
-from peftir.params import Params, load_params
-from peftir.training import train
-from peftir.training_state import Settings
+from peftir.models import saving
+from peftir.models.biencoder import encode, new_biencoder
+from peftir.models.crossencoder import new_crossencoder, score
+from peftir.study import layout
+from peftir.study.params import Params, load_params
+from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.training.examples import Example
+from peftir.training.loop import train
+from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.state import Settings
 from side_by_side import Row, Stopwatch, in_turns, report, timed
 
 VARIANTS = ("full", "lora")
@@ -66,7 +68,7 @@ def reranking(params: Params, pairs: int, repeats: int, theirs_in: str) -> Row:
     candidates, precision = Candidates.of("test", max(1, pairs // DEPTH), DEPTH), params.backbone.precision
     with tempfile.TemporaryDirectory() as scratch:
         folder = _trained_reranker(params, Path(scratch))
-        ours_model = models.load(CrossEncoder, folder)
+        ours_model = saving.load(CrossEncoder, folder)
         theirs_model = CrossEncoder(str(folder), model_kwargs={"dtype": getattr(torch, theirs_in)})
     score(ours_model, candidates.pairs[:DEPTH], precision)
     theirs_model.predict(candidates.pairs[:DEPTH])
@@ -141,7 +143,7 @@ def _train(
     """Train ``model`` in place, as the study does."""
     method, settings = params.methods[variant], getattr(params, stage)
     assert method.learning_rate is not None
-    models.attach(model, variant, method)
+    saving.attach(model, variant, method)
     if stage == "reranker":
         loss = listwise_loss(model, lessons.queries, lessons.texts)
     else:
@@ -169,7 +171,7 @@ def _train(
             dropout=params.backbone.dropout,
         ),
         lambda point: None,
-        models.head_of(model),
+        saving.head_of(model),
     )
 
 
@@ -194,7 +196,7 @@ def _trained_reranker(params: Params, scratch: Path) -> Path:
         folder = scratch / "reranker"
         model = _new_model(params, "reranker")
         _train(params, "reranker", "full", model, Lessons.of(params, "reranker", 5), Stopwatch())
-        models.save(model, folder, params.backbone.name)
+        saving.save(model, folder, params.backbone.name)
     return folder
 
 

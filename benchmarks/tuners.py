@@ -21,7 +21,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging
 
-from peftir.backbone import backbone_folder
+from peftir.models.backbone import backbone_folder
 from peftir.tuners import METHODS, attach, count
 
 BUDGET = 0.005

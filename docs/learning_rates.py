@@ -12,9 +12,9 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from peftir import layout
-from peftir.errors import exits_cleanly
-from peftir.params import Params, load_params
+from peftir.study import layout
+from peftir.study.params import Params, load_params
+from peftir.system.errors import exits_cleanly
 
 Cell = tuple[float, float]  # rate, best measure on dev
 

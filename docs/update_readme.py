@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from peftir import layout
-from peftir.artefacts import Artefact
-from peftir.errors import PeftirError, exits_cleanly
-from peftir.files import replacing
-from peftir.params import load_params
 from peftir.report.sentences import BEHIND_CLAIMS
 from peftir.report.study import STEPS
+from peftir.study import layout
+from peftir.study.artefacts import Artefact
+from peftir.study.params import load_params
+from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.system.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES_BEFORE, STAGES_AFTER = ("prepare", "bm25"), ("learning",)

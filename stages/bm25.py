@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from common import stage_arguments
-from peftir import layout
-from peftir.bm25 import build_index, search
-from peftir.collections.base import Collection
-from peftir.errors import exits_cleanly
-from peftir.params import load_params
-from peftir.resources import measured
-from peftir.runs import search_beyond_own, write_run
+from peftir.data.collection import Collection
+from peftir.ranking.bm25 import build_index, search
+from peftir.ranking.runs import search_beyond_own, write_run
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
 
 
 @exits_cleanly

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from peftir import layout
-from peftir.memory import keep_freed_memory
-from peftir.orphans import end_with
-from peftir.seeds import Seed, seed
+from peftir.study import layout
+from peftir.study.seeds import Seed, seed
+from peftir.system.memory import keep_freed_memory
+from peftir.system.orphans import end_with
 
 if TYPE_CHECKING:
-    from peftir.training_state import Point
+    from peftir.training.state import Point
 
 # Before torch is imported: its threads wait for each other in a busy loop, by default for so long that two
 # processes on the same cores, as with `dvc queue start -j 2`, take three times what they take in turn.

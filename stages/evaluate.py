@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from common import stage_arguments
-from peftir.digest import write_digest
-from peftir.errors import exits_cleanly
-from peftir.evaluation import write_metrics
-from peftir.params import load_params
+from peftir.diff.digest import write_digest
+from peftir.pipeline.evaluate import write_metrics
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
 
 
 @exits_cleanly

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from common import stage_arguments
-from peftir import layout
-from peftir.errors import exits_cleanly
 from peftir.learning.analysis import analyse
-from peftir.params import load_params
-from peftir.resources import measured
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
 
 
 @exits_cleanly

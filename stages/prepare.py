@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from common import stage_arguments
-from peftir import collections, layout
-from peftir.errors import exits_cleanly
-from peftir.params import load_params
-from peftir.resources import measured
+from peftir.data.prepare import prepare
+from peftir.data.sample import sample_pairs
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
 
 
 @exits_cleanly
@@ -15,7 +17,7 @@ def main() -> None:
     stage_arguments(__doc__, "python stages/prepare.py")
     params = load_params().collection
     with measured(layout.resources("prepare")):
-        collections.prepare(
+        prepare(
             params.source,
             layout.COLLECTION,
             documents=params.documents,
@@ -23,7 +25,7 @@ def main() -> None:
             own_documents=params.own_documents,
             folds=params.folds,
         )
-    print(collections.sample_pairs(layout.COLLECTION))
+    print(sample_pairs(layout.COLLECTION))
     print(f"{layout.COLLECTION}/manifest.json has the counts")
 
 

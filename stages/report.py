@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from common import stage_arguments
-from peftir.errors import exits_cleanly
-from peftir.params import load_params
 from peftir.report import write_report
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
 
 
 @exits_cleanly

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from common import learning_curve, stage_arguments
-from peftir import layout
-from peftir.errors import exits_cleanly
-from peftir.group import rank, run
-from peftir.params import Params, load_params
-from peftir.reranker import train_reranker
-from peftir.resources import measured
-from peftir.seeds import Seed
+from peftir.pipeline.train_reranker import train_reranker
+from peftir.study import layout
+from peftir.study.params import Params, load_params
+from peftir.study.seeds import Seed
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
+from peftir.training.distributed import rank, run
 
 
 @exits_cleanly

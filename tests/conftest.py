@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # No test asks the hub; without a network, asking in vain takes minutes.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-PIPELINE = "tests/pipeline/"
+PIPELINE = "tests/stages/"
 
 
 class ByFile(LoadScopeScheduling):

@@ -60,30 +60,53 @@ def _file_of(name: str, importer: Path) -> Iterator[Path]:
         yield module.with_suffix(".py")
 
 
-# Cannot change a number: paths are in dvc.yaml, values of params.yaml are tracked as params.
-PLUMBING = {
-    "__init__.py",
-    "common.py",
-    "errors.py",
-    "files.py",
-    "layout.py",
-    "memory.py",
-    "orphans.py",
-    "params.py",
-    "resources.py",
-    "seeds.py",
-}
+# Top to bottom: each line's rooms may import from the lines below it and from COMMON.
+ARROWS = (
+    ("cli",),
+    ("doctor",),
+    ("pipeline",),
+    ("report", "diff"),
+    ("statistics", "learning"),
+    ("training",),
+    ("models",),
+    ("ranking",),
+    ("data",),
+    ("tuners",),
+)
+COMMON = ("study", "system")  # study may import system
+
+
+def room_of(path: Path) -> str:
+    """The folder under ``src/peftir`` that holds ``path``; the name of a module that lies there itself."""
+    return path.relative_to(SRC / "peftir").parts[0].removesuffix(".py")
 
 
 def modules_behind(script: Path) -> set[str]:
-    """The files that the stage ``script``'s numbers come from; ``tuners`` and ``report`` as folders."""
-    found = set()
-    for path in closure(script):
-        name = path.relative_to(ROOT)
-        if name.parts[:3] == ("src", "peftir", "tuners"):
-            found.add("src/peftir/tuners")
-        elif name.parts[:3] == ("src", "peftir", "report"):
-            found.add("src/peftir/report")
-        elif path.name not in PLUMBING:
-            found.add(str(name))
-    return found
+    """The files that the stage ``script``'s numbers come from; a folder where all of its files do.
+
+    No number follows from ``system`` and ``study``: paths are in dvc.yaml, values of params.yaml are tracked
+    as params. A package's ``__init__.py`` only re-exports.
+    """
+    counted = {
+        path
+        for path in closure(script)
+        if path.name != "__init__.py"
+        and path.name != "common.py"
+        and not (SRC in path.parents and room_of(path) in COMMON)
+    }
+    return {str(name.relative_to(ROOT)) for name in _named(SRC / "peftir", counted)} | {
+        str(path.relative_to(ROOT)) for path in counted if SRC not in path.parents
+    }
+
+
+def _named(folder: Path, counted: set[Path]) -> Iterator[Path]:
+    """``counted`` under ``folder``, as folders where these are counted whole."""
+    modules = {path for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    if modules and modules <= counted:
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _named(path, counted)
+        elif path in counted:
+            yield path

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from peftir import layout
-from peftir.evaluation import write_statistics
-from peftir.params import Params, load_params
-from peftir.seeds import Seed, draw, numbers
+from peftir.pipeline.evaluate import write_statistics
+from peftir.study import layout
+from peftir.study.params import Params, load_params
+from peftir.study.seeds import Seed, draw, numbers
 
 BACKBONE = 20_000_000
 TRAINED = {"zero_shot": 0, "full": BACKBONE, "lora": 100_000, "adapter": 98_000, "iaa_l": 102_000}

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from peftir import layout
-from peftir.collections import Collection, Content, Document, Judgement, Query, write_collection
-from peftir.runs import write_run
+from peftir.data.collection import Collection
+from peftir.data.content import Content, Document, Judgement, Query
+from peftir.data.writing import write_collection
+from peftir.ranking.runs import write_run
+from peftir.study import layout
 
 ROOT = Path(__file__).parents[1]
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from peftir import layout
-from peftir.params import load_params
+from peftir.study import layout
+from peftir.study.params import load_params
 from structure import ROOT
 from synthetic_study import make_params
 

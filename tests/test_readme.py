@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from peftir import models
-from peftir.backbone import backbone_folder
-from peftir.biencoder import new_biencoder
-from peftir.crossencoder import new_crossencoder
-from peftir.params import Method, Params, load_params
+from peftir.models import saving
+from peftir.models.backbone import backbone_folder
+from peftir.models.biencoder import new_biencoder
+from peftir.models.crossencoder import new_crossencoder
+from peftir.study.params import Method, Params, load_params
 from peftir.tuners import METHODS, make_config
 from structure import ROOT
 
@@ -131,7 +131,7 @@ def test_variants_to_add_are_valid_beside_the_others(tmp_path: Path) -> None:
     model = new_biencoder(params.backbone.name, pooling="mean", query_length=8, document_length=8)
     for name in change["methods"]:
         method = params.methods[name]
-        assert make_config(method.type, models.transformer_of(model), **method.knobs)
+        assert make_config(method.type, saving.transformer_of(model), **method.knobs)
 
 
 def test_the_stages_are_those_of_dvc_yaml() -> None:
@@ -158,8 +158,8 @@ def test_trained_models_load_and_score_as_shown(tmp_path: Path) -> None:
         ("retriever", new_biencoder(name, pooling="mean", query_length=32, document_length=64)),
         ("reranker", new_crossencoder(name, length=80)),
     ):
-        models.attach(model, "lora", lora)
-        models.save(model, tmp_path / "models" / stage / "lora-13", name)
+        saving.attach(model, "lora", lora)
+        saving.save(model, tmp_path / "models" / stage / "lora-13", name)
     printed = run_as_it_stands(blocks(README, "python")[0], tmp_path)
     similar, other, *scores = map(float, re.findall(r"-?\d+\.\d+(?:e-?\d+)?", printed))
     assert similar > 0.5 > other

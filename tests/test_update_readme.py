@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peftir.errors import PeftirError
+from peftir.system.errors import PeftirError
 from structure import ROOT
 from synthetic_study import make_params
 

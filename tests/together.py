@@ -14,15 +14,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from peftir import models
-from peftir.biencoder import contrastive_loss, new_biencoder
-from peftir.checkpoint import Checkpoint
-from peftir.crossencoder import listwise_loss, new_crossencoder
-from peftir.examples import Example
-from peftir.group import draw_apart, of_all, rank, sum_gradients
-from peftir.params import Method
-from peftir.training import train
-from peftir.training_state import Settings
+from peftir.models import saving
+from peftir.models.biencoder import new_biencoder
+from peftir.models.crossencoder import new_crossencoder
+from peftir.study.params import Method
+from peftir.training.checkpoint import Checkpoint
+from peftir.training.distributed import draw_apart, of_all, rank, sum_gradients
+from peftir.training.examples import Example
+from peftir.training.loop import train
+from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.state import Settings
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
 _random = random.Random(4)
@@ -73,7 +74,7 @@ def start(lesson: Lesson) -> tuple[Any, Any]:
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
     if lesson.method != "full":
         method["rank"] = 4
-    models.attach(model, "tuned", Method.model_validate(method))
+    saving.attach(model, "tuned", Method.model_validate(method))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = lesson.dropout
@@ -108,7 +109,7 @@ def trained(lesson: Lesson) -> None:
         lambda: float(len(points)),  # the last step is the best
         Settings(1e-3, 1e-3, warmup=0.0, evaluate_every=1, precision="float32", dropout=True),
         points.append,
-        models.head_of(model),
+        saving.head_of(model),
         {"all": list(weights.values())},
         lesson.state and Checkpoint(lesson.state, "same", every=0.0),
     )

@@ -44,17 +44,17 @@ def main() -> None:
 
 def tuned(kind: str, name: str) -> Any:
     """A model whose trainable weights are no longer those that it started with."""
-    from peftir import models
-    from peftir.biencoder import new_biencoder
-    from peftir.crossencoder import new_crossencoder
-    from peftir.params import Method
+    from peftir.models import saving
+    from peftir.models.biencoder import new_biencoder
+    from peftir.models.crossencoder import new_crossencoder
+    from peftir.study.params import Method
 
     torch.manual_seed(5)
     if kind == "retriever":
         model = new_biencoder(BACKBONE, pooling="mean", query_length=8, document_length=12)
     else:
         model = new_crossencoder(BACKBONE, length=16)
-    models.attach(model, name, Method(**VARIANTS[name], learning_rate=RATES))
+    saving.attach(model, name, Method(**VARIANTS[name], learning_rate=RATES))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:
@@ -63,9 +63,9 @@ def tuned(kind: str, name: str) -> Any:
 
 
 def hashes_after_saving(model: Any, folder: Path) -> dict[str, str]:
-    from peftir import models
+    from peftir.models import saving
 
-    models.save(model, folder, BACKBONE)
+    saving.save(model, folder, BACKBONE)
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -79,7 +79,7 @@ def saved_scores(root: Path) -> dict[str, Any]:
 
     import peftir.tuners  # noqa: F401
 
-    assert "peftir.models" not in sys.modules
+    assert "peftir.models.saving" not in sys.modules
     scores = {}
     for name in VARIANTS:
         for kind, load, score in (

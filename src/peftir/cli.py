@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from peftir import doctor
-from peftir.errors import PeftirError, exits_cleanly
-from peftir.seeds import seed
+from peftir.study.seeds import seed
+from peftir.system.errors import PeftirError, exits_cleanly
 
 # What argparse calls the object that add_subparsers returns.
 Commands = argparse._SubParsersAction
@@ -63,8 +63,8 @@ def _count(commands: Commands) -> None:
 
 def _run_count(arguments: argparse.Namespace) -> int:
     # Imported here, since these take seconds that the other commands need not wait for.
-    from peftir.counting import as_table, count_variants
-    from peftir.params import load_params
+    from peftir.pipeline.count import as_table, count_variants
+    from peftir.study.params import load_params
 
     params = load_params()
     names = arguments.variant or list(params.methods)
@@ -117,17 +117,11 @@ def _check(commands: Commands) -> None:
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
-    from peftir.check import as_text, check, rulers_of
-    from peftir.params import load_params
+    from peftir.data.check import as_text
+    from peftir.pipeline.check import check_source
+    from peftir.study.params import load_params
 
-    params = load_params()
-    findings = check(
-        arguments.source,
-        splits=params.collection.splits.model_dump(),
-        own_documents=params.collection.own_documents,
-        folds=params.collection.folds,
-        rulers=rulers_of(params),
-    )
+    findings = check_source(load_params(), arguments.source)
     print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
     return 1 if findings.problems else 0
 
@@ -149,8 +143,8 @@ def _export(commands: Commands) -> None:
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
-    from peftir.exporting import export
-    from peftir.params import load_params
+    from peftir.pipeline.export import export
+    from peftir.study.params import load_params
 
     params = load_params()
     if arguments.variant not in params.methods:

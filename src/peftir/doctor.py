@@ -17,8 +17,8 @@ from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from peftir.errors import PeftirError
-from peftir.jvm import find_anserini, find_java
+from peftir.ranking.jvm import find_anserini, find_java
+from peftir.system.errors import PeftirError
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
 BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone took 1.6 times float32 where tried

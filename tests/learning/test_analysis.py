@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftir import layout
-from peftir.errors import PeftirError
 from peftir.learning.analysis import analyse
-from peftir.params import Params
 from peftir.report.learning import drawings, explanation, surfaces, table
 from peftir.report.reading import read_study
 from peftir.report.style import looks_of
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.system.errors import PeftirError
 from synthetic_study import make_params, write_study
 
 SEEDS = {"retriever": [13, 14], "reranker": [13]}

@@ -8,13 +8,13 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from peftir import models, tuners
-from peftir.biencoder import contrastive_loss
-from peftir.crossencoder import listwise_loss
-from peftir.examples import Example
+from peftir import tuners
 from peftir.learning.objective import trained_weights
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import surface
+from peftir.models import saving
+from peftir.training.examples import Example
+from peftir.training.losses import contrastive_loss, listwise_loss
 from tuned_models import BACKBONE, tuned
 
 QUERIES = {"q1": "sort a list", "q2": "open a file"}
@@ -39,10 +39,10 @@ def test_a_saved_models_loss_is_that_before_saving_over_the_same_weights(
     tmp_path: Path, kind: str, variant: str
 ) -> None:
     model = tuned(kind, variant)
-    models.save(model, tmp_path / "model", BACKBONE, None)
-    loaded = models.load(KINDS[kind], tmp_path / "model")
+    saving.save(model, tmp_path / "model", BACKBONE, None)
+    loaded = saving.load(KINDS[kind], tmp_path / "model")
     weights = trained_weights(loaded)
-    counted = tuners.count(models.transformer_of(model))
+    counted = tuners.count(saving.transformer_of(model))
     assert sum(weight.numel() for weight in weights) == counted.trained + counted.head
     loss = loss_of(kind, loaded)
     with torch.no_grad():

@@ -13,9 +13,9 @@ import pytest
 import torch
 from cases import ADMITTED, CASES, CONFIGS
 from tiny import stir, tiny_config, tiny_model
-from training import losses, start
 
 from peftir.tuners import attach
+from training import losses, start
 
 CHECKPOINTED = [(family, case) for family, case in ADMITTED if family != "mpnet"]  # has no checkpointing
 

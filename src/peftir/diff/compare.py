@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from peftir import layout
 from peftir.diff.changes import Change, changed_params
+from peftir.diff.digest import Scores, read_scores
 from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import Revision
-from peftir.digest import Scores, read_scores
-from peftir.errors import PeftirError
-from peftir.seeds import numbers
-from peftir.significance import ALPHA, Difference, holm
+from peftir.statistics.significance import ALPHA, Difference, holm
+from peftir.study import layout
+from peftir.study.seeds import numbers
+from peftir.system.errors import PeftirError
 
 PARAMS = Path("params.yaml")
 REMEDY = "run `dvc repro` there and commit the metrics that it writes"

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from peftir.significance import ALPHA, Difference
+from peftir.statistics.significance import ALPHA, Difference
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from peftir.errors import PeftirError
+from peftir.system.errors import PeftirError
 
 
 @dataclass(frozen=True)

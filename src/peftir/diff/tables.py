@@ -12,7 +12,7 @@ from typing import Any
 from peftir.diff.changes import Change
 from peftir.diff.compare import Comparison, Line
 from peftir.diff.noise import SHARED
-from peftir.significance import ALPHA
+from peftir.statistics.significance import ALPHA
 
 HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "verdict")
 TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}

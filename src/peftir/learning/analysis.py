@@ -9,16 +9,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from peftir import layout
-from peftir.determinism import start_from
-from peftir.files import write_json
 from peftir.learning import convergence
 from peftir.learning.objective import Objective, objectives
 from peftir.learning.records import TrainingRun, read_runs, write_curves
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import barrier, curvature, path, roughness, surface
-from peftir.params import LearningParams, Params
-from peftir.seeds import Seed, draw, of_first_fold
+from peftir.study import layout
+from peftir.study.params import LearningParams, Params
+from peftir.study.seeds import Seed, draw, of_first_fold
+from peftir.system.files import write_json
+from peftir.training.determinism import start_from
 
 STAGES = ("retriever", "reranker")
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
-from peftir import layout, models
-from peftir.biencoder import contrastive_loss
-from peftir.collections.base import Collection
-from peftir.crossencoder import listwise_loss
-from peftir.examples import sample_batches
-from peftir.params import Params
-from peftir.runs import read_run
-from peftir.seeds import Seed
-from peftir.texts import DocumentTexts
+from peftir.data.collection import Collection
+from peftir.data.texts import DocumentTexts
+from peftir.models import saving
+from peftir.ranking.runs import read_run
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+from peftir.training.examples import sample_batches
+from peftir.training.losses import contrastive_loss, listwise_loss
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
     def objective(variant: str, seed: Seed) -> Objective:
         folder = layout.model(stage, variant, seed)
         if retrieves:
-            retriever = models.load(SentenceTransformer, folder)
+            retriever = saving.load(SentenceTransformer, folder)
             loss_of = contrastive_loss(retriever, queries, texts, qrels, params.retriever.temperature)
             return Objective(trained_weights(retriever), lambda: loss_of(batch))
-        reranker = models.load(CrossEncoder, folder)
+        reranker = saving.load(CrossEncoder, folder)
         loss_of = listwise_loss(reranker, queries, texts)
         return Objective(trained_weights(reranker), lambda: loss_of(batch))
 
@@ -71,7 +71,7 @@ def trained_weights(model: SentenceTransformer | CrossEncoder) -> list[nn.Parame
     Adapters are loaded frozen; what has none was trained as a whole.
     """
     model.eval()
-    transformer = models.transformer_of(model)
+    transformer = saving.transformer_of(model)
     if getattr(transformer, "peft_config", None):
         model.requires_grad_(False)
         transformer.set_adapter(transformer.active_adapters())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from peftir import layout
-from peftir.artefacts import Artefact
-from peftir.files import replacing
-from peftir.params import Params
-from peftir.seeds import Seed
+from peftir.study import layout
+from peftir.study.artefacts import Artefact
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+from peftir.system.files import replacing
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peftir.files import replacing
 from peftir.report.markdown import render_markdown
 from peftir.report.page import render_page
 from peftir.report.reading import read_study
 from peftir.report.tex import render_tex
+from peftir.system.files import replacing
 
 if TYPE_CHECKING:
-    from peftir.params import Params
+    from peftir.study.params import Params
 
 
 def write_report(root: Path, params: Params) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peftir import evidence
+from peftir.report import evidence
 from peftir.report.study import Weights
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from peftir.comparisons import Spread
 from peftir.report.study import Model, StageStudy
 from peftir.report.style import Look
 from peftir.report.svg import INK, PAPER, drawing, hue
+from peftir.statistics.comparisons import Spread
 
 Looks = dict[str, Look]
 

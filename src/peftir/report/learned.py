@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from peftir import layout
-from peftir.artefacts import Artefact
-from peftir.seeds import Seed
-from peftir.seeds import seed as from_text
+from peftir.study import layout
+from peftir.study.artefacts import Artefact
+from peftir.study.seeds import Seed
+from peftir.study.seeds import seed as from_text
 
 
 @dataclass(frozen=True)

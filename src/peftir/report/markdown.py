@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from peftir.answers import words
 from peftir.report import sentences
+from peftir.report.answers import words
 from peftir.report.cells import Cell, Table
 from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study

@@ -8,8 +8,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from peftir.answers import words
 from peftir.report import figures, learning, sentences, variants
+from peftir.report.answers import words
 from peftir.report.cells import Table
 from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study

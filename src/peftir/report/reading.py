@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from peftir import layout
-from peftir.artefacts import Artefact
-from peftir.claims import claims
-from peftir.comparisons import TESTS, Comparison, Spread, pairs
-from peftir.evidence import Figures
+from peftir.report.claims import claims
+from peftir.report.evidence import Figures
 from peftir.report.learned import read_learned
+from peftir.report.rivals import kind
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
-from peftir.rivals import kind
-from peftir.seeds import Seed, numbers
+from peftir.statistics.comparisons import TESTS, Comparison, Spread, pairs
+from peftir.study import layout
+from peftir.study.artefacts import Artefact
+from peftir.study.seeds import Seed, numbers
 
 if TYPE_CHECKING:
-    from peftir.params import Params, TrainingParams
+    from peftir.study.params import Params, TrainingParams
 
 STAGE_OF: dict[Task, str] = {"retrieval": "retriever", "reranking": "reranker"}
 

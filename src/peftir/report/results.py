@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from peftir.comparisons import TESTS, Comparison, Spread, signed
-from peftir.evidence import Evidence
 from peftir.report.cells import (
     NONE,
     Cell,
@@ -18,7 +16,9 @@ from peftir.report.cells import (
     text,
     weights_trained,
 )
+from peftir.report.evidence import Evidence
 from peftir.report.study import StageStudy
+from peftir.statistics.comparisons import TESTS, Comparison, Spread, signed
 
 NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
 """What the tests are called in a table with several seeds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftir.report.study import StageStudy, Study
-from peftir.significance import ALPHA
+from peftir.statistics.significance import ALPHA
 
 TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
 CLAIMS = (

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from peftir.claims import Claim
-from peftir.comparisons import Comparison, Spread
+from peftir.report.claims import Claim
 from peftir.report.learned import Learned
-from peftir.rivals import same_budget
-from peftir.seeds import Seed
+from peftir.report.rivals import same_budget
+from peftir.statistics.comparisons import Comparison, Spread
+from peftir.study.seeds import Seed
 
 if TYPE_CHECKING:
-    from peftir.params import Params, TrainingParams
+    from peftir.study.params import Params, TrainingParams
 
 Task = Literal["retrieval", "reranking"]
 STEPS = {"retrieval": ("train_retriever", "index", "retrieve"), "reranking": ("train_reranker", "rerank")}
@@ -84,7 +84,7 @@ class StageStudy:
     reference: str | None
     """The variant that is full fine-tuning, if there is one."""
     kinds: dict[str, str]
-    """The method that each variant is a kind of, see :func:`peftir.rivals.kind`."""
+    """The method that each variant is a kind of, see :func:`peftir.report.rivals.kind`."""
     spread: dict[str, dict[str, Spread]]
     """The mean over test queries and seeds and how sure it is, by row and measure."""
     comparisons: dict[str, dict[tuple[str, str], Comparison]]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from peftir.report import sentences
 from peftir.report.cells import Cell, Row
 from peftir.report.results import results
+from peftir.report.rivals import same_budget
 from peftir.report.study import StageStudy, Study
-from peftir.rivals import same_budget
 
 ESCAPES = {
     "\\": r"\textbackslash{}",

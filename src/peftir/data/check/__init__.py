@@ -1,0 +1,9 @@
+"""Looks through a source of documents without preparing it: ``peftir check``."""
+
+from __future__ import annotations
+
+from peftir.data.check.findings import Findings, as_text
+from peftir.data.check.lengths import Ruler
+from peftir.data.check.reading import check
+
+__all__ = ["Findings", "Ruler", "as_text", "check"]

@@ -1,0 +1,109 @@
+"""What is in a source, as numbers and as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peftir.data.check.lengths import Lengths
+
+SHOWN = 100  # problems that are printed
+
+
+@dataclass(frozen=True)
+class Split:
+    """The queries and judgements of one split; a query's judgements are counted whatever their grade."""
+
+    queries: int
+    judgements: int
+    queries_without_relevant: int
+    judgements_per_query: float
+    fewest: int
+    median: int
+    most: int
+    grades: dict[int, int]
+    repeated_queries: int
+    queries_also_in_train: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is in a source; ``problems`` are those that keep it from being prepared.
+
+    ``not_read`` has the files of the source that peftir knows and has no use for.
+    """
+
+    source: str
+    documents: int
+    empty_documents: int
+    repeated_documents: int
+    queries_without_judgement: int
+    queries_that_are_documents: int
+    own_documents: bool
+    splits: dict[str, Split]
+    lengths: dict[str, Lengths]
+    not_read: list[str]
+    problems: list[str]
+    further_problems: int
+
+
+def as_text(findings: Findings) -> str:
+    """The findings for a person to read, problems last."""
+    f = findings
+    lines = [
+        f"{f.source}",
+        f"documents  {f.documents:,}: {f.empty_documents:,} without text, {f.repeated_documents:,} with the "
+        "words of an earlier one",
+    ]
+    lines += [_of_split(name, split) for name, split in f.splits.items() if split.queries]
+    if f.queries_without_judgement:
+        lines.append(
+            f"           {f.queries_without_judgement:,} more queries that nothing judges are left out"
+        )
+    lines += [_of_lengths(kind, lengths) for kind, lengths in f.lengths.items()]
+    if f.queries_that_are_documents and not f.own_documents:
+        lines.append(
+            f"{f.queries_that_are_documents:,} of the queries are documents of the corpus, by id and words: "
+            "set collection.own_documents to true, or each is ranked first for itself"
+        )
+    if f.not_read:
+        lines.append(f"not read   {', '.join(f.not_read)}: negatives and candidates are of our own BM25 run")
+    return "\n".join([*lines, *_problems(f)])
+
+
+def _of_split(name: str, split: Split) -> str:
+    grades = ", ".join(f"{grade}: {count:,}" for grade, count in split.grades.items())
+    notes = [
+        f"{count:,} {what}"
+        for count, what in [
+            (split.queries_without_relevant, "without a relevant document"),
+            (split.repeated_queries, "with the words of another one"),
+            (split.queries_also_in_train, "with the words of one of train"),
+        ]
+        if count
+    ]
+    return (
+        f"{name:<10} {split.queries:,} queries, {split.judgements:,} judgements (grades {grades}), "
+        f"{split.judgements_per_query:g} a query (median {split.median:,}, {split.fewest:,} to "
+        f"{split.most:,})" + "".join(f"; {note}" for note in notes)
+    )
+
+
+def _of_lengths(kind: str, lengths: Lengths) -> str:
+    return (
+        f"tokens     of a {kind}: {lengths.mean:g} in the mean, median {lengths.median:,}, 95 % up to "
+        f"{lengths.most_of_95_percent:,}, longest {lengths.longest:,}; {lengths.share_cut_off:.1%} are cut "
+        f"off at {lengths.maximum:,} ({lengths.texts:,} counted)"
+    )
+
+
+def _problems(findings: Findings) -> list[str]:
+    count = len(findings.problems) + findings.further_problems
+    if not count:
+        return ["no problem; in params.yaml set collection.source to it and collection.documents to null"]
+    left_out = count - min(SHOWN, len(findings.problems))
+    more = [f"… and {left_out:,} more; --json lists more"] if left_out else []
+    return [
+        f"{count:,} problem{'s' * (count > 1)}; the stage prepare stops at the first:",
+        *findings.problems[:SHOWN],
+        *more,
+    ]

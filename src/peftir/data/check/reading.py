@@ -1,0 +1,132 @@
+"""Reads all of a source, and finds what is in it and all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+from peftir.data.check.findings import Findings, Split
+from peftir.data.check.lengths import Ruler, Sample, lengths_of
+from peftir.data.collection import SPLITS, full_text
+from peftir.data.ids import KnownIds
+from peftir.data.prepare import read
+from peftir.data.sources.pairs import words
+from peftir.data.splits import Folds
+from peftir.data.validation import Validation
+
+MOST_PROBLEMS = 10_000  # that are held; how many more there are is counted
+
+
+def check(
+    source: str,
+    *,
+    splits: Mapping[str, float],
+    own_documents: bool = False,
+    folds: int | None = None,
+    rulers: Mapping[str, Ruler],
+) -> Findings:
+    """Read all of ``source`` and say what is in it.
+
+    Args:
+        source: as for :func:`peftir.data.prepare.prepare`, and so are ``splits``, ``own_documents`` and
+            ``folds``.
+        rulers: how lengths of texts are measured, of ``document`` and ``query``.
+
+    Raises:
+        PeftirError: the source is unknown, or its files are not there.
+    """
+    problems = _Problems()
+    content = read(source, documents=None, splits=splits, folds=folds, report=problems)
+    checked = Validation(content, own_documents, problems)
+    samples = {kind: Sample() for kind in rulers}
+
+    texts, queries_there = KnownIds(), KnownIds()
+    for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
+        text = full_text(document.title, document.text)
+        samples["document"].add(text)
+        if text:
+            texts.add(words(text))
+            queries_there.add(_id_and_words(document.id, text))
+    judged = {split: _Judged() for split in SPLITS}
+    for split in SPLITS:
+        for judgement in checked.judgements(split):
+            judged[split].add(judgement.query, judgement.grade)
+    if folds:
+        checked.folds(Folds.of(folds, splits))
+    asked: dict[str, list[str]] = {split: [] for split in SPLITS}
+    that_are_documents = 0
+    for query, split in checked.queries():
+        samples["query"].add(query.text)
+        asked[split].append(words(query.text))
+        that_are_documents += _id_and_words(query.id, query.text) in queries_there
+    counts = checked.counts()
+    return Findings(
+        source=source,
+        documents=counts["documents"],
+        empty_documents=counts["empty_documents"],
+        repeated_documents=texts.repeats(),
+        queries_without_judgement=counts["queries_without_judgement"],
+        queries_that_are_documents=that_are_documents,
+        own_documents=own_documents,
+        splits={
+            split: judged[split].counts(
+                asked[split],
+                train=[] if split == "train" else asked["train"],
+                without_relevant=counts["splits"][split]["queries_without_relevant"],
+            )
+            for split in SPLITS
+        },
+        lengths={kind: lengths for kind in rulers if (lengths := lengths_of(samples[kind], rulers[kind]))},
+        not_read=list(content.origin.get("not_read", [])),
+        problems=list(problems.seen),
+        further_problems=problems.further,
+    )
+
+
+def _id_and_words(id: str, text: str) -> str:
+    return f"{id}\n{words(text)}"
+
+
+class _Problems:
+    """Collects problems; one that is met again, as a file is read twice, counts once."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, None] = {}
+        self.further = 0
+
+    def __call__(self, problem: str) -> None:
+        if len(self.seen) < MOST_PROBLEMS or problem in self.seen:
+            self.seen[problem] = None
+        else:
+            self.further += 1
+
+
+class _Judged:
+    """Counts a split's judgements."""
+
+    def __init__(self) -> None:
+        self._per_query: Counter[str] = Counter()
+        self._grades: Counter[int] = Counter()
+
+    def add(self, query: str, grade: int) -> None:
+        self._per_query[query] += 1
+        self._grades[grade] += 1
+
+    def counts(self, texts: list[str], train: list[str], without_relevant: int) -> Split:
+        """All that is counted, given the words of each of the split's queries and of each of train's."""
+        per_query = sorted(self._per_query.values()) or [0]
+        in_train = set(train)
+        return Split(
+            queries=len(self._per_query),
+            judgements=self._grades.total(),
+            queries_without_relevant=without_relevant,
+            judgements_per_query=round(sum(per_query) / len(per_query), 2),
+            fewest=per_query[0],
+            median=per_query[len(per_query) // 2],
+            most=per_query[-1],
+            grades=dict(sorted(self._grades.items())),
+            repeated_queries=len(texts) - len(set(texts)),
+            queries_also_in_train=sum(text in in_train for text in texts),
+        )

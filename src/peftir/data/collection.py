@@ -1,0 +1,195 @@
+"""A collection on disk: documents, queries and judgements in one form, whatever source they came from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from peftir.system.errors import PeftirError
+
+Qrels = dict[str, dict[str, int]]  # grade by query and document
+Texts = Callable[[list[str]], list[str]]  # texts of documents by id
+SPLITS = ("train", "dev", "test")
+CORPUS, QUERIES, MANIFEST = "corpus.parquet", "queries.parquet", "manifest.json"
+QRELS_HEADER = "query-id\tcorpus-id\tscore"
+FOLD_HEADER = "query-id\tsplit"
+AGAIN = "prepare the collection again"
+
+
+def qrels_file(split: str) -> str:
+    """The path of a split's judgements within the collection's folder."""
+    return f"qrels/{split}.tsv"
+
+
+def fold_file(fold: int) -> str:
+    """The path of a fold's splits within the collection's folder; folds count from 1."""
+    return f"folds/{fold}.tsv"
+
+
+def full_text(title: str, text: str) -> str:
+    """What is searched and encoded of a document: its title, a space and its text."""
+    return f"{title} {text}".strip()
+
+
+class Collection:
+    """Reads a collection that :func:`peftir.data.prepare.prepare` wrote.
+
+    Args:
+        folder: the collection's folder.
+        fold: the fold of a cross-validation, from 1, by which queries and judgements are split. Without it,
+            all queries of a collection that has folds are in ``test``, so that nothing trains on them.
+
+    Raises:
+        PeftirError: here and in all methods, a file is missing or damaged; the collection lacks the fold.
+    """
+
+    def __init__(self, folder: Path, fold: int | None = None) -> None:
+        self.folder = folder
+        self.manifest: dict[str, Any] = _read_manifest(folder / MANIFEST)
+        if fold is not None and not 1 <= fold <= self.folds:
+            raise PeftirError(
+                f"{folder}: has {self.folds or 'no'} folds, and so no fold {fold}; name a seed listed "
+                "in params.yaml, or set collection.folds there and run `dvc repro`"
+            )
+        self._split_of: dict[str, str] | None = None
+        if fold is not None:
+            self._split_of = _read_fold(folder / fold_file(fold), self.manifest["folds"][fold - 1])
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are; 0 if the queries have splits."""
+        return len(self.manifest.get("folds", ()))
+
+    @property
+    def own_documents(self) -> bool:
+        """Whether a document with a query's id is the query itself, and so has no place in its ranking."""
+        return bool(self.manifest["own_documents"])
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Stream each document's id and :func:`full_text`, in the order of the corpus."""
+        for ids, texts in self.text_chunks(1024):
+            yield from zip(ids, texts, strict=True)
+
+    def text_chunks(self, size: int) -> Iterator[tuple[list[str], list[str]]]:
+        """Stream ids and texts in lists of at most ``size``; no more than a row group is in memory."""
+        for batch in _batches(self.folder / CORPUS, ("_id", "title", "text"), size):
+            ids, titles, texts = (batch.column(name).to_pylist() for name in ("_id", "title", "text"))
+            yield ids, [full_text(title, text) for title, text in zip(titles, texts, strict=True)]
+
+    def count_documents(self) -> int:
+        """The number of documents, empty ones too."""
+        return int(self.manifest["documents"])
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each of ``ids`` in ``corpus.parquet``, counted from 0, found in one pass.
+
+        Raises:
+            PeftirError: a document is not in the collection.
+        """
+        wanted = set(ids)
+        rows: dict[str, int] = {}
+        start = 0
+        for batch in _batches(self.folder / CORPUS, ("_id",), 4096):
+            found = enumerate(batch.column("_id").to_pylist(), start=start)
+            rows.update((id, row) for row, id in found if id in wanted)
+            start += batch.num_rows
+        missing = wanted - rows.keys()
+        if missing:
+            raise PeftirError(
+                f"{self.folder / CORPUS}: has no document '{min(missing)}' ({len(missing)} of {len(wanted)} "
+                "are missing); what names it was made from another collection: make it again"
+            )
+        return rows
+
+    def queries(self, split: str) -> dict[str, str]:
+        """The texts of a split's queries by id, in the order of the file."""
+        _check_split(split)
+        return {
+            row["_id"]: row["text"]
+            for batch in _batches(self.folder / QUERIES, ("_id", "text", "split"), 1024)
+            for row in batch.to_pylist()
+            if self._split(row["_id"], row["split"]) == split
+        }
+
+    def qrels(self, split: str) -> dict[str, dict[str, int]]:
+        """The grades of a split's judged documents, by query and document, in the order of the file."""
+        _check_split(split)
+        stored = split if self._split_of is None else "test"
+        path = self.folder / qrels_file(stored)
+        grades: dict[str, dict[str, int]] = {}
+        for query, document, grade in _judgements(path):
+            grades.setdefault(query, {})[document] = grade
+        count = sum(map(len, grades.values()))
+        expected = self.manifest["splits"][stored]["judgements"]
+        if count != expected:
+            raise PeftirError(f"{path}: has {count} judgements, the manifest says {expected}; {AGAIN}")
+        return {query: docs for query, docs in grades.items() if self._split(query, stored) == split}
+
+    def _split(self, query: str, stored: str) -> str:
+        """The split of ``query``, which is ``stored`` in unless a fold says otherwise."""
+        return stored if self._split_of is None else self._split_of[query]
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PeftirError(f"{path}: is missing, {path.parent} is no collection; prepare it first") from None
+    except ValueError as error:
+        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
+    return manifest
+
+
+def _read_fold(path: Path, sizes: dict[str, int]) -> dict[str, str]:
+    """The split of every query in a fold, which has ``sizes`` queries of each."""
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        if header != FOLD_HEADER:
+            raise ValueError(f"expected the header {FOLD_HEADER!r}")
+        split_of = dict(line.split("\t") for line in lines)
+        if Counter(split_of.values()) != Counter(sizes):
+            raise ValueError(f"the manifest says {sizes}, its lines say otherwise")
+        return split_of
+    except FileNotFoundError:
+        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
+    except ValueError as error:
+        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
+
+
+def _batches(path: Path, columns: Sequence[str], batch_size: int) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=batch_size, columns=list(columns))
+    except FileNotFoundError:
+        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise PeftirError(f"{path}: is damaged ({reason}); {AGAIN}") from error
+
+
+def _judgements(path: Path) -> Iterator[tuple[str, str, int]]:
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            if next(lines, "").rstrip("\n") != QRELS_HEADER:
+                raise PeftirError(f"{path}:1: expected the header {QRELS_HEADER!r}; {AGAIN}")
+            for number, line in enumerate(lines, start=2):
+                try:
+                    query, document, grade = line.rstrip("\n").split("\t")
+                    yield query, document, int(grade)
+                except ValueError:
+                    raise PeftirError(f"{path}:{number}: {line[:80]!r} is no judgement; {AGAIN}") from None
+    except FileNotFoundError:
+        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
+    except UnicodeDecodeError as error:
+        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None

@@ -1,0 +1,1 @@
+"""Where documents come from: a file a source, and the readers that they share."""

@@ -1,0 +1,156 @@
+"""The default source, ``pydocs``: the reference documentation of Python packages that are installed anyway.
+
+A document is the docstring of a public function, class or method without its summary sentence; its query is
+that sentence, and the one relevant document is the one it was cut from: sparse judgements, about one a query,
+as in MS MARCO. The sources are parsed and nothing is imported, so the same package versions give the same
+collection. Documents have no title: the object's name would often be the query in other words.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from peftir.data import splits
+from peftir.data.collection import SPLITS
+from peftir.data.content import Content, Document, Judgement, Query, Report, refuse
+from peftir.data.hashing import point
+from peftir.data.sources.docstrings import public_docstrings
+from peftir.data.sources.pairs import Pair, cut_pair, query_id, sound
+from peftir.system.errors import PeftirError
+
+# The packages that are read, and the names that they are installed by.
+PACKAGES = {
+    "matplotlib": "matplotlib",
+    "networkx": "networkx",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "sympy": "sympy",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+TESTS = ("test", "tests", "testing", "conftest")
+COPIES_OF_OTHERS = ("externals", "vendor")
+
+
+def read(
+    place: str,
+    documents: int | None,
+    shares: Mapping[str, float],
+    report: Report = refuse,
+    *,
+    packages: Mapping[str, str] = PACKAGES,
+) -> Content:
+    """Read the collection from the installed packages.
+
+    Args:
+        place: nothing; this source is always in the same place.
+        documents: how many to take, those whose ids have the lowest hashes, so that a larger collection
+            contains every smaller one; ``None`` takes all.
+        shares: the share of the queries in each split, see :func:`split_of`.
+        report: not used, since nothing here can be mended by its reader.
+        packages: the packages to read, each with the name that it is installed by.
+
+    Raises:
+        PeftirError: a package is not installed, or there are fewer documents than asked for.
+    """
+    if place:
+        raise PeftirError(f"collection.source: is 'pydocs:{place}'; expected 'pydocs', it takes no place")
+    pairs = sound(pair for package in packages for pair in package_pairs(package, find_folder(package)))
+    if documents is not None:
+        if documents > len(pairs):
+            raise PeftirError(
+                f"collection.documents: is {documents}; expected at most {len(pairs)}, or null for all"
+            )
+        pairs = sorted(pairs, key=lambda pair: point(f"subset {pair.id}"))[:documents]
+    pairs = sorted(pairs)
+    return Content(
+        documents=[Document(pair.id, "", pair.document) for pair in pairs],
+        qrels={
+            split: [
+                Judgement(query_id(pair.id), pair.id, 1)
+                for pair in pairs
+                if split_of(pair.id, shares) == split
+            ]
+            for split in SPLITS
+            if shares.get(split)
+        },
+        queries=[Query(query_id(pair.id), pair.query) for pair in pairs],
+        origin={
+            "source": "pydocs",
+            "packages": {name: _version(packages[name]) for name in sorted(packages)},
+        },
+    )
+
+
+def find_folder(package: str) -> Path:
+    """The folder of an installed package, found without importing it.
+
+    Raises:
+        PeftirError: it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise PeftirError(f"package {package}: is not installed; run pip install 'peftir[pipeline]'")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _version(distribution: str) -> str:
+    """A package's version without its build (``+cpu``), which does not change the docstrings."""
+    return importlib.metadata.version(distribution).partition("+")[0]
+
+
+def package_pairs(package: str, folder: Path) -> Iterator[Pair]:
+    """Yield the pairs of one package, in the order of its files.
+
+    Tests, copies of other packages and private objects are left out. A file with a private name may define
+    public objects (``sklearn/linear_model/_ridge.py``) and is read; a private folder holds internals, but for
+    the modules in it that list their public names in ``__all__`` (``numpy/_core/fromnumeric.py``).
+    """
+    seen: set[str] = set()
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if not all(_belongs(part) for part in parts):
+            continue
+        private = any(part.startswith("_") for part in parts[:-1])
+        source = path.read_bytes()
+        if private and b"__all__" not in source:
+            continue
+        module = ".".join((package, *parts)).removesuffix(".__init__")
+        try:
+            docstrings = list(public_docstrings(source, only_listed=private))
+        except SyntaxError:  # a template, or written for another Python
+            continue
+        for name, docstring in docstrings:
+            pair = _pair(f"{module}.{name}", docstring)
+            if pair is not None and pair.id not in seen:  # the same name can be defined twice, under `if`
+                seen.add(pair.id)
+                yield pair
+
+
+def _belongs(part: str) -> bool:
+    """Whether a folder or module of this name is part of a package's own, importable, untested code."""
+    name = part.strip("_")
+    left_out = name in (*TESTS, *COPIES_OF_OTHERS) or name.startswith(("test_", "testing_"))
+    return part.isidentifier() and not left_out
+
+
+def _pair(id: str, docstring: str) -> Pair | None:
+    """Cut a pair; ``None`` if it would make no sense to someone who searches."""
+    pair = cut_pair(id, docstring)
+    if pair is None or "{" in pair.query or "%(" in pair.query:  # a template, filled in at import
+        return None
+    return pair
+
+
+def split_of(id: str, shares: Mapping[str, float]) -> str:
+    """The split of the query of the object ``id``, by a hash of the object's own name.
+
+    That is the last part (``fit`` of ``sklearn.svm.SVC.fit``), so that methods and functions of one name are
+    never on both sides of a split: they are often described in the same words.
+    """
+    return splits.split_of(id.rpartition(".")[2], shares)

@@ -1,0 +1,95 @@
+"""Which split judges a query, where a source leaves that open; always by a hash of the query's id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from peftir.data.collection import SPLITS
+from peftir.data.content import Again, Judgement
+from peftir.data.hashing import point
+
+Qrels = dict[str, Iterable[Judgement]]
+
+
+def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, float]) -> Qrels:
+    """The splits of a source, made of those that it comes with.
+
+    A source without ``test`` is tested on its ``dev``, as MS MARCO is, whose test judgements are not public.
+    Where training queries come without ``dev``, the share ``dev / (train + dev)`` of them is held out.
+
+    Args:
+        found: judgements by split, each readable more than once.
+        shares: ``collection.splits``.
+    """
+    qrels = dict(found)
+    if "test" not in qrels and "dev" in qrels:
+        qrels["test"] = qrels.pop("dev")
+    if "train" in qrels and "dev" not in qrels:
+        train = qrels["train"]
+        share = shares["dev"] / (shares["train"] + shares["dev"])
+        qrels["train"] = _chosen(train, lambda query: point(f"dev {query}") >= share)
+        qrels["dev"] = _chosen(train, lambda query: point(f"dev {query}") < share)
+    return {split: qrels[split] for split in SPLITS if split in qrels}
+
+
+def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> Qrels:
+    """Judgements that come without splits, readable more than once, spread over the splits by ``shares``."""
+
+    def of(split: str) -> Again[Judgement]:
+        return _chosen(judgements, lambda query: split_of(query, shares) == split)
+
+    return {split: of(split) for split in SPLITS}
+
+
+def pool(found: Mapping[str, Iterable[Judgement]]) -> Qrels:
+    """The judgements of all splits as those of ``test``, for a cross-validation."""
+    return {"test": Again(lambda: chain.from_iterable(found.values()))}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A cross-validation: how many folds, and the share of the queries outside of a fold that are its dev."""
+
+    count: int
+    dev: float
+
+    @classmethod
+    def of(cls, count: int, shares: Mapping[str, float]) -> Folds:
+        """``count`` folds, with ``dev / (train + dev)`` of ``shares`` as dev."""
+        return cls(count, shares["dev"] / (shares["train"] + shares["dev"]))
+
+    def splits(self, queries: Iterable[str]) -> list[dict[str, str]]:
+        """The split of each query in each fold, folds from 1 on: every query is in ``test`` in one of them.
+
+        Queries are dealt out in the order of a hash of their ids, so that folds differ in size by one at
+        most; the dev queries of a fold are the first by another hash, at least one.
+        """
+        dealt = sorted(queries, key=lambda query: (point(f"fold {query}"), query))
+        return [self._fold(dealt, fold) for fold in range(1, self.count + 1)]
+
+    def _fold(self, dealt: list[str], fold: int) -> dict[str, str]:
+        tested = set(dealt[fold - 1 :: self.count])
+        others = [query for query in dealt if query not in tested]
+        others.sort(key=lambda query: (point(f"dev of fold {fold} {query}"), query))
+        dev = set(others[: max(1, round(self.dev * len(others)))])
+        return {
+            query: "test" if query in tested else "dev" if query in dev else "train"
+            for query in sorted(dealt)
+        }
+
+
+def split_of(name: str, shares: Mapping[str, float]) -> str:
+    """The split of a query by the hash of ``name``, with ``shares`` of the queries in each."""
+    place = point(f"split {name}")
+    edge = 0.0
+    for split in SPLITS:
+        edge += shares.get(split, 0.0)
+        if place < edge:
+            return split
+    return max(SPLITS, key=lambda split: shares.get(split, 0.0))  # the sum is a hair below 1
+
+
+def _chosen(judgements: Iterable[Judgement], belongs: Callable[[str], bool]) -> Again[Judgement]:
+    return Again(lambda: (row for row in judgements if belongs(row.query)))

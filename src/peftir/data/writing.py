@@ -1,0 +1,90 @@
+"""Writes a collection: streams what a source gives to disk, checked on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from peftir.data.collection import (
+    CORPUS,
+    FOLD_HEADER,
+    MANIFEST,
+    QRELS_HEADER,
+    QUERIES,
+    SPLITS,
+    fold_file,
+    qrels_file,
+)
+from peftir.data.content import Content
+from peftir.data.splits import Folds
+from peftir.data.table import TextTable
+from peftir.data.validation import Validation
+from peftir.system.files import replacing
+
+
+def write_collection(
+    folder: Path, content: Content, own_documents: bool = False, folds: Folds | None = None
+) -> dict[str, Any]:
+    """Write ``content`` as a collection to ``folder``, whole or not at all, and return its manifest.
+
+    The same content gives the same bytes. Beyond what :class:`~peftir.data.validation.Validation`
+    holds, memory holds the row group that is being written.
+
+    Empty documents stay, so that judgements of them stay valid; the manifest counts them, and BM25 never
+    finds them. Queries that no split judges are left out and counted, since measures average over judged
+    queries. A judged query without a relevant document stays and is counted: it scores 0, as in trec_eval.
+
+    With ``folds``, all queries are in ``test``, and a file for each fold has their splits in it.
+
+    Raises:
+        PeftirError: something is wrong with the content, or the disk is full.
+    """
+    checked = Validation(content, own_documents)
+    with replacing(folder) as partial:
+        (partial / "qrels").mkdir(parents=True)
+        with TextTable(partial / CORPUS, ("_id", "title", "text")) as table:
+            for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
+                table.add((document.id, document.title, document.text))
+        for split in SPLITS:
+            with (partial / qrels_file(split)).open("w", encoding="utf-8", newline="\n") as file:
+                file.write(QRELS_HEADER + "\n")
+                for query, judged, grade, _ in checked.judgements(split):
+                    file.write(f"{query}\t{judged}\t{grade}\n")
+        with TextTable(partial / QUERIES, ("_id", "text", "split")) as table:
+            for asked, split in checked.queries():
+                table.add((asked.id, asked.text, split))
+        splits = checked.folds(folds) if folds else []
+        for fold, split_of in enumerate(splits, start=1):
+            _write_fold(partial / fold_file(fold), split_of)
+        folded = [fold_file(fold) for fold in range(1, len(splits) + 1)]
+        names = (CORPUS, QUERIES, *map(qrels_file, SPLITS), *folded)
+        manifest = {
+            "origin": dict(content.origin),
+            "own_documents": own_documents,
+            **checked.counts(),
+            **({"folds": [_sizes(split_of) for split_of in splits]} if folds else {}),
+            "sha256": {name: _sha256(partial / name) for name in names},
+        }
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (partial / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+    return manifest
+
+
+def _write_fold(path: Path, split_of: dict[str, str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    lines = (f"{query}\t{split}\n" for query, split in split_of.items())
+    path.write_text("".join([f"{FOLD_HEADER}\n", *lines]), encoding="utf-8", newline="\n")
+
+
+def _sizes(split_of: dict[str, str]) -> dict[str, int]:
+    """How many queries each split of a fold has."""
+    return {split: sum(of == split for of in split_of.values()) for split in SPLITS}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

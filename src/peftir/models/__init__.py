@@ -1,0 +1,1 @@
+"""Bi-encoders and cross-encoders: building, running, saving and loading them."""

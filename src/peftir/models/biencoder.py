@@ -1,0 +1,62 @@
+"""The retriever: a bi-encoder that maps queries and documents to vectors whose inner product ranks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+from peftir.models.backbone import backbone_folder, let_it_pad
+from peftir.models.inference import run_in_batches
+
+POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
+Task = Literal["query", "document"]
+
+
+def new_biencoder(
+    backbone: str,
+    *,
+    revision: str | None = None,
+    pooling: str,
+    similarity: Literal["cosine", "dot"] = "cosine",
+    query_length: int,
+    document_length: int,
+    query_prefix: str = "",
+    document_prefix: str = "",
+) -> SentenceTransformer:
+    """A bi-encoder on an untouched backbone: pooled token vectors, scaled to length 1 for the cosine.
+
+    Args:
+        backbone: a hub id or a local folder.
+        revision: of a hub id, see :func:`peftir.models.backbone.backbone_folder`.
+        pooling: a key of ``POOLINGS``.
+        similarity: ``cosine``, or ``dot`` for the inner product of the vectors as they are.
+        query_length, document_length: tokens kept of each, special tokens and prefix included.
+        query_prefix, document_prefix: what stands before each text, such as ``"query: "``.
+    """
+    transformer = Transformer(
+        str(backbone_folder(backbone, revision)), query_length=query_length, document_length=document_length
+    )
+    let_it_pad(transformer.tokenizer)
+    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling])
+    return SentenceTransformer(
+        modules=[transformer, pooled, *([Normalize()] if similarity == "cosine" else [])],
+        similarity_fn_name=similarity,
+        prompts={"query": query_prefix, "document": document_prefix},
+    )
+
+
+def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: str) -> np.ndarray:
+    """Vectors of ``texts``, ``[len(texts), d]`` float32, each text with its task's prefix."""
+    texts, length = texts_and_length(model, texts, task)
+    return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
+
+
+def texts_and_length(model: SentenceTransformer, texts: list[str], task: Task) -> tuple[list[str], int]:
+    """``texts`` with their task's prefix, and how many tokens of each are read."""
+    transformer: Any = model[0]
+    length = transformer.query_length if task == "query" else transformer.document_length
+    prefix = model.prompts[task] or ""
+    return [prefix + text for text in texts], length

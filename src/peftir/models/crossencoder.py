@@ -1,0 +1,82 @@
+"""The re-ranker: a cross-encoder that reads a query and a document together and gives one score."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from tqdm import tqdm
+
+from peftir.data.collection import Texts
+from peftir.models.backbone import backbone_folder, let_it_pad
+from peftir.models.inference import run_in_batches
+from peftir.ranking.runs import Run
+
+CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
+
+
+def new_crossencoder(backbone: str, *, revision: str | None = None, length: int) -> CrossEncoder:
+    """A cross-encoder on an untouched backbone, with a new head of one output that is not squashed.
+
+    Args:
+        backbone: a hub id or a local folder.
+        revision: of a hub id, see :func:`peftir.models.backbone.backbone_folder`.
+        length: tokens kept of query and document together; the longer of the two is cut.
+    """
+    folder = str(backbone_folder(backbone, revision))
+    model = CrossEncoder(folder, num_labels=1, max_length=length, activation_fn=torch.nn.Identity())
+    let_it_pad(model.tokenizer)
+    # The heads of decoders look for it to find each text's last token.
+    if model[0].model.config.pad_token_id is None:
+        model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
+    return model
+
+
+def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> np.ndarray:
+    """Scores of (query, document) ``pairs``, ``[len(pairs)]`` float32."""
+    queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+    scores = run_in_batches(
+        model, queries, documents, length=model.max_length, output="scores", precision=precision
+    )
+    return scores.reshape(len(pairs))
+
+
+def score_candidates(
+    model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: Texts, precision: str
+) -> Run:
+    """Each query's ``candidates`` with the scores that ``model`` gives, in the candidates' order."""
+    pairs = pairs_of(candidates)
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    score_chunks(model, queries, pairs, texts, precision, scores)
+    return with_scores(candidates, scores)
+
+
+def pairs_of(candidates: Run) -> list[tuple[str, str]]:
+    """Query and document of each of ``candidates``, in their order."""
+    return [(query, doc) for query, ranking in candidates.items() for doc, _ in ranking]
+
+
+def with_scores(candidates: Run, scores: np.ndarray) -> Run:
+    """``candidates`` with ``scores``, which are in the order of :func:`pairs_of`."""
+    values = iter(scores.tolist())
+    return {query: [(doc, next(values)) for doc, _ in ranking] for query, ranking in candidates.items()}
+
+
+def score_chunks(
+    model: CrossEncoder,
+    queries: dict[str, str],
+    pairs: list[tuple[str, str]],
+    texts: Texts,
+    precision: str,
+    scores: np.ndarray,
+    worker: int = 0,
+    workers: int = 1,
+) -> None:
+    """Write into ``scores``, ``[len(pairs)]``, those of every ``workers``-th chunk from ``worker`` on."""
+    starts = range(worker * CHUNK, len(pairs), workers * CHUNK)
+    few = len(pairs) <= CHUNK
+    for start in tqdm(starts, desc="scoring", unit="chunk", disable=few, position=worker or None):
+        chunk = slice(start, start + CHUNK)
+        documents = texts([doc for _, doc in pairs[chunk]])
+        asked = [queries[query] for query, _ in pairs[chunk]]
+        scores[chunk] = score(model, list(zip(asked, documents, strict=True)), precision)

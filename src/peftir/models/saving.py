@@ -1,0 +1,105 @@
+"""Trained models on disk: folders that sentence-transformers loads, without the backbone's weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from peftir import tuners
+from peftir.models.backbone import backbone_folder, base_name, on_own_backbone
+from peftir.study.params import Method
+from peftir.system.errors import PeftirError
+from peftir.system.files import replacing
+from peftir.tuners.places import Backbone
+
+Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
+
+
+def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
+    """The transformers model inside, which the tuners attach to."""
+    return model[0].model
+
+
+def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Method) -> dict[str, Any]:
+    """Freeze the backbone in ``model`` and insert ``method``'s trainable weights; gives the knobs in effect.
+
+    Raises:
+        PeftirError: the method's settings are wrong or do not fit the backbone.
+    """
+    try:
+        return tuners.attach(transformer_of(model), method.type, **method.knobs)
+    except tuners.TunerError as error:
+        raise PeftirError(f"params.yaml: methods.{variant}.{error}") from error
+
+
+def head_of(model: SentenceTransformer | CrossEncoder) -> Callable[[str], bool]:
+    """A function that tells by a weight's name whether it belongs to the classification head."""
+    names = Backbone.of(transformer_of(model)).head
+    return lambda weight: any(f".{name}." in f".{weight}" for name in names)
+
+
+def save(
+    model: SentenceTransformer | CrossEncoder, folder: Path, backbone: str, revision: str | None = None
+) -> None:
+    """Write ``model`` to ``folder``: adapter and head (all weights if all were trained), and the tokenizer.
+
+    The bytes follow from the weights alone: no dates, paths or orders that change from run to run.
+
+    Args:
+        backbone: what the adapter calls its backbone: a hub id or a local folder.
+        revision: the one of the hub id that was pinned.
+    """
+    for config in getattr(transformer_of(model), "peft_config", {}).values():
+        # PEFT looks at the config.json of the backbone as it saves, and asks the hub if there is no folder.
+        config.base_model_name_or_path = str(backbone_folder(backbone, revision))
+        config.revision = revision
+    # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
+    if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    # Whether the process that loads it is offline is not the tokenizer's to remember.
+    getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
+    with replacing(folder) as partial:
+        model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
+        for path in partial.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        _tidy(partial / "adapter_config.json", base_name(backbone))
+
+
+def stored_bytes(folder: Path) -> int:
+    """What the weights in a model's folder take on disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def load(kind: Callable[..., Model], folder: Path) -> Model:
+    """Load a model that :func:`save` wrote; ``kind`` is ``SentenceTransformer`` or ``CrossEncoder``.
+
+    Raises:
+        PeftirError: the folder is missing or a file in it is damaged.
+    """
+    if not (folder / "modules.json").is_file():
+        raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
+    try:
+        with on_own_backbone(folder) as place:
+            return kind(str(place))
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PeftirError(
+            f"{folder}: not a readable model ({reason}); delete the folder and run `dvc repro` again"
+        ) from error
+
+
+def _tidy(config: Path, base: str) -> None:
+    """Name an adapter's backbone ``base``, and put lists in order: PEFT writes some from sets."""
+    if config.is_file():
+        content = json.loads(config.read_text(encoding="utf-8"))
+        for key, value in content.items():
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                content[key] = sorted(value)
+        content["base_model_name_or_path"] = base
+        config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,100 @@
+"""What each variant trains and stores on a backbone: ``peftir count``."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from peftir import tuners
+from peftir.models.backbone import backbone_folder
+from peftir.study.params import Method, Params
+from peftir.system.errors import PeftirError
+
+
+@dataclass(frozen=True)
+class Count:
+    """One variant on one backbone, as a re-ranker; a retriever has the same less the head.
+
+    ``trained`` counts biases, ``trained_as_paper`` leaves those of inserted modules out, ``share`` is
+    ``trained`` over the backbone's weights, and ``bytes`` what the saved weights take on disk, head included.
+    """
+
+    variant: str
+    type: str
+    knobs: dict[str, Any]
+    trained: int
+    trained_as_paper: int
+    share: float
+    head: int
+    backbone: int
+    bytes: int
+
+
+def count_variants(params: Params, backbone: str, names: list[str]) -> list[Count]:
+    """Count each of ``names`` on ``backbone``, a hub id or a local folder.
+
+    Raises:
+        PeftirError: a name is not under ``methods``, its settings are wrong, or there is no such backbone.
+    """
+    unknown = [name for name in names if name not in params.methods]
+    if unknown:
+        raise PeftirError(
+            f"--variant {unknown[0]}: expected a name under methods: {', '.join(params.methods)}"
+        )
+    revision = params.backbone.revision if backbone == params.backbone.name else None
+    folder = backbone_folder(backbone, revision)
+    return [_count(folder, name, params.methods[name]) for name in names]
+
+
+def _count(folder: Path, name: str, method: Method) -> Count:
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+    try:
+        knobs = tuners.attach(model, method.type, **method.knobs)
+    except tuners.TunerError as error:
+        raise PeftirError(f"params.yaml: methods.{name}.{error}") from error
+    weights = tuners.count(model)
+    return Count(
+        variant=name,
+        type=method.type,
+        knobs=knobs,
+        share=round(weights.share, 6),
+        bytes=_stored_bytes(model) if any(p.requires_grad for p in model.parameters()) else 0,
+        **asdict(weights),
+    )
+
+
+def _stored_bytes(model: Any) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return sum(path.stat().st_size for path in Path(folder).rglob("*.safetensors"))
+
+
+def as_table(counts: list[Count]) -> str:
+    """The counts as aligned columns for a terminal."""
+    head = ("variant", "type", "knobs", "weights trained", "share", "head", "bytes on disk")
+    lines = [
+        (
+            count.variant,
+            count.type,
+            " ".join(f"{key}={value}" for key, value in count.knobs.items()) or "-",
+            f"{count.trained:,}",
+            f"{count.share:.3%}",
+            f"{count.head:,}",
+            f"{count.bytes:,}",
+        )
+        for count in counts
+    ]
+    widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [head, *lines]
+    )

@@ -1,0 +1,73 @@
+"""Giving a trained model away as one folder with a model card: ``peftir export``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from peftir.models import saving
+from peftir.models.backbone import backbone_folder
+from peftir.pipeline.model_card import model_card
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+from peftir.system.errors import PeftirError
+from peftir.system.files import replacing
+from peftir.tuners import TunerError
+
+KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
+
+
+def export(params: Params, variant: str, stage: str, seed: Seed, folder: Path, merged: bool) -> None:
+    """Write a trained model with its card to ``folder``, which sentence-transformers loads.
+
+    Args:
+        stage: ``retriever`` or ``reranker``.
+        folder: where it goes; must not be there yet.
+        merged: with all of the backbone's weights, so that neither PEFT nor the backbone is needed to load
+            it; else with the adapter's and the head's alone. ``full`` and ``zero_shot`` are always whole.
+
+    Raises:
+        PeftirError: the model is not there, ``folder`` is, or the method's weights cannot be merged.
+    """
+    source = layout.model(stage, variant, seed)
+    if not (source / "modules.json").is_file():
+        raise PeftirError(
+            f"{source}: no trained model here; `dvc repro train_{stage}@{layout.key(variant, seed)}` makes "
+            "it, if the variant and the seed are listed in params.yaml"
+        )
+    if folder.exists():
+        raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
+    adapter = source / "adapter_config.json"
+    config = json.loads(adapter.read_text(encoding="utf-8")) if adapter.is_file() else {}
+    card = model_card(params, variant, stage, seed, needs_backbone=bool(config) and not merged)
+    with replacing(folder) as partial:
+        if config and merged:
+            _write_merged(source, config, KINDS[stage], partial, variant)
+        else:
+            shutil.copytree(source, partial)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+
+
+def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path, variant: str) -> None:
+    """Write the model in ``source`` with its adapter's weights added to its backbone's."""
+    name, revision = config["base_model_name_or_path"], config.get("revision")
+    model = saving.load(kind, source)
+    encoder = saving.transformer_of(model)
+    head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
+    whole = type(encoder).from_pretrained(backbone_folder(name, revision), **head)
+    whole.config.pad_token_id = encoder.config.pad_token_id
+    try:
+        model[0].model = PeftModel.from_pretrained(whole, str(source)).merge_and_unload(safe_merge=True)
+    except TunerError as error:
+        raise PeftirError(
+            f"--merged: {variant}: its modules are no change of the backbone's own weights, and "
+            "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "
+            f"leave --merged out, and load it where {name} can be had or is in the cache"
+        ) from error
+    saving.save(model, target, name, revision)

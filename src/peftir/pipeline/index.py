@@ -1,0 +1,43 @@
+"""Documents encoded by a trained retriever, in a faiss index."""
+
+from __future__ import annotations
+
+from sentence_transformers import SentenceTransformer
+
+from peftir.data.collection import Collection
+from peftir.models import saving
+from peftir.pipeline.encode import encode_collection
+from peftir.ranking.dense import build_index, new_index
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+from peftir.system.files import remove
+
+
+def index_documents(params: Params, variant: str, seed: Seed) -> int:
+    """Encode the collection into a new index; gives the number of documents in it.
+
+    Where the vectors of a large collection are kept until the index is written is beside the index's folder.
+    """
+    collection, folder = Collection(layout.COLLECTION), layout.index(variant, seed)
+    shards = folder.with_name(f"{folder.name}.shards")
+    model_folder = layout.model("retriever", variant, seed)
+    model = saving.load(SentenceTransformer, model_folder)
+    new_index(params.index.factory, model.get_embedding_dimension() or 0)  # a wrong one fails at once
+    vectors = encode_collection(
+        collection,
+        model,
+        model_folder,
+        shards,
+        precision=params.backbone.precision,
+        processes=params.index.processes,
+    )
+    indexed = build_index(
+        vectors,
+        params.index.factory,
+        folder,
+        count=collection.count_documents(),
+        sample=params.index.train_sample,
+    )
+    remove(shards)
+    return indexed

@@ -1,0 +1,153 @@
+"""The model card of an exported model: what it is, what it was trained on, how well it does and its use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from peftir import tuners
+from peftir.data.collection import Collection
+from peftir.study import layout
+from peftir.study.artefacts import Artefact
+from peftir.study.params import Params
+from peftir.study.seeds import Seed, draw, numbers
+
+TASKS = {"retriever": "retrieval", "reranker": "reranking"}
+PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
+WHAT = {
+    "retriever": "A bi-encoder for first-stage retrieval: texts become vectors whose similarity ranks.",
+    "reranker": "A cross-encoder for re-ranking: it reads a query and a document together and gives a score.",
+}
+USE = {
+    "retriever": """from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("FOLDER")
+queries, documents = model.encode_query(["a query"]), model.encode_document(["a document", "another"])
+print(model.similarity(queries, documents))""",
+    "reranker": """from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("FOLDER")
+print(model.predict([("a query", "a document"), ("a query", "another")]))""",
+}
+
+
+def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backbone: bool) -> str:
+    """The card as Markdown with the front matter that the Hugging Face hub reads.
+
+    Args:
+        needs_backbone: the folder has the adapter alone.
+
+    Raises:
+        PeftirError: the collection or what training said of the model is not there.
+    """
+    manifest = Collection(layout.COLLECTION).manifest
+    training = Artefact(Path(), layout.training(stage, variant, seed), f"train_{stage}").json()
+    parts = [
+        _front_matter(params, stage, needs_backbone),
+        f"# {variant}, {stage}",
+        WHAT[stage],
+        _table(("", ""), _facts(params, training, manifest)),
+        "## Measures",
+        _measures(params, variant, stage, manifest),
+        "## Use",
+        _use(params, stage, needs_backbone),
+        "## Settings",
+        f"As in `params.yaml` when this was exported:\n\n```yaml\n{_settings(params, variant, stage)}```",
+        "Trained with peftir. The methods and the question are from Ma et al. 2022, “Scattered or "
+        "Connected?”, arXiv 2208.09847.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(params: Params, stage: str, needs_backbone: bool) -> str:
+    is_hub_id = not Path(params.backbone.name).exists()
+    content = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": PIPELINES[stage],
+        "tags": ["sentence-transformers", stage, *(["peft"] if needs_backbone else [])],
+        **({"base_model": params.backbone.name} if is_hub_id else {}),
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False)}---"
+
+
+def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    method, weights = tuners.METHODS[training["type"]], training["weights"]
+    knobs = ", ".join(f"{name} {value}" for name, value in training["knobs"].items())
+    yield "data", f"{params.collection.source}: {_counts(manifest)}"
+    yield (
+        "backbone",
+        params.backbone.name + (f", revision {params.backbone.revision}" if params.backbone.revision else ""),
+    )
+    yield "method", f"{method.name}: {method.summary} ({method.reference})" + (f"; {knobs}" if knobs else "")
+    head = f"; the head’s {weights['head']:,} are trained too" if weights["head"] else ""
+    yield "weights trained", f"{weights['trained']:,}, {weights['share']:.2%} of the backbone’s{head}"
+    yield (
+        "training",
+        f"{_draw(training['seed'])}, {training['steps']} steps, the best on dev was step "
+        + str(training["best_step"])
+        + f" with {training['measure']} {training['best_dev']:.3f}",
+    )
+
+
+def _draw(seed: Seed) -> str:
+    number, fold = draw(seed)
+    return f"seed {number}" + (f", on the queries outside of fold {fold}" if fold else "")
+
+
+def _counts(manifest: dict[str, Any]) -> str:
+    splits = ", ".join(f"{found['queries']:,} {split} queries" for split, found in manifest["splits"].items())
+    return f"{manifest['documents']:,} documents, {splits}"
+
+
+def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]) -> str:
+    """A table of the variant's measures beside BM25's, or that there are none."""
+    task = TASKS[stage]
+    file = layout.metrics(task)
+    means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    rows = [name for name in (variant, f"{variant}+bm25", "bm25") if name in means]
+    if variant not in rows:
+        return "Not measured."
+    measures = list(means[variant])
+    entries = getattr(params.seeds, stage)
+    seeds = numbers(entries)
+    over = f"; mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""
+    if folds := params.collection.folds:
+        over += f", each ranked by the model of its own fold of {folds}"
+    lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
+    note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."
+    if f"{variant}+bm25" in rows:
+        note += " “+bm25” mixes the scores with BM25’s; the candidates of all rows are BM25’s."
+    return f"{_table(('', *measures), lines)}\n\n{note}"
+
+
+def _use(params: Params, stage: str, needs_backbone: bool) -> str:
+    lines = f"```python\n{USE[stage]}\n```"
+    if not needs_backbone:
+        return lines
+    revision = params.backbone.revision
+    pinned = f" at revision {revision}" if revision else ""
+    return (
+        f"The folder has the adapter alone: it needs {params.backbone.name}{pinned} beside it, and "
+        f"`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
+        f"```python\nimport peftir.tuners\n{USE[stage]}\n```"
+    )
+
+
+def _settings(params: Params, variant: str, stage: str) -> str:
+    """The blocks of ``params.yaml`` that training followed."""
+    content = {
+        "backbone": params.backbone.model_dump(),
+        "methods": {variant: params.methods[variant].model_dump(exclude_none=True)},
+        stage: getattr(params, stage).model_dump(),
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _table(head: tuple[str, ...], rows: Any) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

@@ -1,0 +1,35 @@
+"""Dense retrieval: queries, encoded by a trained retriever, against its index."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sentence_transformers import SentenceTransformer
+
+from peftir.data.collection import Collection
+from peftir.models import saving
+from peftir.models.biencoder import encode
+from peftir.ranking.dense import DenseIndex
+from peftir.ranking.runs import search_beyond_own, write_run
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed, draw
+from peftir.system.files import replacing
+
+
+def retrieve(params: Params, variant: str, seed: Seed) -> None:
+    """Rank the collection's documents for dev's and test's queries, the seed's fold's, and write the runs."""
+    collection = Collection(layout.COLLECTION, draw(seed).fold)
+    folder = layout.runs("retrieval", variant, seed)
+    model = saving.load(SentenceTransformer, layout.model("retriever", variant, seed))
+    index = DenseIndex(layout.index(variant, seed), params.retrieval.search_parameters)
+    with replacing(folder) as written:
+        for split in ("dev", "test"):
+            queries = collection.queries(split)
+            vectors = encode(model, list(queries.values()), "query", params.backbone.precision)
+            run = search_beyond_own(
+                partial(index.search, list(queries), vectors),
+                params.retrieval.depth,
+                collection.own_documents,
+            )
+            write_run(written / f"{split}.trec", run, tag=layout.key(variant, seed))

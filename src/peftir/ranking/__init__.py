@@ -1,0 +1,1 @@
+"""Runs and measures, BM25, the faiss index, interpolation."""

@@ -1,0 +1,186 @@
+"""The dense index: faiss, made by a factory string, over inner products."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from peftir.ranking.runs import Run
+from peftir.system.errors import PeftirError
+from peftir.system.files import replacing
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let faiss use one thread, for the same result each time.
+
+    torch brings an OpenMP runtime of its own, but the call to set the number of threads reaches both: left
+    at one, torch would encode on one thread too.
+    """
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def build_index(
+    chunks: Iterable[tuple[list[str], np.ndarray]], factory: str, folder: Path, *, count: int, sample: int
+) -> int:
+    """Add vectors to a new index as they come and write it with its documents' ids to ``folder``.
+
+    Building uses one thread: faiss's graphs (``HNSW…``) differ from build to build with more.
+
+    Args:
+        chunks: (ids, vectors ``[n, d]`` float32), to be iterated over twice if the index must be trained.
+        factory: faiss's index factory string, for example ``Flat``.
+        count: how many documents there are.
+        sample: how many of them, evenly spread, an index that must be trained (``IVF…``, ``PQ…``) is
+            trained on.
+
+    Returns:
+        How many documents the index holds.
+
+    Raises:
+        PeftirError: faiss does not know the factory string, or cannot train on so few vectors.
+    """
+    index = None
+    with replacing(folder) as partial:
+        partial.mkdir()
+        with (partial / "ids.txt").open("w", encoding="utf-8") as ids_file:
+            for ids, vectors in chunks:
+                with _one_thread():
+                    index = index or _trained(factory, vectors.shape[1], chunks, count, sample)
+                    index.add(vectors)
+                ids_file.writelines(f"{id}\n" for id in ids)
+        if index is None:
+            raise PeftirError(f"{folder}: no documents to index")
+        faiss.write_index(index, str(partial / "index.faiss"))
+    return index.ntotal
+
+
+def new_index(factory: str, dimension: int) -> faiss.Index:
+    """An empty index of vectors of ``dimension`` numbers, most likely to be trained before use.
+
+    Raises:
+        PeftirError: faiss does not know the factory string, or it does not go with the dimension.
+    """
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise PeftirError(
+            f"index.factory: {factory!r}: not an index that faiss can make of vectors of {dimension} numbers "
+            f"({_reason(error)}); expected one such as 'Flat', 'HNSW32' or 'IVF256,PQ16'"
+        ) from error
+
+
+def _trained(
+    factory: str, dimension: int, chunks: Iterable[tuple[list[str], np.ndarray]], count: int, sample: int
+) -> faiss.Index:
+    index = new_index(factory, dimension)
+    if index.is_trained:
+        return index
+    vectors = _sample(chunks, count, sample)
+    try:
+        index.train(vectors)
+    except RuntimeError as error:
+        raise PeftirError(
+            f"index.factory: {factory!r}: faiss cannot train it on {len(vectors)} of {count} documents "
+            f"({_reason(error)}); 'Flat' and 'HNSW32' need no training, fewer cells or a larger "
+            f"index.train_sample (now {sample}) less or more of it"
+        ) from error
+    return index
+
+
+def _sample(chunks: Iterable[tuple[list[str], np.ndarray]], count: int, size: int) -> np.ndarray:
+    """At most ``size`` of the ``count`` vectors, evenly spread: ``[size, d]``."""
+    rows = np.linspace(0, count - 1, min(size, count), dtype=np.int64)
+    parts, start = [], 0
+    for ids, vectors in chunks:
+        parts.append(vectors[rows[(rows >= start) & (rows < start + len(ids))] - start])
+        start += len(ids)
+    return np.concatenate(parts)
+
+
+def _reason(error: RuntimeError) -> str:
+    """What faiss says was wrong, without the place in its source."""
+    return str(error).splitlines()[0].split("Error: ")[-1]
+
+
+class DenseIndex:
+    """A written index, read back for searching.
+
+    Args:
+        folder: what :func:`build_index` wrote.
+        parameters: faiss's search parameters, such as ``nprobe=16`` (cells of an ``IVF…`` that are looked
+            into, 1 if not given) or ``efSearch=128`` (of an ``HNSW…``); several with commas between.
+
+    Raises:
+        PeftirError: a file is missing or damaged, or the index has no such parameter.
+    """
+
+    def __init__(self, folder: Path, parameters: str = "") -> None:
+        try:
+            self._index = faiss.read_index(str(folder / "index.faiss"))
+            self._ids = _Lines(folder / "ids.txt")
+        except (RuntimeError, OSError, ValueError) as error:
+            raise PeftirError(
+                f"{folder}: not a readable index; delete it and run `dvc repro` again"
+            ) from error
+        if len(self._ids) != self._index.ntotal:
+            raise PeftirError(
+                f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; delete the folder "
+                "and run `dvc repro` again"
+            )
+        try:
+            faiss.ParameterSpace().set_index_parameters(self._index, parameters)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise PeftirError(
+                f"retrieval.search_parameters: {parameters!r}: not for this index ({_reason(error)}); "
+                "expected '' or faiss's names with values, such as 'nprobe=16' for an IVF index"
+            ) from error
+
+    def search(self, queries: list[str], vectors: np.ndarray, depth: int) -> Run:
+        """The ``depth`` best documents of each query.
+
+        Args:
+            queries: ids of the queries.
+            vectors: their vectors, ``[len(queries), d]`` float32.
+        """
+        with _one_thread():
+            scores, rows = self._index.search(vectors, min(depth, self._index.ntotal))
+        ids = {row: self._ids[row] for row in np.unique(rows).tolist() if row >= 0}
+        return {
+            query: [
+                (ids[row], score)
+                for row, score in zip(rows[i].tolist(), scores[i].tolist(), strict=True)
+                if row >= 0  # faiss fills up with -1 where an approximate index found too few
+            ]
+            for i, query in enumerate(queries)
+        }
+
+
+class _Lines:
+    """The lines of a file, read as they are asked for: memory holds 8 bytes for each.
+
+    Raises:
+        OSError, ValueError: the file is missing or empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._ends = np.flatnonzero(np.frombuffer(self._bytes, dtype=np.uint8) == ord("\n"))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, line: int) -> str:
+        start = int(self._ends[line - 1]) + 1 if line else 0
+        return self._bytes[start : int(self._ends[line])].decode()

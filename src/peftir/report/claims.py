@@ -1,0 +1,217 @@
+"""The four claims of Ma et al. 2022 (arXiv 2208.09847), and whether they hold on the collection at hand.
+
+A claim holds, does not hold, or is not decided, stage by stage and then for both stages together. It is
+decided by tests alone, and never with one seed, since a claim about methods is one about what other seeds
+would give. What is compared is the first measure of each stage, of the re-ranker by itself.
+``docs/statistics.md`` has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from peftir.report.answers import Answer, all_of, any_of, compare_seeds, falls_short
+from peftir.report.evidence import (
+    NOT_TESTED,
+    Evidence,
+    Figures,
+    Told,
+    average,
+    difference,
+    numbers,
+    probability,
+    steps_to_full,
+)
+
+if TYPE_CHECKING:
+    from peftir.report.study import StageStudy
+
+SMALL = 0.01
+"""Share of the weights below which the first two claims look at a method."""
+
+Name = TypeVar("Name")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one stage says to a claim, and the numbers behind it."""
+
+    answer: Answer
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, what the study says to it, and the finding of each stage by its task."""
+
+    statement: str
+    findings: dict[str, Finding]
+
+    @property
+    def answer(self) -> Answer:
+        """Yes if both stages say so, no if one says no."""
+        return all_of(finding.answer for finding in self.findings.values())
+
+
+def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[Claim]:
+    """The paper's four claims for ``stages``.
+
+    Args:
+        stages: retrieval and re-ranking.
+        learning: figures of learning by task, as in ``metrics/learning.json``; a task may be missing.
+    """
+    rules: dict[str, Callable[[StageStudy, Figures], Finding]] = {
+        "Below 1 % of the weights, existing methods fall short of full fine-tuning at both stages.": _short,
+        "Existing methods learn more slowly and less steadily than full fine-tuning.": _slow,
+        "IAA beats the best other method of the same budget and matches full fine-tuning.": _best,
+        "IAA converges faster and has a smoother loss surface than the other methods of its budget.": _smooth,
+    }
+    return [
+        Claim(statement, {stage.task: _found(rule, stage, learning.get(stage.task, {})) for stage in stages})
+        for statement, rule in rules.items()
+    ]
+
+
+def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, learning: Figures) -> Finding:
+    finding = rule(stage, learning)
+    doubts = []
+    if len(stage.seeds) < 2:
+        doubts.append("One seed says nothing of how another would do.")
+    if stage.reference and not any(model.best_step for model in stage.models[stage.reference]):
+        doubts.append(
+            f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
+        )
+    if finding.answer is not None and doubts:
+        return Finding(None, replace(finding.evidence, notes=[*finding.evidence.notes, *doubts]))
+    return finding
+
+
+def _existing(stage: StageStudy) -> list[str]:
+    return [name for name in stage.small if stage.kinds[name] != "iaa" and stage.weights(name).share < SMALL]
+
+
+def _iaa(stage: StageStudy) -> list[str]:
+    return [name for name in stage.small if stage.kinds[name] == "iaa"]
+
+
+def _short(stage: StageStudy, learning: Figures) -> Finding:
+    found = {name: stage.against_full(name) for name in _existing(stage)}
+    compared = {name: each for name, each in found.items() if each}
+    if not compared:
+        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
+    return Finding(
+        all_of(falls_short(each) for each in compared.values()),
+        Evidence(
+            [f"{stage.measure} against {stage.reference}", "95 % interval", "p"],
+            {"": {name: difference(each) for name, each in compared.items()}},
+        ),
+    )
+
+
+def _slow(stage: StageStudy, learning: Figures) -> Finding:
+    full, others = stage.reference, _existing(stage)
+    if not full or not others:
+        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
+    if not learning:
+        return _cannot("How the methods learn was not analysed.")
+    heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
+    swings = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
+    slow = _tested({name: (heights[full], heights[name]) for name in others})
+    unsteady = _tested({name: (swings[name], swings[full]) for name in others})
+    sd = {name: stage.spread[name][stage.measure].sd for name in (full, *others)}
+    lines = {
+        name: [
+            average(heights[name]),
+            _p(slow, name),
+            steps_to_full(learning, name),
+            average(swings[name]),
+            _p(unsteady, name),
+            Told(f"{sd[name]:.3f}", sd[name]) if len(stage.seeds) > 1 else NOT_TESTED,
+        ]
+        for name in (full, *others)
+    }
+    return Finding(
+        all_of(answer for tested in (slow, unsteady) for answer, _ in tested.values()),
+        Evidence(
+            ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
+            {"": lines},
+            [
+                f"Mean height of the curve on dev; steps to 95 % of what {full} gains there, and how many "
+                "models get so far, if not all; oscillation of the training loss; standard deviation of the "
+                f"measure on test over seeds, which are too few to test it. p is of the difference to {full}."
+            ],
+        ),
+    )
+
+
+def _best(stage: StageStudy, learning: Figures) -> Finding:
+    answers: list[Answer] = []
+    lines = {}
+    for name in _iaa(stage):
+        full, rival = stage.against_full(name), stage.against_rival(name)
+        if full and rival:
+            beats, short = falls_short(rival.turned()), falls_short(full)
+            answers.append(all_of([beats, None if short is None else not short]))
+            lines[name] = [Told(str(stage.rival(name))), *difference(rival), *difference(full)]
+    if not answers:
+        return _cannot("There is no IAA, no full fine-tuning or no other method of IAA’s budget.")
+    columns = ["the best other", f"{stage.measure} against it", "95 % interval", "p"]
+    columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
+    return Finding(any_of(answers), Evidence(columns, {"": lines}))
+
+
+def _smooth(stage: StageStudy, learning: Figures) -> Finding:
+    duels = [(name, other) for name in _iaa(stage) for other in stage.peers(name)]
+    if not duels:
+        return _cannot("There is no IAA, or no other method of its budget.")
+    if not learning:
+        return _cannot("How the methods learn was not analysed.")
+    names = list(dict.fromkeys(name for duel in duels for name in duel))
+    heights = {name: numbers(stage, learning, name, "auc") for name in names}
+    sharpness = {name: numbers(stage, learning, name, "sharpness") for name in names}
+    faster = _tested({(name, other): (heights[name], heights[other]) for name, other in duels})
+    smoother = _tested({(name, other): (sharpness[other], sharpness[name]) for name, other in duels})
+    answers = []
+    groups = {}
+    for name in _iaa(stage):
+        others = stage.peers(name)
+        answers.append(all_of(tested[name, other][0] for tested in (faster, smoother) for other in others))
+        groups[f"Against {name}"] = {
+            other: [
+                average(heights[other]),
+                _p(faster, (name, other)),
+                steps_to_full(learning, other),
+                average(sharpness[other]),
+                _p(smoother, (name, other)),
+            ]
+            for other in (name, *others)
+        }
+    return Finding(
+        any_of(answers),
+        Evidence(
+            ["mean height", "p", "steps to 95 %", "sharpness", "p"],
+            groups,
+            [
+                "Mean height of the curve on dev; steps to 95 % of what full fine-tuning gains there, and "
+                "how many models get so far, if not all; sharpness, the largest eigenvalue of the loss. p "
+                "is of the difference to the kind of IAA that heads the group."
+            ],
+        ),
+    )
+
+
+def _cannot(why: str) -> Finding:
+    """Not decided, since something is missing."""
+    return Finding(None, Evidence(notes=[why]))
+
+
+def _tested(pairs: dict[Name, tuple[list[float], list[float]]]) -> dict[Name, tuple[Answer, float]]:
+    """What :func:`compare_seeds` says to each pair, by its name."""
+    return dict(zip(pairs, compare_seeds([*pairs.values()]), strict=True))
+
+
+def _p(tested: dict[Name, tuple[Answer, float]], name: Name) -> Told:
+    """The p-value of what was tested."""
+    return probability(tested[name][1]) if name in tested else NOT_TESTED

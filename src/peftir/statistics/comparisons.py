@@ -1,0 +1,166 @@
+"""What the per-query table says of each row of the results, and of each pair of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from peftir.statistics.bootstrap import intervals
+from peftir.statistics.significance import (
+    ALPHA,
+    error_over_seeds,
+    holm,
+    randomization_test,
+    t_test,
+    two_level_test,
+)
+
+DECIMALS = 6  # of measures: more than are shown, or what is shown would have been rounded twice
+DIGITS = 3  # of p-values, significant ones
+TESTS = ("two_level", "t_test", "randomization")
+
+Values = dict[str, NDArray[np.float64]]
+"""By row of the results: a value a seed and query, shape ``[seeds, queries]``."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A line of :func:`spread`: a row's mean, and how far it goes over seeds and by the draw of queries."""
+
+    queries: int
+    seeds: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected."""
+
+    difference: float
+    low: float
+    high: float
+    p: dict[str, float]
+    corrected: dict[str, float]
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is more than chance by the corrected two-level test."""
+        return self.corrected["two_level"] <= ALPHA
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return f"{signed(self.low)} to {signed(self.high)}"
+
+    def __str__(self) -> str:
+        """The difference with its interval."""
+        return f"{signed(self.difference)} ({self.interval})"
+
+    def turned(self) -> Comparison:
+        """The same with the rows the other way round."""
+        return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
+
+
+def spread(table: pd.DataFrame) -> pd.DataFrame:
+    """A line a stage, row and measure: ``queries``, ``seeds``, ``mean``, ``sd``, ``low`` and ``high``.
+
+    ``sd`` is the standard deviation of the seeds' means, nan for one seed; ``low`` and ``high`` are the ends
+    of the mean's 95 % interval, see :func:`peftir.statistics.bootstrap.intervals`.
+
+    Args:
+        table: as of :func:`peftir.pipeline.evaluate.per_query`.
+    """
+    return pd.concat([_spread(*block) for block in _blocks(table)], ignore_index=True)
+
+
+def comparisons(table: pd.DataFrame) -> pd.DataFrame:
+    """A line a stage, measure and pair of rows: what ``row`` has more than ``other``, and how sure that is.
+
+    Every two rows that rank by themselves are compared, and every two that are interpolated with BM25; BM25
+    is among both. ``low`` and ``high`` are the ends of the 95 % interval of ``difference`` by the two-level
+    test. Each test of ``TESTS`` has its p-value and, under the same name with ``_holm``, that corrected for
+    all pairs of the stage and measure. With one seed the first two tests are the same.
+
+    Args:
+        table: as of :func:`peftir.pipeline.evaluate.per_query`.
+    """
+    return pd.concat([_comparisons(*block) for block in _blocks(table)], ignore_index=True)
+
+
+def signed(value: float) -> str:
+    """Three decimals and a sign, a true minus; what rounds to zero has none."""
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", "−")
+
+
+def pairs(rows: list[str]) -> list[tuple[str, str]]:
+    """The pairs of rows that are compared, the later row of each first."""
+    alone = [row for row in rows if not row.endswith("+bm25")]
+    mixed = [row for row in rows if row == "bm25" or row.endswith("+bm25")]
+    return [(row, other) for group in (alone, mixed) for other, row in combinations(group, 2)]
+
+
+def _blocks(table: pd.DataFrame) -> Iterator[tuple[str, str, Values]]:
+    """Stages and measures with their values by row, all in the order of the table."""
+    for (stage, measure), block in table.groupby(["stage", "measure"], sort=False):
+        rows = block.groupby("row", sort=False)
+        values = {row: lines.pivot(index="seed", columns="query", values="value") for row, lines in rows}
+        yield stage, measure, {row: grid.to_numpy(float) for row, grid in values.items()}
+
+
+def _spread(stage: str, measure: str, values: Values) -> pd.DataFrame:
+    ends: dict[str, NDArray[np.float64]] = {}
+    for seeds in {len(grid) for grid in values.values()}:
+        alike = [row for row, grid in values.items() if len(grid) == seeds]
+        ends |= dict(zip(alike, intervals(np.stack([values[row] for row in alike])), strict=True))
+    lines = [
+        {
+            "stage": stage,
+            "row": row,
+            "measure": measure,
+            "queries": grid.shape[1],
+            "seeds": grid.shape[0],
+            "mean": grid.mean(),
+            "sd": grid.mean(axis=1).std(ddof=1) if len(grid) > 1 else np.nan,
+            "low": ends[row][0],
+            "high": ends[row][1],
+        }
+        for row, grid in values.items()
+    ]
+    return pd.DataFrame(lines).round(DECIMALS)
+
+
+def _comparisons(stage: str, measure: str, values: Values) -> pd.DataFrame:
+    compared = pairs(list(values))
+    differences = [values[row] - values[other] for row, other in compared]
+    over_seeds = fmean(error_over_seeds(each) for each in differences)
+    found = [two_level_test(each, at_least=over_seeds) for each in differences]
+    table = pd.DataFrame(compared, columns=["row", "other"])
+    table.insert(0, "stage", stage)
+    table.insert(1, "measure", measure)
+    for name, column in (("difference", "mean"), ("low", "low"), ("high", "high")):
+        table[name] = np.round([getattr(each, column) for each in found], DECIMALS)
+    p_values: dict[str, list[float]] = {
+        "two_level": [each.p for each in found],
+        "t_test": [t_test(each).p for each in differences],
+        "randomization": randomization_test(
+            np.stack([each.mean(axis=0) for each in differences], axis=1)
+        ).tolist(),
+    }
+    for test in TESTS:
+        table[test] = _rounded(p_values[test])
+        table[f"{test}_holm"] = _rounded(holm(p_values[test]))
+    return table
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]

@@ -1,0 +1,1 @@
+"""A study's params, its seeds, and where its artefacts lie."""

@@ -1,0 +1,78 @@
+"""Where each artefact of the study lies, relative to the folder that holds ``params.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peftir.study.seeds import Seed
+
+COLLECTION = Path("data/collection")
+BM25_INDEX = Path("data/bm25")
+BM25_RUNS = Path("runs/bm25")
+PER_QUERY = Path("metrics/per_query.parquet")
+LEARNING = Path("metrics/learning.json")
+SURFACES = Path("metrics/surfaces.json")
+SPREAD = Path("metrics/spread.tsv")
+COMPARISONS = Path("metrics/comparisons.tsv")
+SUMMARY = Path("metrics/summary.json")
+QUERIES = Path("metrics/queries.parquet")
+
+
+def key(variant: str, seed: Seed) -> str:
+    """The name of one trained model's folders: variant and seed, with its fold if there are any."""
+    return f"{variant}-{seed}"
+
+
+def model(stage: str, variant: str, seed: Seed) -> Path:
+    """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("models") / stage / key(variant, seed)
+
+
+def checkpoint(stage: str, variant: str, seed: Seed) -> Path:
+    """Where a training that was not finished goes on from; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("models/unfinished") / stage / key(variant, seed)
+
+
+def training(stage: str, variant: str, seed: Seed) -> Path:
+    """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("metrics/training") / stage / f"{key(variant, seed)}.json"
+
+
+def curve(stage: str, variant: str, seed: Seed) -> Path:
+    """The folder of a learning curve; ``stage`` is ``retriever`` or ``reranker``."""
+    return Path("metrics/curves") / stage / key(variant, seed)
+
+
+def learning_curves(stage: str) -> Path:
+    """All of a stage's learning curves in one table, for plots."""
+    return Path("metrics/learning_curves") / f"{stage}.tsv"
+
+
+def index(variant: str, seed: Seed) -> Path:
+    """The folder of a dense index."""
+    return Path("data/index") / key(variant, seed)
+
+
+def runs(task: str, variant: str, seed: Seed) -> Path:
+    """The folder of a model's runs; ``task`` is ``retrieval`` or ``reranking``."""
+    return Path("runs") / task / key(variant, seed)
+
+
+def interpolation(variant: str, seed: Seed) -> Path:
+    """The weight of a re-ranker beside the first stage, as chosen on dev."""
+    return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
+
+
+def metrics(task: str) -> Path:
+    """The mean measures of ``task``, ``retrieval`` or ``reranking``."""
+    return Path("metrics") / f"{task}.json"
+
+
+def resources(stage: str, variant: str | None = None, seed: Seed | None = None) -> Path:
+    """Seconds and memory that one stage took."""
+    folder = Path("metrics/resources")
+    return (
+        folder / f"{stage}.json"
+        if variant is None or seed is None
+        else folder / stage / f"{key(variant, seed)}.json"
+    )

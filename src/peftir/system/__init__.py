@@ -1,0 +1,1 @@
+"""Files, errors, processes: what every room uses and no number follows from."""

@@ -1,0 +1,1 @@
+"""The training of a model: examples, loop, checkpoints, several processes."""

@@ -1,0 +1,99 @@
+"""Tuning one variant: insert its weights, train them, keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor
+
+from peftir import tuners
+from peftir.models import saving
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+from peftir.system.files import write_json
+from peftir.training.checkpoint import Checkpoint, identity
+from peftir.training.distributed import rank
+from peftir.training.examples import Example
+from peftir.training.gradients import trained_modules
+from peftir.training.loop import train
+from peftir.training.state import Point, Settings
+
+
+def fit(
+    params: Params,
+    stage: str,
+    variant: str,
+    seed: Seed,
+    model: SentenceTransformer | CrossEncoder,
+    batches: Sequence[list[Example]],
+    loss_of: Callable[[list[Example]], Tensor],
+    evaluate: Callable[[], float],
+    on_point: Callable[[Point], None],
+) -> dict[str, Any]:
+    """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
+
+    ``evaluate`` gives the measure on dev that the best step is chosen by. In a group the first process alone
+    writes.
+    """
+    method, settings = params.methods[variant], getattr(params, stage)
+    rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
+    knobs = saving.attach(model, variant, method)
+    modules = trained_modules(saving.transformer_of(model))
+    checkpoint = Checkpoint(
+        layout.checkpoint(stage, variant, seed),
+        identity(
+            [stage, variant, seed, params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
+            [asdict(example) for batch in batches for example in batch],
+            files=[layout.COLLECTION / "manifest.json", layout.BM25_RUNS / "dev.trec"],
+        ),
+    )
+    outcome = train(
+        model,
+        batches if method.learning_rate else [],
+        loss_of,
+        evaluate,
+        Settings(
+            learning_rate=rate,
+            head_learning_rate=getattr(settings, "head_learning_rate", rate),
+            warmup=settings.warmup,
+            evaluate_every=settings.evaluate_every,
+            precision=params.backbone.precision,
+            dropout=params.backbone.dropout,
+        ),
+        on_point,
+        saving.head_of(model),
+        {name: module.weights for name, module in modules.items()},
+        checkpoint,
+    )
+    timing = {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}
+    if rank() > 0:
+        return timing
+    folder = layout.model(stage, variant, seed)
+    saving.save(model, folder, params.backbone.name, params.backbone.revision)
+    weights = tuners.count(saving.transformer_of(model))
+    write_json(
+        layout.training(stage, variant, seed),
+        {
+            "stage": stage,
+            "variant": variant,
+            "seed": seed,
+            "type": method.type,
+            "knobs": knobs,
+            "weights": asdict(weights) | {"share": round(weights.share, 6)},
+            "bytes": saving.stored_bytes(folder) if method.learning_rate else 0,
+            "steps": len(batches) if method.learning_rate else 0,
+            "best_step": outcome.best_step,
+            "best_dev": round(outcome.best_dev, 6),
+            "measure": settings.selected_by,
+            "gradients": {
+                name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
+                for name, norms in outcome.gradients.items()
+            },
+        },
+    )
+    checkpoint.remove()
+    return timing

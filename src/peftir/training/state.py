@@ -1,0 +1,203 @@
+"""A training as it stands: what the next step depends on, and what its checkpoints keep."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from peftir.models.precision import computing_in
+from peftir.system.errors import PeftirError
+from peftir.training.checkpoint import (
+    Checkpoint,
+    optimizer_tensors,
+    random_state,
+    restore_optimizer,
+    restore_random,
+)
+from peftir.training.distributed import of_all, of_first, rank, sum_gradients
+from peftir.training.gradients import GradientNorms
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained; ``warmup`` is a share of the steps, rates are peaks after it.
+
+    ``dropout`` is the backbone's own, on or off.
+    """
+
+    learning_rate: float
+    head_learning_rate: float
+    warmup: float
+    evaluate_every: int
+    precision: str
+    dropout: bool
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a learning curve: the dev measure at a step, and the mean loss since the point before."""
+
+    step: int
+    dev: float
+    loss: float | None
+
+
+class TrainingState:
+    """One training as it stands: all that the next step depends on."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        head: Callable[[str], bool],
+        settings: Settings,
+        steps: int,
+        norms: GradientNorms,
+        on_point: Callable[[Point], None],
+    ) -> None:
+        self.model, self.settings, self.norms, self.on_point = model, settings, norms, on_point
+        self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.weights, head, settings) or [{"params": []}], weight_decay=0.01, fused=True
+        )
+        self.factor = _rise_and_fall(steps, settings.warmup)
+        self.best = _Best(self.weights)
+        self.step = 0
+        self.losses: list[float] = []
+        self.points: list[Point] = []
+        self.seconds = 0.0
+        self.seconds_at: dict[int, float] = {}
+
+    def take_step(self, loss_of: Callable[[Batch], Tensor], batch: Batch) -> None:
+        """Train on one batch."""
+        start = time.perf_counter()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * self.factor(self.step)
+        self.model.train(self.settings.dropout)
+        with computing_in(self.settings.precision):
+            loss = loss_of(batch)
+        loss.backward()
+        sum_gradients(self.weights.values())
+        self.norms.add()
+        nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(loss.item())
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        if not math.isfinite(self.losses[-1]):
+            raise PeftirError(
+                f"training: the loss is {self.losses[-1]} at step {self.step}; a lower learning_rate "
+                f"(now {self.settings.learning_rate:g}) usually mends this"
+            )
+
+    def end_point(self, step: int, evaluate: Callable[[], float]) -> None:
+        """Close a point of the learning curve: the dev measure, and the mean loss since the point before."""
+        self.model.eval()
+        dev = of_first(evaluate)
+        self.best.offer(step, dev)
+        self._add_point(Point(step, dev, sum(self.losses) / len(self.losses) if self.losses else None))
+        self.losses = []
+        self.norms.end_point()
+        self.seconds_at[step] = round(self.seconds, 2)
+
+    def _add_point(self, point: Point) -> None:
+        self.points.append(point)
+        self.on_point(point)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the state, right after a point; in a group all call this, and the first writes."""
+        kinds: dict[str, dict[str, Tensor]] = {
+            "weight": {name: weight.data for name, weight in self.weights.items()},
+            "best": self.best.kept,
+            "optimizer": optimizer_tensors(self.optimizer, self.weights),
+            "random": {name: of_all(state) for name, state in random_state().items()},
+        }
+        if rank() > 0:
+            return
+        checkpoint.save(
+            {f"{kind}:{name}": value for kind, values in kinds.items() for name, value in values.items()},
+            {
+                "step": self.step,
+                "points": [asdict(point) for point in self.points],
+                "best": [self.best.step, self.best.dev],
+                "seconds": self.seconds,
+                "seconds_at": list(self.seconds_at.items()),
+                "norms": self.norms.means,
+            },
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> bool:
+        """Go on from what was saved, if there is something."""
+        state = checkpoint.load()
+        # Machines that see different folders would go on from different steps.
+        if not of_all(torch.tensor(int(state is not None))).all() or state is None:
+            return False
+        tensors, facts = state
+        kinds: dict[str, dict[str, Tensor]] = {"weight": {}, "best": {}, "optimizer": {}, "random": {}}
+        for path, value in tensors.items():
+            kind, _, name = path.partition(":")
+            kinds[kind][name] = value
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(kinds["weight"][name])
+        restore_optimizer(self.optimizer, self.weights, kinds["optimizer"])
+        # A copy, since torch crashes on a state that lies at an odd place.
+        restore_random({name: states[rank()].clone() for name, states in kinds["random"].items()})
+        self.best.kept, (self.best.step, self.best.dev) = kinds["best"], facts["best"]
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self.seconds_at, self.norms.means = dict(facts["seconds_at"]), facts["norms"]
+        for point in facts["points"]:
+            self._add_point(Point(**point))
+        return True
+
+
+class _Best:
+    """The trainable weights at the best dev measure so far."""
+
+    def __init__(self, weights: dict[str, nn.Parameter]) -> None:
+        self._weights = weights
+        self.kept: dict[str, Tensor] = {}
+        self.step, self.dev = -1, float("-inf")
+
+    def offer(self, step: int, dev: float) -> None:
+        if dev > self.dev:
+            self.step, self.dev = step, dev
+            self.kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
+
+    def restore(self) -> None:
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(self.kept[name])
+
+
+def _groups(
+    weights: dict[str, nn.Parameter], head: Callable[[str], bool], settings: Settings
+) -> list[dict[str, object]]:
+    """The optimizer's groups: the head with its own rate; no weight decay on biases and norms."""
+    groups = []
+    for of_head, rate in ((False, settings.learning_rate), (True, settings.head_learning_rate)):
+        for decays in (True, False):
+            chosen = [w for name, w in weights.items() if head(name) is of_head and (w.dim() > 1) is decays]
+            if chosen:
+                groups.append(
+                    {"params": chosen, "lr": rate, "peak": rate} | ({} if decays else {"weight_decay": 0.0})
+                )
+    return groups
+
+
+def _rise_and_fall(steps: int, warmup: float) -> Callable[[int], float]:
+    """Factor of the peak learning rate at a step counted from 0."""
+    rising = max(1, round(steps * warmup))
+
+    def factor(step: int) -> float:
+        return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
+
+    return factor

@@ -1,0 +1,85 @@
+"""``peftir count`` on BERT-base's shape and on the default backbone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import BertConfig, BertModel
+
+from peftir.pipeline.count import as_table, count_variants
+from peftir.study.params import Method, load_params
+from peftir.system.errors import PeftirError
+
+ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("bert")
+    config = BertConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128, vocab_size=100
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_counts_follow_the_formulas(bert: str) -> None:
+    rate = {"retriever": 1e-3, "reranker": 1e-3}
+    methods = {
+        "wide": Method.model_validate({"type": "adapter", "rank": 4, "learning_rate": rate}),
+        "none": Method(type="zero_shot"),
+        "all": Method.model_validate({"type": "full", "learning_rate": rate}),
+    }
+    params = PARAMS.model_copy(update={"methods": methods})
+    wide, none, everything = count_variants(params, bert, ["wide", "none", "all"])
+    assert wide.trained_as_paper == 4 * 2 * 4 * 64  # 4 · L · r · d
+    assert wide.trained == wide.trained_as_paper + 2 * 2 * (4 + 64)  # and a bias on either side of each
+    assert wide.head == 64 + 1
+    assert wide.share == pytest.approx(wide.trained / wide.backbone, abs=1e-6)
+    assert 4 * (wide.trained + wide.head) < wide.bytes < 4 * (wide.trained + wide.head) + 5000
+    assert (none.trained, none.bytes) == (0, 0)
+    assert everything.share == 1
+    assert everything.bytes > 4 * everything.backbone
+
+
+def test_a_variant_that_is_not_there_names_those_that_are(bert: str) -> None:
+    with pytest.raises(PeftirError, match=r"--variant lroa: expected a name under methods: zero_shot, full"):
+        count_variants(PARAMS, bert, ["lroa"])
+
+
+def test_the_command_prints_json(bert: str) -> None:
+    command = [
+        Path(sys.executable).parent / "peftir",
+        "count",
+        "--backbone",
+        bert,
+        "--variant",
+        "full",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    (count,) = json.loads(done.stdout)
+    assert (count["variant"], count["share"]) == ("full", 1)
+    assert count["trained"] == count["backbone"]
+
+
+def test_the_table_is_aligned(bert: str) -> None:
+    lines = as_table(count_variants(PARAMS, bert, ["zero_shot", "full"])).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[0].split() == [
+        "variant",
+        "type",
+        "knobs",
+        "weights",
+        "trained",
+        "share",
+        "head",
+        "bytes",
+        "on",
+        "disk",
+    ]

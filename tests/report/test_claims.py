@@ -1,0 +1,139 @@
+"""The paper's claims on studies made so that they hold, that they do not, and that nothing can be said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
+
+import numpy as np
+
+from peftir.report.claims import Claim, claims
+from peftir.report.evidence import Told
+from peftir.report.reading import read_study
+from peftir.study.params import Params
+from synthetic_study import make_params, write_study
+
+SEEDS = [1, 2, 3]
+VARIANTS = ["full", "lora", "adapter", "iaa_l"]
+QUERIES = 200
+# What each row has more than full fine-tuning in every measure.
+AS_IN_THE_PAPER = {"full": 0.0, "lora": -0.06, "adapter": -0.07, "iaa_l": 0.0}
+ALL_ALIKE = dict.fromkeys(VARIANTS, 0.0)
+
+
+def study_of(folder: Path, more: dict[str, float], seeds: list[int] = SEEDS, noise: float = 0.01) -> Any:
+    """Retrieval and re-ranking of a study in which variants differ by ``more``, but for some noise."""
+    params: Params = make_params(
+        folder,
+        variants={"retriever": VARIANTS, "reranker": VARIANTS},
+        seeds={"retriever": seeds, "reranker": seeds},
+        measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
+    )
+    hard = np.random.default_rng(0).uniform(0.2, 0.8, QUERIES)
+
+    def values(task: str, row: str, seed: int, measure: str) -> list[float]:
+        random = np.random.default_rng([seed + 1, *(ord(letter) for letter in task + row)])
+        return list(hard + more.get(row.removesuffix("+bm25"), -0.1) + random.normal(0, noise, QUERIES))
+
+    write_study(folder, params, values)
+    study = read_study(folder, params)
+    return [study.retrieval, study.reranking]
+
+
+def learning(auc: dict[str, float], swing: dict[str, float], sharpness: dict[str, float]) -> dict[str, Any]:
+    """Figures of learning with a little noise over three seeds, the same for both stages."""
+
+    def seeds(value: float) -> list[float]:
+        return [value - 0.001, value, value + 0.001]
+
+    figures = {
+        name: {
+            "auc": seeds(auc[name]),
+            "oscillation": seeds(swing[name]),
+            "sharpness": seeds(sharpness[name]),
+            "steps_to": {"0.95": [20, 30, None]},
+        }
+        for name in VARIANTS
+    }
+    return {"retrieval": figures, "reranking": figures}
+
+
+FAST = {"full": 0.6, "lora": 0.5, "adapter": 0.5, "iaa_l": 0.58}
+STEADY = {"full": 0.1, "lora": 0.3, "adapter": 0.3, "iaa_l": 0.2}
+SHARP = {"full": 9.0, "lora": 8.0, "adapter": 8.0, "iaa_l": 5.0}
+LEARNED = learning(FAST, STEADY, SHARP)
+
+
+def answers(found: list[Claim]) -> list[bool | None]:
+    return [claim.answer for claim in found]
+
+
+def texts(values: list[Told]) -> list[str]:
+    return [value.text for value in values]
+
+
+def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), LEARNED)
+    assert answers(found) == [True] * 4
+    short = found[0].findings["retrieval"].evidence
+    assert short.columns == ["RR@10 against full", "95 % interval", "p"]
+    assert list(short.groups[""]) == ["lora", "adapter"]
+    assert texts(short.groups[""]["lora"])[::2] == ["−0.060", "< 0.001"]
+    slow = found[1].findings["reranking"].evidence
+    assert texts(slow.groups[""]["full"]) == ["0.600", "–", "20–30, 2 of 3", "0.100", "–", ANY]
+    assert texts(slow.groups[""]["lora"])[:3] == ["0.500", "< 0.001", "20–30, 2 of 3"]
+    best = found[2].findings["retrieval"].evidence
+    assert texts(best.groups[""]["iaa_l"])[:2] == ["lora", "+0.060"]
+    smooth = found[3].findings["retrieval"].evidence
+    assert list(smooth.groups["Against iaa_l"]) == ["iaa_l", "lora", "adapter"]
+    assert texts(smooth.groups["Against iaa_l"]["lora"])[::3] == ["0.500", "8.00"]
+
+
+def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_path: Path) -> None:
+    turned = learning(
+        {name: 1 - value for name, value in FAST.items()}, STEADY, {n: 20 - v for n, v in SHARP.items()}
+    )
+    assert answers(claims(study_of(tmp_path, ALL_ALIKE), turned)) == [False] * 4
+
+
+def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED)
+    assert answers(found) == [None] * 4
+    assert (
+        found[0].findings["retrieval"].evidence.notes[-1] == "One seed says nothing of how another would do."
+    )
+
+
+def test_nothing_is_decided_where_chance_is_larger_than_the_differences(tmp_path: Path) -> None:
+    stages = study_of(tmp_path, AS_IN_THE_PAPER, noise=2.0)
+    noisy = {"auc": [0.1, 0.9, 0.5], "oscillation": [0.1, 0.5, 0.9], "sharpness": [1.0, 9.0, 5.0]}
+    figures = dict.fromkeys(VARIANTS, noisy)
+    assert answers(claims(stages, {"retrieval": figures, "reranking": figures})) == [None] * 4
+
+
+def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path: Path) -> None:
+    untrained = [
+        replace(
+            stage, models=stage.models | {"full": [replace(m, best_step=0) for m in stage.models["full"]]}
+        )
+        for stage in study_of(tmp_path, ALL_ALIKE)
+    ]
+    found = claims(untrained, LEARNED)
+    assert answers(found) == [None] * 4
+    assert found[0].findings["retrieval"].evidence.notes[-1] == (
+        "Training did not even raise full on dev: nothing was learned to compare."
+    )
+
+
+def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), {})
+    assert answers(found) == [True, None, True, None]
+    # Sharpness of the first seed alone is no test.
+    lone = {
+        task: {n: f | {"sharpness": [5.0, None, None]} for n, f in of.items()} for task, of in LEARNED.items()
+    }
+    found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
+    assert answers(found) == [True, True, True, None]
+    assert found[3].findings["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1].text == "no test"
