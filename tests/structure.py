@@ -26,11 +26,19 @@ def imports_of(path: Path) -> Iterator[Path]:
 
 def closure(path: Path) -> set[Path]:
     """``path`` and every file of the project that it imports, directly or not."""
+    return _reached([path], packages=True)
+
+
+def behind(path: Path) -> set[Path]:
+    """The modules that ``path`` imports, directly or not, but for packages' re-exports."""
+    return _reached(list(imports_of(path)), packages=False)
+
+
+def _reached(waiting: list[Path], packages: bool) -> set[Path]:
     seen: set[Path] = set()
-    waiting = [path]
     while waiting:
         current = waiting.pop()
-        if current not in seen:
+        if current not in seen and (packages or current.name != "__init__.py"):
             seen.add(current)
             waiting.extend(imports_of(current))
     return seen
