@@ -147,6 +147,13 @@ def test_bytecode_beside_the_code_that_a_stage_depends_on_makes_nothing_stale() 
     assert bytecode and ignored.splitlines() == bytecode
 
 
+def test_what_a_kill_left_beside_the_outs_that_a_stage_depends_on_makes_nothing_stale() -> None:
+    left = ["runs/retrieval/lora-13.host-123-0a1b2c3d.partial/dev.trec", "models/retriever/a.partial"]
+    asked = [sys.executable, "-m", "dvc", "check-ignore", *left]
+    ignored = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert ignored.splitlines() == left
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_key_that_a_stage_follows_is_in_params_yaml(stage: str) -> None:
     for key in keys_of(stage):

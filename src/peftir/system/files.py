@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import platform
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil  # type: ignore[import-untyped]
 
 from peftir.system.errors import PeftirError
 
@@ -18,15 +24,17 @@ from peftir.system.errors import PeftirError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move what was written there into place at the end.
 
-    The block may write a file or a folder. After an error nothing of it stays, and what was at
-    ``path`` before is still there. A kill leaves at most ``<path>.partial``, which the next call clears away.
+    The block may write a file or a folder. After an error nothing of it stays, and what was at ``path``
+    before is still there. Several processes may write the same ``path``: each has a temporary path of its
+    own, and what the last to end wrote is kept. What a kill leaves, the next call clears away, on the same
+    machine.
 
     Raises:
         PeftirError: the disk is full.
     """
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove(partial)
+    _clear_leftovers(path)
+    partial = _beside(path)
     try:
         yield partial
         if partial.is_dir() or path.is_dir():
@@ -46,17 +54,40 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _exchange(path: Path, partial: Path) -> None:
-    """Put a folder in the place of what is at ``path``, which cannot be done in one step.
+def _beside(path: Path) -> Path:
+    """A new name in the folder of ``path``, which tells the machine and the process that made it."""
+    unique = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f"{path.name}.{unique}.partial")
 
-    What was there is moved aside first, since removing it takes long enough for a kill to fall into.
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove the temporary paths of ``path`` whose process, on this machine, is no more."""
+    name = re.compile(rf"{re.escape(f'{path.name}.{platform.node()}')}-(\d+)-[0-9a-f]{{8}}\.partial")
+    for entry in list(path.parent.iterdir()):
+        made_by = name.fullmatch(entry.name)
+        if made_by and not psutil.pid_exists(int(made_by[1])):
+            with contextlib.suppress(FileNotFoundError):  # another process is clearing it away too
+                remove(entry)
+
+
+def _exchange(path: Path, partial: Path) -> None:
+    """Put what is at ``partial`` in the place of what is at ``path``, of which one is a folder.
+
+    That cannot be done in one step. What was there is moved aside first, since removing it takes long enough
+    for a kill to fall into; and again, if another process was quicker to put its own there.
     """
-    aside = path.with_name(path.name + ".old.partial")
-    remove(aside)
-    if path.exists():
-        path.replace(aside)
-    partial.replace(path)
-    remove(aside)
+    while True:
+        aside = _beside(path)
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(aside)
+        try:
+            partial.replace(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+                raise
+        finally:
+            remove(aside)
 
 
 def _says_disk_full(error: Exception) -> bool:
