@@ -143,7 +143,22 @@ def test_whole_clone_shallow_clone_and_no_clone(monkeypatch: pytest.MonkeyPatch,
     assert found["shallow"].status == "warn" and found["shallow"].message.endswith("git fetch --unshallow")
     assert found["none"].status == "warn" and found["none"].message.startswith("not in a git clone")
     monkeypatch.setenv("PATH", "")
-    assert doctor.git().message.startswith("git is not on PATH")
+    assert doctor.git() == doctor.Finding(
+        "warn", "git: not found on PATH; install it, revisions are compared with it"
+    )
+
+
+def test_a_clone_of_another_user_is_no_missing_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    assert doctor.git().status == "warn"
+    said, _, remedy = doctor.git().message.partition("run: git config --global ")
+    assert "this clone belongs to another user" in said
+    subprocess.run(f"git config --global {remedy}", shell=True, check=True)
+    assert doctor.git().status == "ok"
 
 
 @pytest.mark.skipif(

@@ -92,10 +92,10 @@ def _diff(commands: Commands) -> None:
 
 def _run_diff(arguments: argparse.Namespace) -> int:
     from peftir.diff.compare import compare
-    from peftir.diff.revisions import revision, workspace
+    from peftir.diff.revisions import revision, study_around, workspace
     from peftir.diff.tables import as_json, as_markdown, as_text
 
-    root = Path()
+    root = study_around(Path())
     before = revision(root, arguments.before)
     found = compare(before, revision(root, arguments.after) if arguments.after else workspace(root))
     print((as_markdown if arguments.md else as_json if arguments.json else as_text)(found))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from peftir.ranking.jvm import find_anserini, find_java
 from peftir.system.errors import PeftirError
+from peftir.system.git import ask
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
 BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone took 1.6 times float32 where tried
@@ -132,10 +132,9 @@ def gpu() -> Finding:
 def git() -> Finding:
     """Is this a clone with its whole history, which `dvc metrics diff` and experiments need?"""
     try:
-        command = ["git", "rev-parse", "--is-shallow-repository"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except FileNotFoundError:
-        return Finding("warn", "git is not on PATH; without it dvc cannot compare or queue experiments")
+        answer = ask(Path(), "rev-parse", "--is-shallow-repository").stdout.decode().strip()
+    except PeftirError as error:
+        return Finding("warn", str(error))
     if answer == "false":
         return Finding("ok", "the clone has its whole history")
     if answer == "true":

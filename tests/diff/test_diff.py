@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -256,7 +258,7 @@ def test_markdown_and_json_say_the_same(repository: Repository, peftir) -> None:
     found = json.loads(peftir("diff", "--json")[1])
     markdown = peftir("diff", "--md")[1]
     assert found["verdicts"]["worse"] == sum(line["verdict"] == "worse" for line in found["lines"]) > 0
-    rows = [line.split(" | ") for line in markdown.splitlines() if line.startswith("| lora | ")]
+    rows = [line.split(" | ") for line in markdown.splitlines() if line.startswith("| `lora` | ")]
     bars = next(line for line in markdown.splitlines() if line.startswith("  bar ["))
     first = [line for line in found["lines"] if (line["task"], line["measure"]) == ("retrieval", "RR@10")]
     assert json.loads(bars.removeprefix("  bar ")) == pytest.approx(
@@ -265,8 +267,55 @@ def test_markdown_and_json_say_the_same(repository: Repository, peftir) -> None:
     in_json = [line for line in found["lines"] if line["row"] == "lora"]
     assert len(rows) == len(in_json)
     for row, line in zip(rows, in_json, strict=True):
-        assert row[1] == line["measure"] and row[-1] == f"{line['verdict']} |"
+        assert row[1] == f"`{line['measure']}`" and row[-1] == f"{line['verdict']} |"
         assert float(row[3]) == pytest.approx(line["after"], abs=6e-4)
+
+
+def test_a_pull_requests_values_and_names_do_nothing_in_its_comment(repository: Repository, peftir) -> None:
+    repository.commit([13])
+    hostile = "@someone\n\n![](https://example.org/x.png) | `x` \x1b[2J"
+    repository.state([13], changes={"retriever": {"query_prefix": hostile}})
+    git(repository.root, "branch", "@someone/<img>")
+    markdown = peftir("diff", "@someone/<img>", "--md")[1]
+    assert markdown.splitlines()[0].startswith("**`@someone/<img>")
+    line = next(line for line in markdown.splitlines() if "query_prefix" in line)
+    shown = r"``@someone\n\n![](https://example.org/x.png) \| `x` \x1b[2J``"
+    assert line == f"| `retriever.query_prefix` | `  ` | {shown} |"
+    assert "\x1b" not in peftir("diff")[1] + markdown
+    assert markdown.count("@someone") == 2  # no more than these, both of them in code
+
+
+def test_in_a_subfolder_it_says_the_same(repository: Repository, peftir, monkeypatch) -> None:
+    repository.commit([13])
+    repository.state([13], quality={"lora": -6})
+    expected = peftir("diff")
+    assert "worse" in expected[1]
+    (repository.root / "metrics/deep").mkdir()
+    monkeypatch.setattr(repository, "root", repository.root / "metrics/deep")
+    assert peftir("diff") == expected
+
+
+def test_a_clone_of_another_user_is_said_to_be_one(repository: Repository, peftir, monkeypatch) -> None:
+    repository.commit([13])
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    code, _, said = peftir("diff")
+    assert code == 1
+    assert "this clone belongs to another user" in said and f'safe.directory "{repository.root}"' in said
+
+
+def test_in_a_terminal_without_arrows_it_says_the_same(repository: Repository) -> None:
+    repository.commit([13])
+    repository.state([13], quality={"lora": -6})
+    printed = {}
+    for encoding in ("utf-8", "latin-1", "ascii"):
+        around = os.environ | {"PYTHONIOENCODING": encoding}
+        command = [sys.executable, "-c", "from peftir.cli import main; main()", "diff"]
+        done = subprocess.run(command, cwd=repository.root, env=around, capture_output=True, check=True)
+        printed[encoding] = done.stdout.decode(encoding)
+    assert printed["latin-1"] == printed["ascii"]
+    assert printed["utf-8"].startswith("HEAD") and "→ workspace" in printed["utf-8"]
+    assert "-> workspace" in printed["ascii"]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from small_study import ROOT, Study, environment
 
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org")
@@ -22,13 +23,16 @@ method = sys.argv[sys.argv.index("--method") + 1] if "--method" in sys.argv else
 path = next(word for word in sys.argv if word.startswith("repos/"))
 if method == "GET":
     assert path == "repos/owner/study/issues/7/comments", path
-    found = [{"id": int(file.name), "body": file.read_text()} for file in sorted(kept.iterdir())]
+    found = [
+        {"id": int(file.stem), "body": file.read_text(), "user": {"login": file.suffix[1:]}}
+        for file in sorted(kept.iterdir())
+    ]
     query = sys.argv[sys.argv.index("--jq") + 1]
     raise SystemExit(subprocess.run(["jq", "-r", query], input=json.dumps(found), text=True).returncode)
 body = next(word for word in sys.argv if word.startswith("body=@")).removeprefix("body=@")
 name = path.rpartition("/")[2] if method == "PATCH" else str(100 + len(list(kept.iterdir())))
 assert path == "repos/owner/study/issues/" + ("comments/" + name if method == "PATCH" else "7/comments")
-(kept / name).write_text(pathlib.Path(body).read_text())
+(kept / (name + ".github-actions[bot]")).write_text(pathlib.Path(body).read_text())
 """
 
 
@@ -47,12 +51,64 @@ def test_a_comment_is_posted_once_and_then_replaced(comments: Path, tmp_path: Pa
         f"{comments.parent / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     )
     around = os.environ | {"PATH": search, "COMMENTS": str(comments), "GITHUB_REPOSITORY": "owner/study"}
-    (comments / "99").write_text("Another one's comment, <!-- peftir metrics diff --> in its midst.")
+    others = {
+        "98.someone": "<!-- peftir metrics diff -->\nWritten by a person.",
+        "99.github-actions[bot]": "Another workflow's, <!-- peftir metrics diff --> in its midst.",
+    }
+    for name, text in others.items():
+        (comments / name).write_text(text)
     for text in ("first", "second"):
         (tmp_path / "comment.md").write_text(f"<!-- peftir metrics diff -->\n{text}\n")
         subprocess.run([ROOT / ".ci/comment", "7", tmp_path / "comment.md"], env=around, check=True)
-    assert sorted(file.name for file in comments.iterdir()) == ["101", "99"]
-    assert "second" in (comments / "101").read_text()
+    kept = {file.name: file.read_text() for file in comments.iterdir()}
+    assert kept.pop("102.github-actions[bot]") == "<!-- peftir metrics diff -->\nsecond\n"
+    assert kept == others
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Study:
+    """A repository with the script and DVC in it, and neither stages nor a remote."""
+    root = tmp_path / "bare"
+    shutil.copytree(ROOT / ".ci", root / ".ci")
+    (root / "dvc.yaml").write_text("stages: {}\n")
+    study = Study(root, environment(root, models=tmp_path) | {"PYTHONPATH": str(ROOT / "src")})
+    for command in (
+        (*GIT, "init", "--quiet", "--initial-branch=main"),
+        ("dvc", "init", "--quiet"),
+        (*GIT, "add", "."),
+        (*GIT, "commit", "--quiet", "--message", "Nothing run"),
+    ):
+        done = study.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return study
+
+
+def test_no_remote_is_no_remote_and_an_older_comment_is_not_this_ones(bare: Study) -> None:
+    for around in ({}, {"BASE": "mian"}, {"STALE": "never"}):
+        (bare.root / "ci-diff/plots").mkdir(parents=True)
+        for name in ("comment.md", "diff.md", "plots/index.html"):
+            (bare.root / "ci-diff" / name).write_text("of an earlier run")
+        done = bare.run(".ci/metrics-diff", **around)
+        assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("error: ")
+        assert ("no default DVC remote" in done.stdout) == (around == {})
+        assert "dvc push" not in done.stderr
+        assert list((bare.root / "ci-diff").iterdir()) == []
+        (bare.root / "ci-diff").rmdir()
+
+
+def test_the_job_with_rights_runs_nothing_of_the_pull_requests() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/metrics-diff.yml").read_text())["jobs"]
+    assert jobs["diff"]["permissions"] == {"contents": "read"}
+    checkout, *_ = jobs["comment"]["steps"]
+    assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".github/workflows").iterdir()), ids=lambda file: file.name)
+def test_no_workflow_pastes_an_expression_into_a_script(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    assert content["permissions"] in ({}, {"contents": "read"})
+    scripts = [step["run"] for job in content["jobs"].values() for step in job["steps"] if "run" in step]
+    assert scripts and not [script for script in scripts if "${{" in script]
 
 
 @pytest.fixture
@@ -101,7 +157,7 @@ def test_a_pull_request_is_told_what_it_changes(study: Study, newcomer: Study) -
     assert "train" not in "".join(
         line for line in done.stdout.splitlines() if line.startswith("Running stage")
     )
-    assert "| measures.retrieval |" in comment.read_text()
+    assert "| `measures.retrieval` |" in comment.read_text()
 
     # Worse by more than noise.
     newcomer.set_params({"retrieval": {"depth": 1}})
@@ -109,7 +165,7 @@ def test_a_pull_request_is_told_what_it_changes(study: Study, newcomer: Study) -
     done = newcomer.run(".ci/metrics-diff", STALE="run")
     assert done.returncode == 1, done.stdout
     assert "error: worse than main by more than noise: see ci-diff/comment.md" in done.stderr
-    assert "| zero_shot | R@100 |" in comment.read_text()
+    assert "| `zero_shot` | `R@100` |" in comment.read_text()
 
 
 @pytest.mark.pipeline

@@ -32,7 +32,7 @@ def _same(one: Any, other: Any) -> bool:
     """Whether two values mean the same: 1e-4, which PyYAML reads as a text, is 0.0001."""
     try:
         return one == other or float(one) == float(other)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

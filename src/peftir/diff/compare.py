@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +13,12 @@ import yaml
 from peftir.diff.changes import Change, changed_params
 from peftir.diff.digest import Scores, read_scores
 from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
-from peftir.diff.revisions import Revision
+from peftir.diff.revisions import PARAMS, Revision
 from peftir.statistics.significance import ALPHA, Difference, holm
 from peftir.study import layout
 from peftir.study.seeds import numbers
 from peftir.system.errors import PeftirError
 
-PARAMS = Path("params.yaml")
 REMEDY = "run `dvc repro` there and commit the metrics that it writes"
 
 Verdict = Literal["better", "within noise", "worse"]

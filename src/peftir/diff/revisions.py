@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from peftir.system.errors import PeftirError
+from peftir.system.git import ask
+
+PARAMS = Path("params.yaml")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,16 @@ class Revision:
                 return (self.root / path).read_bytes()
             except FileNotFoundError as error:
                 raise PeftirError(f"{path}: not found; {remedy}") from error
-        done = _git(self.root, "show", f"{self.commit}:./{path.as_posix()}")
+        done = ask(self.root, "show", f"{self.commit}:./{path.as_posix()}")
         if done.returncode:
             raise PeftirError(f"{self.title}: has no {path} in git; {remedy}")
         return done.stdout
+
+
+def study_around(folder: Path) -> Path:
+    """The nearest of ``folder`` and those around it that has a ``params.yaml``; ``folder`` if none has."""
+    around = (folder, *folder.resolve().parents)
+    return next((each for each in around if (each / PARAMS).is_file()), folder)
 
 
 def workspace(root: Path) -> Revision:
@@ -53,15 +61,16 @@ def revision(root: Path, name: str) -> Revision:
     """The commit that git calls ``name`` in the repository around ``root``, or that ``dvc exp show`` does.
 
     Raises:
-        PeftirError: there is no git, no repository or no such commit, or the clone is too shallow to have it.
+        PeftirError: there is no git, no repository or no such commit, or the clone is too shallow to have it
+            or belongs to another user.
     """
-    done = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    done = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if done.returncode:
         # Where DVC keeps experiments, by name, below the commit that each started from.
-        done = _git(root, "for-each-ref", "--count=1", "--format=%(objectname)", f"refs/exps/*/*/{name}")
+        done = ask(root, "for-each-ref", "--count=1", "--format=%(objectname)", f"refs/exps/*/*/{name}")
     if found := done.stdout.decode().strip():
         return Revision(root, name, found)
-    shallow = _git(root, "rev-parse", "--is-shallow-repository")
+    shallow = ask(root, "rev-parse", "--is-shallow-repository")
     if shallow.returncode:
         raise PeftirError(f"{root.resolve()}: not in a git repository; run in a clone of the study")
     if shallow.stdout.strip() == b"true":
@@ -73,12 +82,3 @@ def revision(root: Path, name: str) -> Revision:
         f"{name}: git knows no such revision; expected a commit, a tag, a branch or an experiment "
         "(`git branch --all` and `dvc exp show` list them)"
     )
-
-
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise PeftirError(
-            "git: not found on PATH; install it, `peftir diff` reads revisions with it"
-        ) from error

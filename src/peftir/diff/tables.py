@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,8 @@ from peftir.diff.changes import Change
 from peftir.diff.compare import Comparison, Line
 from peftir.diff.noise import SHARED
 from peftir.statistics.significance import ALPHA
+from peftir.system.markdown import code, table
+from peftir.system.text import visible
 
 HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "verdict")
 TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
@@ -20,33 +23,34 @@ DECIMALS = 3
 
 
 def as_text(found: Comparison) -> str:
-    """Aligned columns."""
-    parts = [[f"{found.before} → {found.after}: {_counts(found)}"]]
+    """Aligned columns; what is not printable is escaped, since a terminal obeys it."""
+    parts = [[f"{visible(found.before)} → {visible(found.after)}: {_counts(found)}"]]
     if found.changes:
         parts.append(_aligned([("params", "before", "after"), *map(_change, found.changes)]))
     for task, lines in _by_task(found).items():
         parts.append([f"{TITLES[task]}:", *_aligned([HEAD, *map(_cells, lines)])])
-    parts.append(list(_notes(found)))
+    parts.append(list(_notes(found, visible)))
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def as_markdown(found: Comparison) -> str:
     """Tables as GitHub shows them; long ones folded."""
-    parts = [[f"**{found.before} → {found.after}: {_counts(found)}**"]]
+    parts = [[f"**{code(found.before)} → {code(found.after)}: {_counts(found)}**"]]
     if found.changes:
-        parts.append(_piped([("params", "before", "after"), *map(_change, found.changes)]))
+        changes = ([code(cell) for cell in _change(change)] for change in found.changes)
+        parts.append(table(("params", "before", "after"), changes))
     for task, lines in _by_task(found).items():
         decided = [line for line in lines if line.verdict != "within noise"]
         noise = [line for line in lines if line.verdict == "within noise"]
         parts.append([f"### {TITLES[task]}"])
         if decided:
-            parts.append(_piped([HEAD, *map(_cells, decided)]))
+            parts.append(_rows(decided))
         parts.append(list(_chart([line for line in found.lines if line.task == task])))
         if noise:
             parts.append([f"<details><summary>{len(noise)} within noise</summary>"])
-            parts.append(_piped([HEAD, *map(_cells, noise)]))
+            parts.append(_rows(noise))
             parts.append(["</details>"])
-    parts += [[note] for note in _notes(found)]
+    parts += [[note] for note in _notes(found, code)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -55,7 +59,7 @@ def as_json(found: Comparison) -> str:
     content = asdict(found)
     content["verdicts"] = _tally(found)
     content["lines"] = [_as_object(line) for line in found.lines]
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    return json.dumps(content, indent=2, default=str)
 
 
 def _as_object(line: Line) -> dict[str, Any]:
@@ -103,20 +107,26 @@ def _chart(lines: list[Line]) -> Iterator[str]:
     highest = max(max(line.before, line.after) for line in lines)
     yield "```mermaid"
     yield "xychart-beta"
-    yield f'  title "{measure}: after as bars, before as a line"'
-    yield f"  x-axis [{', '.join(json.dumps(line.row) for line in lines)}]"
+    yield f'  title "{_label(measure)}: after as bars, before as a line"'
+    yield f"  x-axis [{', '.join(json.dumps(_label(line.row)) for line in lines)}]"
     yield f"  y-axis 0 --> {math.ceil(10 * highest) / 10 or 0.1:g}"
     yield f"  bar [{', '.join(f'{line.after:.{DECIMALS}f}' for line in lines)}]"
     yield f"  line [{', '.join(f'{line.before:.{DECIMALS}f}' for line in lines)}]"
     yield "```"
 
 
-def _notes(found: Comparison) -> Iterator[str]:
+def _label(name: str) -> str:
+    """A name as a chart shows it, without what could end its quotes or the chart."""
+    return re.sub(r"[^\w@+.()=, -]", "?", name)
+
+
+def _notes(found: Comparison, name: Callable[[str], str]) -> Iterator[str]:
+    """Sentences on what was compared, in which ``name`` writes the names of rows."""
     moved = {(line.task, line.row) for line in found.lines if _moved(line)}
     still = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in moved]
     for what, rows in (("The same for every query", still), ("New", found.added), ("Removed", found.removed)):
         if rows:
-            yield f"{what}: {'; '.join(_named(rows))}."
+            yield f"{what}: {'; '.join(_named(rows, name))}."
     compared, before, after = found.queries
     if compared < max(before, after):
         yield (f"Means over the {compared:,} test queries in both, of {before:,} before and {after:,} after.")
@@ -143,9 +153,9 @@ def _seeds(found: Comparison) -> str:
     return f"{measured}; at {' and '.join(TITLES[task].lower() for task in found.seeds_assumed)} {assumed}"
 
 
-def _named(rows: list[tuple[str, str]]) -> Iterator[str]:
+def _named(rows: list[tuple[str, str]], name: Callable[[str], str]) -> Iterator[str]:
     for task in dict.fromkeys(task for task, _ in rows):
-        names = dict.fromkeys(row for other, row in rows if other == task)
+        names = dict.fromkeys(name(row) for other, row in rows if other == task)
         yield f"{TITLES[task].lower()} {', '.join(names)}"
 
 
@@ -171,6 +181,7 @@ def _signed(value: float) -> str:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -178,6 +189,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _piped(rows: list[tuple[str, ...]]) -> list[str]:
-    head, *body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return [head, "|" + " --- |" * len(rows[0]), *body]
+def _rows(lines: list[Line]) -> list[str]:
+    """A Markdown table of lines."""
+    cells = (_cells(line) for line in lines)
+    return table(HEAD, ((code(row), code(measure), *rest) for row, measure, *rest in cells))

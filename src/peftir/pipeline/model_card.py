@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw, numbers
+from peftir.system.markdown import code, escape, fenced, table
 
 TASKS = {"retriever": "retrieval", "reranker": "reranking"}
 PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
@@ -56,7 +57,8 @@ def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backb
         "## Use",
         _use(params, stage, needs_backbone),
         "## Settings",
-        f"As in `params.yaml` when this was exported:\n\n```yaml\n{_settings(params, variant, stage)}```",
+        "As in `params.yaml` when this was exported:",
+        fenced(_settings(params, variant, stage), "yaml"),
         "Trained with peftir. The methods and the question are from Ma et al. 2022, “Scattered or "
         "Connected?”, arXiv 2208.09847.",
     ]
@@ -125,15 +127,14 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
 
 
 def _use(params: Params, stage: str, needs_backbone: bool) -> str:
-    lines = f"```python\n{USE[stage]}\n```"
     if not needs_backbone:
-        return lines
+        return fenced(USE[stage], "python")
     revision = params.backbone.revision
-    pinned = f" at revision {revision}" if revision else ""
+    pinned = f" at revision {code(revision)}" if revision else ""
     return (
-        f"The folder has the adapter alone: it needs {params.backbone.name}{pinned} beside it, and "
-        f"`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
-        f"```python\nimport peftir.tuners\n{USE[stage]}\n```"
+        f"The folder has the adapter alone: it needs {code(params.backbone.name)}{pinned} beside it, and "
+        "`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
+        + fenced(f"import peftir.tuners\n{USE[stage]}", "python")
     )
 
 
@@ -147,7 +148,5 @@ def _settings(params: Params, variant: str, stage: str) -> str:
     return yaml.safe_dump(content, sort_keys=False)
 
 
-def _table(head: tuple[str, ...], rows: Any) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(table(head, (map(escape, cells) for cells in rows)))

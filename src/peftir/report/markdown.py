@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from peftir.report.answers import words
 from peftir.report.cells import Cell, Table
 from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study
+from peftir.system.markdown import escape, table
 
 
 def render_markdown(study: Study) -> str:
@@ -28,10 +28,10 @@ def _lines(study: Study) -> Iterator[str]:
         yield ""
         yield from _table(results(stage))
         yield ""
-        yield _escape(sentences.explanation(stage))
+        yield escape(sentences.explanation(stage))
         if marks := sentences.marks(stage):
             yield ""
-            yield _escape(marks)
+            yield escape(marks)
     yield ""
     yield "## The paper’s claims"
     yield ""
@@ -42,30 +42,30 @@ def _lines(study: Study) -> Iterator[str]:
             f"{sentences.TITLES[task].lower()}: {words(found.answer)}"
             for task, found in claim.findings.items()
         )
-        yield f"{number}. {_escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
+        yield f"{number}. {escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
     yield ""
     yield f"## {sentences.BEHIND_CLAIMS}"
     for number, claim in enumerate(study.claims, start=1):
         yield ""
-        yield f"### {number}. {_escape(claim.statement)}"
+        yield f"### {number}. {escape(claim.statement)}"
         for task, found in claim.findings.items():
             yield ""
             yield f"{sentences.TITLES[task]}: {words(found.answer)}."
             yield from _tables(numbers_behind(found.evidence))
             for note in found.evidence.notes:
                 yield ""
-                yield _escape(note)
+                yield escape(note)
     yield ""
 
 
 def _compared(study: Study) -> str:
-    counts = ", ".join(f"{count:,} {_escape(name)}" for name, count in sentences.counts(study).items())
+    counts = ", ".join(f"{count:,} {escape(name)}" for name, count in sentences.counts(study).items())
     stages = "; ".join(
         f"{sentences.TITLES[stage.task].lower()}, {_training(stage)}"
         for stage in (study.retrieval, study.reranking)
     )
-    collection = _escape(study.params.collection.source)
-    backbone = _escape(study.params.backbone.name)
+    collection = escape(study.params.collection.source)
+    backbone = escape(study.params.backbone.name)
     return f"Collection {collection}: {counts}. Backbone {backbone}. Training: {stages}."
 
 
@@ -74,34 +74,26 @@ def _training(stage: StageStudy) -> str:
     return f"{settings.steps:,} steps of {settings.batch_size:,} queries with {sentences.seeds(stage)}"
 
 
-def _tables(table: Table) -> Iterator[str]:
-    """A table for each group of ``table``, under its title."""
-    for group in table.groups:
+def _tables(shown: Table) -> Iterator[str]:
+    """A table for each group of ``shown``, under its title."""
+    for group in shown.groups:
         if group.title:
             yield ""
-            yield f"{_escape(group.title)}:"
+            yield f"{escape(group.title)}:"
         yield ""
-        yield from _table(replace(table, groups=[group]))
+        yield from _table(replace(shown, groups=[group]))
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield _line(["", *(_escape(column) for column in table.columns)])
-    yield _line(["---", *("---:" for _ in table.columns)])
-    for group in table.groups:
-        for row in group.rows:
-            yield _line([_escape(row.name), *(_cell(cell) for cell in row.cells)])
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _table(shown: Table) -> list[str]:
+    rows = (
+        [escape(row.name), *(_cell(cell) for cell in row.cells)]
+        for group in shown.groups
+        for row in group.rows
+    )
+    return table(["", *map(escape, shown.columns)], rows, align="---:")
 
 
 def _cell(cell: Cell) -> str:
     value = f"**{cell.text}**" if cell.strong else cell.text
     spread = f" ± {cell.spread}" if cell.spread else ""
-    return f"{value}{_escape(cell.marks or '')}{spread}"
-
-
-def _escape(text: str) -> str:
-    """``text`` with a backslash before every character that means something in Markdown."""
-    return re.sub(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return f"{value}{escape(cell.marks or '')}{spread}"

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from peftir.system.text import print_anything
+
 
 class PeftirError(Exception):
     """A mistake that a person can mend.
@@ -24,6 +26,7 @@ def exits_cleanly(main: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(*args: object, **kwargs: object) -> None:
+        print_anything(sys.stdout)
         try:
             main(*args, **kwargs)
         except PeftirError as error:
