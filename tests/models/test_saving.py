@@ -23,7 +23,7 @@ from tuned_models import BACKBONE, VARIANTS
 
 KINDS = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 MODELS = [f"{kind}/{name}" for kind in KINDS for name in VARIANTS]
-SCRIPT = Path(__file__).with_name("tuned_models.py")
+SCRIPT = Path(__file__).parents[1] / "tuned_models.py"
 
 
 @dataclass(frozen=True)
