@@ -27,6 +27,9 @@ from together import WORDS, Lesson, all_of, trained
 
 ROOT = Path(__file__).parents[2]
 
+# The unit of float64, 2e-16, times the numbers that are added up on the way, some 1e4 of each, with a margin.
+ROUNDING = 1e-11
+
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -66,9 +69,6 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
         for name in expected
         if (difference := float((found[name] - expected[name]).abs().max())) > tolerance
     }
-    if tolerance:
-        # A number added to all scores alike has no gradient but rounding, of which Adam makes steps.
-        far.pop("0.model.classifier.modules_to_save.default.bias", None)
     assert far == {}
 
 
@@ -80,10 +80,12 @@ def test_two_processes_train_to_the_same_losses_and_weights(
     [(weights, alone)] = written(lessons[1] / f"{stage}-{method}")
     (first, figures), (second, others) = written(lessons[2] / f"{stage}-{method}")
     assert_same(second, first)  # each took the very same steps
-    assert_same(first, weights, 1e-5)
+    # A number added to all scores alike has no gradient but rounding, up to 1e-15, which Adam divides by 1e-8
+    # or more: in six steps at a rate of 1e-3 that makes up to 6e-10.
+    assert_same(first, weights, 1e-9)
     losses = [loss for _, _, loss in figures["points"][1:]]
-    assert losses == pytest.approx([loss for _, _, loss in alone["points"][1:]], rel=1e-5)
-    assert figures["norms"] == pytest.approx(alone["norms"], rel=1e-4)
+    assert losses == pytest.approx([loss for _, _, loss in alone["points"][1:]], rel=ROUNDING)
+    assert figures["norms"] == pytest.approx(alone["norms"], rel=ROUNDING)
     assert others["points"] == figures["points"]
 
 
@@ -92,7 +94,7 @@ def test_the_gradient_of_a_shared_batch_is_that_of_the_whole(stage: str, lessons
     [(alone, _)] = written(lessons[1] / f"{stage}-full")
     (first, _), (second, _) = written(lessons[2] / f"{stage}-full")
     assert_same(second, first)
-    assert_same(first, alone, 1e-6 * max(float(gradient.abs().max()) for gradient in alone.values()))
+    assert_same(first, alone, ROUNDING * max(float(gradient.abs().max()) for gradient in alone.values()))
 
 
 def test_the_first_draws_what_one_process_draws_and_the_others_do_not(lessons: dict[int, Path]) -> None:
@@ -184,6 +186,9 @@ def test_a_stage_gives_the_same_with_two_processes(study: Path, name: str, launc
     set_params(study, name, processes=1)
     assert stage(study, name).returncode == 0
     one = outcome(study, name)
+    for kept in (one["kept"], two["kept"]):
+        # A number added to all scores alike has no gradient but rounding, of which Adam makes whole steps.
+        kept.pop("base_model.model.classifier.bias", None)
     assert_same(two["kept"], one["kept"], 1e-5)
     assert (two["best_step"], two["best_dev"]) == (one["best_step"], one["best_dev"])
 

@@ -14,6 +14,11 @@ def computing_in(precision: str) -> contextlib.AbstractContextManager[object]:
     return torch.autocast(device().type, dtype=torch.bfloat16)
 
 
+def not_rounded(values: torch.Tensor) -> torch.Tensor:
+    """``values`` in float32, or in float64 if they are: whatever follows is not computed in bfloat16."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def device() -> torch.device:
     """The GPU if there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from peftir.models.precision import device
+from peftir.models.precision import device, not_rounded
 from peftir.system.errors import PeftirError
 from peftir.system.processes import share_out
 
@@ -79,7 +79,7 @@ def joined(rows: Tensor, count: int) -> Tensor:
         return rows
     mine = _share_of(count)
     # A sum with zeros: shares may differ in length, and every backend can do it.
-    padded = nn.functional.pad(rows.float(), (0, 0, mine.start, count - mine.stop))
+    padded = nn.functional.pad(not_rounded(rows), (0, 0, mine.start, count - mine.stop))
     return total(padded).to(rows.dtype)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from peftir.data.collection import Qrels, Texts
 from peftir.models.biencoder import Task, texts_and_length
+from peftir.models.precision import not_rounded
 from peftir.models.tokenizing import features, tokenize
 from peftir.training.distributed import joined, share, total
 from peftir.training.examples import Example
@@ -40,7 +41,7 @@ def contrastive_loss(
         no_negative = _no_negative(batch, documents, qrels, own_documents)
         scores = scores.masked_fill(no_negative.to(scores.device), -torch.inf)
         return torch.nn.functional.cross_entropy(
-            scores.float(), torch.arange(len(batch), device=scores.device)
+            not_rounded(scores), torch.arange(len(batch), device=scores.device)
         )
 
     return loss
@@ -62,7 +63,7 @@ def listwise_loss(
         asked = [queries[batch[i // width].query] for i in range(len(documents))]
         tokens = tokenize(model.tokenizer, asked, documents, model.max_length)
         scores = model(features(model.tokenizer, tokens, model.device))["scores"]
-        scores = scores.view(len(batch), width).float()
+        scores = not_rounded(scores.view(len(batch), width))
         mean = torch.nn.functional.cross_entropy(
             scores, torch.zeros(len(batch), dtype=torch.long, device=scores.device)
         )
