@@ -41,7 +41,7 @@ def test_a_saved_models_loss_is_that_before_saving_over_the_same_weights(
     model = tuned(kind, variant)
     saving.save(model, tmp_path / "model", BACKBONE, None)
     loaded = saving.load(KINDS[kind], tmp_path / "model")
-    weights = trained_weights(loaded)
+    weights, vectors = trained_weights(loaded)
     counted = tuners.count(saving.transformer_of(model))
     assert sum(weight.numel() for weight in weights) == counted.trained + counted.head
     loss = loss_of(kind, loaded)
@@ -51,7 +51,7 @@ def test_a_saved_models_loss_is_that_before_saving_over_the_same_weights(
 
     if variant != "full":  # its Hessian takes seconds
         sharpness = largest_eigenvalue(weights, lambda: loss(BATCH), iterations=3, seed=0)
-        grid = surface(weights, lambda: loss(BATCH), span=0.5, points=3, seed=0)
+        grid = surface(weights, vectors, lambda: loss(BATCH), span=0.5, points=3, seed=0)
         assert sharpness > 0
         assert grid[1, 1] == pytest.approx(before, rel=1e-5)
         assert len({round(value, 6) for value in grid.ravel()}) == 9

@@ -21,22 +21,33 @@ from peftir.learning.surface import (
 def test_each_filter_of_a_direction_is_as_long_as_the_weights() -> None:
     matrix, vector = torch.randn(5, 3), torch.randn(7)
     matrix[2] = 0  # as an up-projection starts
-    direction = filter_normalised([matrix, vector], torch.Generator().manual_seed(0))
+    direction = filter_normalised([matrix, vector], [False, True], torch.Generator().manual_seed(0))
     assert torch.allclose(direction[0].norm(dim=1), matrix.norm(dim=1))
     assert torch.allclose(direction[1].norm(), vector.norm())
     assert not torch.allclose(direction[0] / matrix, (direction[0] / matrix)[0, 0])
 
 
+def test_a_vector_is_one_filter_whatever_its_shape() -> None:
+    factors = torch.ones(6, 1)
+    [as_vector] = filter_normalised([factors], [True], torch.Generator().manual_seed(0))
+    assert as_vector.shape == (6, 1)
+    assert torch.allclose(as_vector.norm(), factors.norm())
+    assert as_vector.abs().std() > 0.1
+    # As rows of a matrix each number would be a filter: moved by its own size, up or down.
+    [as_rows] = filter_normalised([factors], [False], torch.Generator().manual_seed(0))
+    assert torch.allclose(as_rows.abs(), factors)
+
+
 def test_a_surface_is_the_loss_at_the_moved_weights_and_leaves_them_as_they_were() -> None:
-    weights = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(2))]
+    weights, vectors = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(2))], [False, True]
     before = [weight.detach().clone() for weight in weights]
 
     def loss() -> torch.Tensor:
         return sum(((weight - 1) ** 2).sum() for weight in weights)
 
-    grid = surface(weights, loss, span=0.5, points=5, seed=4)
+    grid = surface(weights, vectors, loss, span=0.5, points=5, seed=4)
     generator = torch.Generator().manual_seed(4)
-    first, second = (filter_normalised(weights, generator) for _ in range(2))
+    first, second = (filter_normalised(weights, vectors, generator) for _ in range(2))
     for i, a in enumerate(positions(0.5, 5)):
         for j, b in enumerate(positions(0.5, 5)):
             moved = [w + a * f + b * s for w, f, s in zip(before, first, second, strict=True)]
@@ -53,7 +64,7 @@ def test_weights_are_put_back_after_an_error() -> None:
         raise RuntimeError("no memory")
 
     with pytest.raises(RuntimeError, match="no memory"):
-        surface([weight], loss, span=1.0, points=3, seed=0)
+        surface([weight], [False], loss, span=1.0, points=3, seed=0)
     assert torch.equal(weight, torch.ones(2, 2))
 
 

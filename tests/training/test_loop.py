@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModel
 
+from peftir import tuners
 from peftir.system.errors import PeftirError
 from peftir.training.checkpoint import Checkpoint
+from peftir.training.gradients import GradientNorms
 from peftir.training.loop import train
-from peftir.training.state import Point, Settings, _rise_and_fall
+from peftir.training.state import Point, Settings, TrainingState, _rise_and_fall
+from tiny_backbone import write_tiny_bert
 
 SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32", dropout=True)
 
@@ -107,6 +111,20 @@ def test_the_head_has_its_own_rate() -> None:
     # The first step of Adam moves each weight by its rate (and decay by a hundredth of that).
     assert body == pytest.approx(0.1, rel=0.05)
     assert head == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(("type", "decays"), [("ia3", {False}), ("lora", {True})])
+def test_matrices_decay_and_factors_do_not(tmp_path: Path, type: str, decays: set[bool]) -> None:
+    model = AutoModel.from_pretrained(write_tiny_bert(tmp_path, ["word"]))
+    tuners.attach(model, type, **({"rank": 1} if type == "lora" else {}))
+    norms, points = GradientNorms({}), list[Point]()
+    state = TrainingState(model, lambda name: False, SETTINGS, 1, norms, points.append)
+    assert {group["weight_decay"] > 0 for group in state.optimizer.param_groups} == decays
+    before = {name: weight.detach().clone() for name, weight in state.weights.items()}
+    state.take_step(lambda batch: 0.0 * sum(weight.sum() for weight in state.weights.values()), None)
+    # Without a gradient, what a step changes is the decay: by the rate times 0.01.
+    for name, weight in state.weights.items():
+        assert torch.allclose(weight, before[name] * (1 - 0.1 * 0.01 * (True in decays)), atol=1e-7)
 
 
 def test_frozen_weights_stay_and_nothing_to_train_is_evaluated_once() -> None:

@@ -107,7 +107,12 @@ def _around(
             if seed == seeds[0] and len(seeds) > 1:
                 way = _way(at, objective_of(variant, seeds[1]), seeds[:2], settings)
             grid = surface(
-                at.weights, at.loss, span=settings.span, points=settings.points, seed=settings.seed
+                at.weights,
+                at.vectors,
+                at.loss,
+                span=settings.span,
+                points=settings.points,
+                seed=settings.seed,
             )
             grids[str(seed)] = grid.tolist()
             found["sharpness"][seed] = largest_eigenvalue(

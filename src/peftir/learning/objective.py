@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
+from peftir import tuners
 from peftir.data.collection import Collection
 from peftir.data.texts import DocumentTexts
 from peftir.models import saving
@@ -21,9 +22,13 @@ from peftir.training.losses import contrastive_loss, listwise_loss
 
 @dataclass(frozen=True)
 class Objective:
-    """What the analysis of a loss needs: the weights, and the loss at the weights as they stand."""
+    """What the analysis of a loss needs: the weights, and the loss at the weights as they stand.
+
+    ``vectors`` says for each of the weights whether it is a vector (:func:`peftir.tuners.vector_names`).
+    """
 
     weights: list[nn.Parameter]
+    vectors: list[bool]
     loss: Callable[[], Tensor]
 
 
@@ -57,16 +62,16 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
         if retrieves:
             retriever = saving.load(SentenceTransformer, folder)
             loss_of = contrastive_loss(retriever, queries, texts, qrels, params.retriever.temperature)
-            return Objective(trained_weights(retriever), lambda: loss_of(batch))
+            return Objective(*trained_weights(retriever), lambda: loss_of(batch))
         reranker = saving.load(CrossEncoder, folder)
         loss_of = listwise_loss(reranker, queries, texts)
-        return Objective(trained_weights(reranker), lambda: loss_of(batch))
+        return Objective(*trained_weights(reranker), lambda: loss_of(batch))
 
     return objective
 
 
-def trained_weights(model: SentenceTransformer | CrossEncoder) -> list[nn.Parameter]:
-    """The weights of a loaded model that were trained, with gradients switched on for them alone.
+def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.Parameter], list[bool]]:
+    """The weights of a loaded model that were trained, and which are vectors; they alone have gradients.
 
     Adapters are loaded frozen; what has none was trained as a whole.
     """
@@ -75,4 +80,6 @@ def trained_weights(model: SentenceTransformer | CrossEncoder) -> list[nn.Parame
     if getattr(transformer, "peft_config", None):
         model.requires_grad_(False)
         transformer.set_adapter(transformer.active_adapters())
-    return [weight for weight in model.parameters() if weight.requires_grad]
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    vectors = tuners.vector_names(model)
+    return [*trained.values()], [name in vectors for name in trained]

@@ -3,8 +3,8 @@
 Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets". Directions are filter-normalised (§4): each
 filter of a direction, a row of a matrix, is as long as the same filter of the weights, so that a step of 1
 changes every filter by its own length and steps mean the same for all variants. A vector (a bias, a norm's
-scale, IA3's factors) counts as one filter, where the paper leaves biases and norms out: for some methods they
-are all there is.
+scale, (IA)³'s factors) counts as one filter, where the paper leaves biases and norms out: for some methods
+they are all there is. :func:`peftir.tuners.vector_names` says which weights are vectors.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from torch import Tensor
 Grid = NDArray[np.float64]
 
 
-def filter_normalised(weights: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """A random direction, of the weights' shapes; each filter is as long as that of the weights."""
+def filter_normalised(
+    weights: Sequence[Tensor], vectors: Sequence[bool], generator: torch.Generator
+) -> list[Tensor]:
+    """A random direction, of the weights' shapes; each filter is as long as that of the weights.
+
+    Args:
+        weights: matrices, whose rows are filters, and vectors, each one filter.
+        vectors: for each of the weights whether it is a vector, whatever its shape.
+        generator: what is random.
+    """
     direction = []
-    for weight in weights:
-        filters = weight.detach().reshape(len(weight) if weight.dim() > 1 else 1, -1)
+    for weight, is_vector in zip(weights, vectors, strict=True):
+        filters = weight.detach().reshape(1 if is_vector else len(weight), -1)
         random = torch.randn(filters.shape, generator=generator).to(filters)
         lengths = filters.norm(dim=1, keepdim=True) / random.norm(dim=1, keepdim=True)
         direction.append((random * lengths).reshape(weight.shape))
@@ -37,12 +45,19 @@ def positions(span: float, points: int) -> Grid:
 
 
 def surface(
-    weights: Sequence[Tensor], loss: Callable[[], Tensor], *, span: float, points: int, seed: int
+    weights: Sequence[Tensor],
+    vectors: Sequence[bool],
+    loss: Callable[[], Tensor],
+    *,
+    span: float,
+    points: int,
+    seed: int,
 ) -> Grid:
     """The loss at ``weights`` moved along two filter-normalised directions.
 
     Args:
         weights: leaves that ``loss`` depends on; they are moved, and put back at the end.
+        vectors: see :func:`filter_normalised`.
         loss: the scalar loss at the weights as they stand, the same at every call.
         span: how far to go to either side, 1 being each filter's own length.
         points: how many along either direction, odd, so that one is the weights themselves.
@@ -52,7 +67,7 @@ def surface(
         ``[points, points]``, the first direction down and the second across, in the unit of the loss.
     """
     generator = torch.Generator().manual_seed(seed)
-    first, second = filter_normalised(weights, generator), filter_normalised(weights, generator)
+    first, second = (filter_normalised(weights, vectors, generator) for _ in range(2))
     where = positions(span, points)
     with _moving(weights) as move:
         return np.array([[_at(loss, move, [(first, a), (second, b)]) for b in where] for a in where])

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from peftir import tuners
 from peftir.models.precision import computing_in
 from peftir.system.errors import PeftirError
 from peftir.training.checkpoint import (
@@ -65,7 +66,9 @@ class TrainingState:
         self.model, self.settings, self.norms, self.on_point = model, settings, norms, on_point
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.optimizer = torch.optim.AdamW(
-            _groups(self.weights, head, settings) or [{"params": []}], weight_decay=0.01, fused=True
+            _groups(self.weights, tuners.vector_names(model), head, settings) or [{"params": []}],
+            weight_decay=0.01,
+            fused=True,
         )
         self.factor = _rise_and_fall(steps, settings.warmup)
         self.best = _Best(self.weights)
@@ -179,13 +182,17 @@ class _Best:
 
 
 def _groups(
-    weights: dict[str, nn.Parameter], head: Callable[[str], bool], settings: Settings
+    weights: dict[str, nn.Parameter], vectors: set[str], head: Callable[[str], bool], settings: Settings
 ) -> list[dict[str, object]]:
-    """The optimizer's groups: the head with its own rate; no weight decay on biases and norms."""
+    """The optimizer's groups: the head with its own rate; no weight decay on biases, norms and factors."""
     groups = []
     for of_head, rate in ((False, settings.learning_rate), (True, settings.head_learning_rate)):
         for decays in (True, False):
-            chosen = [w for name, w in weights.items() if head(name) is of_head and (w.dim() > 1) is decays]
+            chosen = [
+                weight
+                for name, weight in weights.items()
+                if head(name) is of_head and (name not in vectors) is decays
+            ]
             if chosen:
                 groups.append(
                     {"params": chosen, "lr": rate, "peak": rate} | ({} if decays else {"weight_decay": 0.0})

@@ -18,6 +18,7 @@ from peftir.tuners.mam import MamConfig
 from peftir.tuners.methods import Knob, Method
 from peftir.tuners.prefix import PrefixConfig
 from peftir.tuners.registry import METHODS, attach, make_config, validate
+from peftir.tuners.vectors import vector_names
 from peftir.tuners.weights import Weights, count
 
 load_exactly()
@@ -41,4 +42,5 @@ __all__ = [
     "count",
     "make_config",
     "validate",
+    "vector_names",
 ]

@@ -55,4 +55,5 @@ METHOD = Method(
     reference="Liu et al. 2022, section 3.3",
     configure=configure,
     weigh=weigh,
+    vectors=("ia3_l",),
 )

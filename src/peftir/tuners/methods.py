@@ -69,6 +69,8 @@ class Method:
         configure: ``configure(backbone, **knobs)`` makes the PEFT configuration; None if no module is added.
         weigh: ``weigh(backbone, **knobs)`` says how many weights that trains, biases included, head not.
         trains_backbone: whether the backbone's own weights are trained.
+        vectors: names in ``adapter_layer_names`` of its layers whose weights are vectors, although they have
+            more than one dimension (:func:`peftir.tuners.vector_names`).
         bases: where there is a choice of what is inside, the method for each; itself is the default.
     """
 
@@ -80,6 +82,7 @@ class Method:
     configure: Callable[..., PeftConfig] | None = None
     weigh: Callable[..., int] | None = None
     trains_backbone: bool = False
+    vectors: tuple[str, ...] = ()
     bases: Mapping[str, Method] = field(default_factory=lambda: MappingProxyType({}))
 
     def over(self, base: object) -> Method:
