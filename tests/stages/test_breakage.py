@@ -59,7 +59,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def kill_when(exists: str, study: Study, command: list[str]) -> None:
-    """Start ``command`` in the study, and kill it and its children at once when a file ``exists`` (a pattern)."""
+    """Start ``command`` in the study; kill it and its children once a file ``exists`` (a pattern)."""
     process = subprocess.Popen(
         command,
         cwd=study.root,

@@ -1,4 +1,4 @@
-"""The produced parts of README.md: they are up to date, and made as they should be."""
+"""The produced parts of the pages: they are up to date, and made as they should be."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from peftir.system.errors import PeftirError
 from structure import ROOT
 from synthetic_study import make_params
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SPEC = importlib.util.spec_from_file_location("update_readme", ROOT / "docs/update_readme.py")
+SPEC = importlib.util.spec_from_file_location("update_pages", ROOT / "docs/update_pages.py")
 assert SPEC and SPEC.loader
-update_readme = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(update_readme)
+update_pages = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(update_pages)
 
 
 def uncommitted(*names: str) -> bool:
@@ -51,27 +50,50 @@ def of_the_committed_study(folder: str) -> bool:
 def test_produced_parts_are_those_of_the_files_that_they_come_from(name: str, made_from: str) -> None:
     if made_from == "metrics/resources" and not of_the_committed_study(made_from):
         pytest.skip(f"{made_from} is not that of the commit: it is in DVC's cache, or of a study run here")
-    shown, expected = update_readme.block_of(README, name)[2], update_readme.BLOCKS[name](ROOT)
+    page, make = update_pages.BLOCKS[name]
+    shown = update_pages.block_of((ROOT / page).read_text(encoding="utf-8"), name)[2]
+    expected = make(ROOT)
     if shown != expected and uncommitted(made_from, "params.yaml"):
-        pytest.skip(
-            f"{made_from} is not committed; python docs/update_readme.py takes it over into README.md"
-        )
-    assert shown == expected, "run python docs/update_readme.py"
+        pytest.skip(f"{made_from} is not committed; python docs/update_pages.py takes it over into the page")
+    assert shown == expected, "run python docs/update_pages.py"
 
 
-def test_updating_changes_the_produced_parts_alone_and_only_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+RESULTS = """# Results
+
+Of two.
+
+## Retrieval
+
+|  | weights trained | share | RR@10 | vs full (95 % interval) | R@100 |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| BM25 | – | – | 0.5 | −0.1 (−0.2 to +0.1) | 0.9 |
+| full | 10 | 100 % | **0.6** ± 0.1 | – | 0.8 |
+
+## Re-ranking
+
+|  | weights trained | share | RR@5 | vs full (95 % interval) |
+| --- | ---: | ---: | ---: | ---: |
+| BM25 | – | – | 0.4 | +0.1 (−0.2 to +0.3) |
+| full | 10 | 100 % | 0.3 | – |
+| full + BM25 | 10 | 100 % | **0.7** | – |
+
+## The paper’s claims
+"""
+
+
+def test_updating_changes_the_produced_part_alone_and_only_once(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
-    (tmp_path / "report/results.md").write_text(
-        "# Results\n\nOf two.\n\n## Retrieval\n\n| a | b |\n\n## The numbers behind the claims\n\n| c |\n"
-    )
+    (tmp_path / "report/results.md").write_text(RESULTS)
     page = "# Page\n\n<!-- begin results (made) -->\n{}\n<!-- end results -->\n\nThe end.\n"
-    monkeypatch.setattr(update_readme, "BLOCKS", {"results": update_readme.results})
-    once = update_readme.updated(page.format("old\n\nlines"), tmp_path)
-    more = "[report/results.md](report/results.md) has the numbers behind the claims."
-    assert once == page.format(f"Of two.\n\n### Retrieval\n\n| a | b |\n\n{more}")
-    assert update_readme.updated(once, tmp_path) == once
+    once = update_pages.updated(page.format("old\n\nlines"), "results", tmp_path)
+    assert once == page.format(
+        "Of two.\n\n"
+        "|  | weights trained | retrieval, RR@10 | vs full (95 % interval) | re-ranking, RR@5 | with BM25 |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| BM25 | – | 0.5 | −0.1 (−0.2 to +0.1) | 0.4 | – |\n"
+        "| full | 10 | **0.6** ± 0.1 | – | 0.3 | **0.7** |"
+    )
+    assert update_pages.updated(once, "results", tmp_path) == once
 
 
 def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path) -> None:
@@ -98,7 +120,7 @@ def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path
         path = tmp_path / f"metrics/resources/{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'{{"seconds": {seconds}, "peak_memory_mb": {memory}}}')
-    assert update_readme.times(tmp_path).splitlines()[2:] == [
+    assert update_pages.times(tmp_path).splitlines()[2:] == [
         "| prepare | 1 | 1 | 1 | 100 |",
         "| bm25 | 1 | 2 | 2 | 200 |",
         "| train_retriever | 2 | 70 to 100 | 171 | 3,000 |",
@@ -111,18 +133,18 @@ def test_times_are_added_up_over_the_variants_and_seeds_in_params(tmp_path: Path
     ]
     (tmp_path / "metrics/resources/bm25.json").unlink()
     with pytest.raises(PeftirError, match=r"metrics/resources/bm25\.json: not found; run the stage 'bm25'"):
-        update_readme.times(tmp_path)
+        update_pages.times(tmp_path)
 
 
 def test_throughput_is_what_the_benchmark_wrote(tmp_path: Path) -> None:
-    assert update_readme.throughput(tmp_path) == "Not measured yet."
+    assert update_pages.throughput(tmp_path) == "Not measured yet."
     path = tmp_path / "benchmarks/results.json"
     path.parent.mkdir()
     path.write_text(
         '{"machine": "two cores", "rows": [{"what": "encoding", "ours": 1230.0, "theirs": 8.9, '
         '"unit": "texts/s", "ratio": 1.7, "same": "yes"}]}'
     )
-    assert update_readme.throughput(tmp_path).splitlines() == [
+    assert update_pages.throughput(tmp_path).splitlines() == [
         "Measured on two cores.",
         "",
         "| what | peftir | sentence-transformers | unit | ratio | same |",
@@ -133,9 +155,9 @@ def test_throughput_is_what_the_benchmark_wrote(tmp_path: Path) -> None:
     with pytest.raises(
         PeftirError, match=r"benchmarks/results\.json: not as expected \(KeyError\('rows'\)\)"
     ):
-        update_readme.throughput(tmp_path)
+        update_pages.throughput(tmp_path)
 
 
 def test_a_page_without_its_markers_is_refused() -> None:
-    with pytest.raises(PeftirError, match=r"README\.md: 0 blocks named 'times'; expected one"):
-        update_readme.block_of("# peftir\n<!-- begin times -->\n", "times")
+    with pytest.raises(PeftirError, match=r"docs/pipeline\.md: 0 blocks named 'times'; expected one"):
+        update_pages.block_of("# peftir\n<!-- begin times -->\n", "times")

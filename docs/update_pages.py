@@ -1,8 +1,8 @@
-"""Write the produced parts of README.md: results, what the stages take, and throughput.
+"""Write the produced parts of the documentation: results, what the stages take, and throughput.
 
-Each part stands between two markers, ``<!-- begin NAME … -->`` and ``<!-- end NAME -->``, and follows from
-files alone, so that the same files give the same README. What the stages take is in DVC's cache, the others
-are in git. Run it after ``dvc repro``: ``python docs/update_readme.py``.
+Each part stands in its page between two markers, ``<!-- begin NAME … -->`` and ``<!-- end NAME -->``, and
+follows from files alone, so that the same files give the same page. What the stages take is in DVC's cache,
+the others are in git. Run it after ``dvc repro``: ``python docs/update_pages.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from peftir.report.sentences import BEHIND_CLAIMS
+from peftir.report.sentences import TITLES
 from peftir.report.study import STEPS
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
@@ -26,16 +26,38 @@ STAGES_PER_MODEL = {"retriever": STEPS["retrieval"], "reranker": STEPS["rerankin
 
 
 def results(root: Path) -> str:
-    """``report/results.md`` up to the numbers behind the claims, its headings one level down, no title."""
+    """The first measure of every variant at both stages, in one table, from ``report/results.md``."""
     path = root / "report/results.md"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: not found; make it first (dvc repro)") from error
-    _, _, body = text.partition("\n")
-    body, _, _ = body.partition(f"\n## {BEHIND_CLAIMS}")
-    body = re.sub(r"^(?=#)", "#", body, flags=re.MULTILINE).strip()
-    return f"{body}\n\n[report/results.md](report/results.md) has the numbers behind the claims."
+    what = text.split("\n\n")[1]
+    retrieval, reranking = (_table_after(f"## {title}", text, path) for title in TITLES.values())
+    measures = [table[""][MEASURE] for table in (retrieval, reranking)]
+    lines = [
+        f"|  | weights trained | retrieval, {measures[0]} | vs full (95 % interval) "
+        f"| re-ranking, {measures[1]} | with BM25 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row, cells in list(retrieval.items())[1:]:
+        alone, mixed = (reranking.get(name, {}).get(MEASURE, "–") for name in (row, f"{row} + BM25"))
+        lines.append(f"| {row} | {cells[1]} | {cells[MEASURE]} | {cells[MEASURE + 1]} | {alone} | {mixed} |")
+    return f"{what}\n\n" + "\n".join(lines)
+
+
+MEASURE = 3
+"""The column of a table's first measure; the difference to full fine-tuning stands beside it."""
+
+
+def _table_after(heading: str, text: str, path: Path) -> dict[str, dict[int, str]]:
+    """The cells of the first table after ``heading``, by the name of the row and the column's number."""
+    _, found, rest = text.partition(f"\n{heading}\n")
+    lines = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    if not found or not lines:
+        raise PeftirError(f"{path}: no table under '{heading}'; make it again (dvc repro)")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+    return {cells[0]: dict(enumerate(cells)) for cells in rows}
 
 
 def times(root: Path) -> str:
@@ -54,29 +76,33 @@ def throughput(root: Path) -> str:
         raise PeftirError(f"{path}: not as expected ({error!r}); measure again") from error
 
 
-BLOCKS: dict[str, Callable[[Path], str]] = {"results": results, "times": times, "throughput": throughput}
+BLOCKS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "results": ("README.md", results),
+    "times": ("docs/pipeline.md", times),
+    "throughput": ("benchmarks/README.md", throughput),
+}
+"""The page of each part, and what makes it."""
 
 
-def block_of(readme: str, name: str) -> re.Match[str]:
-    """Where the block ``name`` is; its groups are the begin marker, the content and the end marker.
+def block_of(page: str, name: str) -> re.Match[str]:
+    """Where the block ``name`` is in ``page``; its groups are begin marker, content and end marker.
 
     Raises:
         PeftirError: the markers are not there exactly once.
     """
-    pattern = rf"(<!-- begin {name}\b[^>]*-->\n)(.*?)(\n<!-- end {name} -->)"
-    found = list(re.finditer(pattern, readme, flags=re.DOTALL))
+    pattern = rf"(<!-- begin {name}\b[^>]*-->\n)(.*?)(\n?<!-- end {name} -->)"
+    found = list(re.finditer(pattern, page, flags=re.DOTALL))
     if len(found) != 1:
-        raise PeftirError(f"README.md: {len(found)} blocks named '{name}'; expected one, between its markers")
+        where = BLOCKS[name][0]
+        raise PeftirError(f"{where}: {len(found)} blocks named '{name}'; expected one, between its markers")
     return found[0]
 
 
-def updated(readme: str, root: Path) -> str:
-    """``readme`` with every block made anew from the files under ``root``."""
-    for name, make in BLOCKS.items():
-        block = block_of(readme, name)
-        begin, _, end = block.groups()
-        readme = f"{readme[: block.start()]}{begin}{make(root)}{end}{readme[block.end() :]}"
-    return readme
+def updated(page: str, name: str, root: Path) -> str:
+    """``page`` with its block ``name`` made anew from the files under ``root``."""
+    block = block_of(page, name)
+    content = BLOCKS[name][1](root)
+    return f"{page[: block.start()]}{block[1]}{content}\n<!-- end {name} -->{page[block.end() :]}"
 
 
 def _times(root: Path) -> Iterator[str]:
@@ -116,14 +142,15 @@ def _throughput(measured: dict) -> Iterator[str]:
 
 @exits_cleanly
 def main() -> None:
-    """Bring README.md up to date."""
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = updated(before, ROOT)
-    if after != before:
-        with replacing(path) as partial:
-            partial.write_text(after, encoding="utf-8")
-    print(f"{path.name}: {'brought up to date' if after != before else 'is up to date'}")
+    """Bring the pages up to date."""
+    for name, (page, _) in BLOCKS.items():
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = updated(before, name, ROOT)
+        if after != before:
+            with replacing(path) as partial:
+                partial.write_text(after, encoding="utf-8")
+        print(f"{page}: {'brought up to date' if after != before else 'is up to date'}")
 
 
 if __name__ == "__main__":
