@@ -18,15 +18,15 @@ from peftir.system.resources import measured
 def main() -> None:
     """Make the candidates."""
     stage_arguments(__doc__, "python stages/bm25.py")
-    params = load_params().bm25
+    bm25 = load_params().bm25
     collection = Collection(layout.COLLECTION)
     with measured(layout.resources("bm25")):
-        build_index(collection.texts(), layout.BM25_INDEX, threads=params.threads)
+        build_index(collection.texts(), layout.BM25_INDEX, threads=bm25.threads)
         for split in ("train", "dev", "test"):
             # In cross-validation a query is in every split, each in another fold.
             queries = collection.queries("test" if collection.folds else split)
-            depth = params.train_depth if split == "train" else params.depth
-            rank = partial(search, layout.BM25_INDEX, queries, params.k1, params.b, threads=params.threads)
+            depth = bm25.train_depth if split == "train" else bm25.depth
+            rank = partial(search, layout.BM25_INDEX, queries, bm25.k1, bm25.b, threads=bm25.threads)
             run = search_beyond_own(rank, depth, collection.own_documents)
             write_run(layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
             print(f"{layout.BM25_RUNS}/{split}.trec: {len(run)} queries")

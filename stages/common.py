@@ -13,13 +13,12 @@ from peftir.study import layout
 from peftir.study.seeds import Seed, seed
 from peftir.system.memory import keep_freed_memory
 from peftir.system.orphans import end_with
+from peftir.system.threads import before_imports
 
 if TYPE_CHECKING:
     from peftir.training.state import Point
 
-# Before torch is imported: its threads wait for each other in a busy loop, by default for so long that two
-# processes on the same cores, as with `dvc queue start -j 2`, take three times what they take in turn.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+before_imports()
 # The imports that follow make half a million objects that stay: to look through them for garbage again and
 # again is a seventh of the time that they take. `stage_arguments`, called when all is imported, ends this.
 gc.disable()

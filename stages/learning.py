@@ -8,14 +8,17 @@ from peftir.study import layout
 from peftir.study.params import load_params
 from peftir.system.errors import exits_cleanly
 from peftir.system.resources import measured
+from peftir.system.threads import use_threads
 
 
 @exits_cleanly
 def main() -> None:
     """Write the figures and the surfaces."""
     stage_arguments(__doc__, "python stages/learning.py")
+    params = load_params()
+    use_threads(params.threads)
     with measured(layout.resources("learning")):
-        analyse(load_params())
+        analyse(params)
     print(f"{layout.LEARNING} has the figures, {layout.SURFACES} the losses around the models")
 
 

@@ -8,14 +8,17 @@ from peftir.study import layout
 from peftir.study.params import load_params
 from peftir.system.errors import exits_cleanly
 from peftir.system.resources import measured
+from peftir.system.threads import use_threads
 
 
 @exits_cleanly
 def main() -> None:
     """Write the runs."""
     args = stage_arguments(__doc__, "python stages/rerank.py --variant lora --seed 13", per_model=True)
+    params = load_params()
+    use_threads(params.threads)
     with measured(layout.resources("rerank", args.variant, args.seed)):
-        weight = rerank_candidates(load_params(), args.variant, args.seed)
+        weight = rerank_candidates(params, args.variant, args.seed)
     print(
         f"{layout.runs('reranking', args.variant, args.seed)} has the runs; weight of the re-ranker: {weight}"
     )

@@ -9,6 +9,7 @@ from peftir.study.params import Params, load_params
 from peftir.study.seeds import Seed
 from peftir.system.errors import exits_cleanly
 from peftir.system.resources import measured
+from peftir.system.threads import use_threads
 from peftir.training.distributed import rank, run
 
 
@@ -19,6 +20,7 @@ def main() -> None:
         __doc__, "python stages/train_retriever.py --variant lora --seed 13", per_model=True
     )
     params = load_params()
+    use_threads(params.threads)
     run(train, (params, args.variant, args.seed), params.retriever.processes, "retriever.processes")
 
 

@@ -259,6 +259,7 @@ class Params(Block):
     collection: CollectionParams
     bm25: Bm25Params
     backbone: BackboneParams
+    threads: Positive
     methods: dict[str, Method]
     variants: PerStage
     seeds: Seeds
