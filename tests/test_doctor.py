@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,78 @@ def test_a_clone_of_another_user_is_no_missing_clone(monkeypatch: pytest.MonkeyP
     assert "this clone belongs to another user" in said
     subprocess.run(f"git config --global {remedy}", shell=True, check=True)
     assert doctor.git().status == "ok"
+
+
+FULL = """
+set -e
+mount -t tmpfs -o size=64k tmpfs "$1"
+"$2" -c 'import sys; from pathlib import Path; from peftir.doctor import why_not_writable
+print(why_not_writable(Path(sys.argv[1]) / "not" / "there"))' "$1"
+"""
+
+
+def test_a_full_disk_is_found_by_trying(tmp_path: Path) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces on this machine")
+    command = [*namespace, "sh", "-c", FULL, "sh", str(tmp_path), sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be written to."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):
+        pytest.skip("this user may write anywhere")
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_where_the_study_cannot_write_is_named(read_only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(read_only / "models"))
+    monkeypatch.setenv("TMPDIR", str(read_only))
+    denied = os.strerror(errno.EACCES)
+    assert doctor.hub() == doctor.Finding(
+        "warn",
+        f"{read_only}/models/hub: cannot be written to ({denied}); to take a backbone from the hub, set "
+        "HF_HOME to a folder that can",
+    )
+    assert doctor.temporary().status == "warn" and f"{read_only}: cannot be" in doctor.temporary().message
+    monkeypatch.chdir(read_only)
+    assert doctor.folder().status == doctor.cache().status == "fail"
+    assert doctor.folder().message.startswith(f"{read_only}: cannot be written to ({denied})")
+
+
+def test_places_that_can_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / ".dvc").mkdir()
+    assert doctor.cache() == doctor.Finding("ok", str(tmp_path / ".dvc/cache"))
+    (tmp_path / ".dvc/config").write_text("[core]\n    remote = a\n['remote \"a\"']\n    url = /a%b\n")
+    (tmp_path / ".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
+    assert doctor.cache() == doctor.Finding("ok", str(tmp_path / "shared"))
+    assert doctor.folder() == doctor.Finding("ok", str(tmp_path))
+    assert doctor.temporary() == doctor.Finding("ok", str(tmp_path))
+    assert doctor.hub() == doctor.Finding("ok", str(tmp_path / "hf/hub"))
+    assert list(tmp_path.iterdir()) == [tmp_path / ".dvc"]
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    assert doctor.temporary().message.startswith(f"TMPDIR: {tmp_path}/none: no such folder")
+
+
+def test_a_folder_that_dvcs_queue_fails_in_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pfäd").mkdir()
+    monkeypatch.chdir(tmp_path / "pfäd")
+    assert (
+        doctor.folder().status == "warn" and "`dvc queue start` fails in silence" in doctor.folder().message
+    )
 
 
 @pytest.mark.skipif(

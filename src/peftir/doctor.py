@@ -5,10 +5,14 @@ Nothing heavy is imported unless a GPU is there to be asked about, so that a loo
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import importlib.util
+import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,7 @@ from peftir.system.errors import PeftirError
 from peftir.system.git import ask
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
+TRIAL_BYTES = 2**20  # written for a try: enough for a full disk to say so
 BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone took 1.6 times float32 where tried
 
 
@@ -147,6 +152,64 @@ def git() -> Finding:
     )
 
 
+def folder() -> Finding:
+    """Can the study write where it is, and does its path suit DVC?"""
+    here = Path.cwd()
+    if reason := why_not_writable(here):
+        return Finding(
+            "fail", f"{here}: cannot be written to ({reason}); the study writes all that it makes here"
+        )
+    if not str(here).isascii():
+        return Finding(
+            "warn",
+            f"{here}: has letters beyond ASCII; `dvc repro` works, but `dvc queue start` fails in silence: "
+            "to queue experiments, clone into a folder with a plain path",
+        )
+    return Finding("ok", str(here))
+
+
+def cache() -> Finding:
+    """Can DVC write to its cache?"""
+    place = _dvc_cache(Path(".dvc"))
+    if reason := why_not_writable(place):
+        return Finding(
+            "fail",
+            f"{place}: DVC's cache cannot be written to ({reason}); give yourself the right or make room, or "
+            "run: dvc cache dir --local FOLDER",
+        )
+    return Finding("ok", str(place))
+
+
+def temporary() -> Finding:
+    """Can programs write temporary files?"""
+    named = os.environ.get("TMPDIR")
+    try:
+        place = Path(named or tempfile.gettempdir())
+    except FileNotFoundError as error:
+        return Finding("fail", f"{error.strerror}; set TMPDIR to a folder that can be written to")
+    if not place.is_dir():
+        return Finding("warn", f"TMPDIR: {place}: no such folder; make it, or set TMPDIR to another")
+    if reason := why_not_writable(place):
+        return Finding(
+            "warn", f"{place}: cannot be written to ({reason}); set TMPDIR to a folder that can, with room"
+        )
+    return Finding("ok", str(place))
+
+
+def hub() -> Finding:
+    """Can a backbone be downloaded into the Hugging Face cache? The default one is installed."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    named = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
+    place = Path(named).expanduser()
+    if reason := why_not_writable(place):
+        return Finding(
+            "warn",
+            f"{place}: cannot be written to ({reason}); to take a backbone from the hub, set HF_HOME to a "
+            "folder that can",
+        )
+    return Finding("ok", str(place))
+
+
 CHECKS: dict[str, Callable[[], Finding]] = {
     "Java": java,
     "Anserini": anserini,
@@ -156,7 +219,36 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "bfloat16": bf16,
     "GPU": gpu,
     "git": git,
+    "folder": folder,
+    "cache": cache,
+    "TMPDIR": temporary,
+    "models": hub,
 }
+
+
+def why_not_writable(place: Path) -> str | None:
+    """Try to write in the folder ``place``, or in the nearest that is there; why it failed, or None.
+
+    Rights are not all that can be missing: a disk may be full, a quota used up, a file system read-only.
+    """
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(TRIAL_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _dvc_cache(folder: Path) -> Path:
+    """Where the settings of the project in ``folder`` (``.dvc``) say that DVC's cache is."""
+    settings = configparser.ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):  # DVC itself says what is wrong there
+        settings.read([folder / "config", folder / "config.local"], encoding="utf-8")
+    return (folder / settings.get("cache", "dir", fallback="cache")).absolute()
 
 
 def _openmp_of(package: str) -> list[str]:

