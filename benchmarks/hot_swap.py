@@ -23,7 +23,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers.utils import logging
 
 from peftir.models import saving
-from peftir.models.backbone import backbone_folder
+from peftir.models.backbone import backbone_folder, link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method
@@ -51,6 +51,7 @@ def main() -> None:
     logging.set_verbosity_error()
     torch.set_num_threads(1)
     backbone = saving.stored_bytes(backbone_folder(given.backbone))
+    link_wheels(Path())  # where PEFT finds the backbone of an adapter
     print(f"{given.backbone}, {given.tasks} tasks, {torch.__version__}, one thread")
     print("| | disk, MB | memory, MB | switch, ms |")
     print("| --- | ---: | ---: | ---: |")

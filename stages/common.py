@@ -13,11 +13,13 @@ from peftir.study import layout
 from peftir.study.seeds import Seed, seed
 from peftir.system.memory import keep_freed_memory
 from peftir.system.orphans import end_with
+from peftir.system.quiet import silence_libraries
 from peftir.system.threads import before_imports
 
 if TYPE_CHECKING:
     from peftir.training.state import Point
 
+silence_libraries()
 before_imports()
 # The imports that follow make half a million objects that stay: to look through them for garbage again and
 # again is a seventh of the time that they take. `stage_arguments`, called when all is imported, ends this.

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from peftir.models import saving
-from peftir.models.backbone import backbone_folder
+from peftir.models.backbone import link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method, Params, load_params
@@ -176,7 +176,6 @@ def test_trained_models_load_and_score_as_shown(tmp_path: Path) -> None:
 
 def test_a_method_goes_onto_a_model_as_shown(tmp_path: Path) -> None:
     """The first Python block; it stays within the budget that it names."""
-    backbone_folder(PARAMS["backbone"]["name"])  # in the Hugging Face cache from here on
     printed = run_as_it_stands(LIBRARY, tmp_path)
     found = re.search(r"trainable params: ([\d,]+) \|\| all params: ([\d,]+)", printed)
     assert found
@@ -186,6 +185,7 @@ def test_a_method_goes_onto_a_model_as_shown(tmp_path: Path) -> None:
 
 def run_as_it_stands(code: str, folder: Path) -> str:
     """What ``code`` prints in a fresh process in ``folder``, without a network."""
+    link_wheels(folder)  # as in the study's
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

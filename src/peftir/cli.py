@@ -15,6 +15,7 @@ from pathlib import Path
 from peftir import doctor
 from peftir.study.seeds import seed
 from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.system.quiet import silence_libraries
 
 # What argparse calls the object that add_subparsers returns.
 Commands = argparse._SubParsersAction
@@ -23,6 +24,7 @@ Commands = argparse._SubParsersAction
 @exits_cleanly
 def main() -> None:
     """Run the command that the command line names, and exit with its code."""
+    silence_libraries()
     parser = argparse.ArgumentParser(
         prog="peftir",
         description="Parameter-efficient tuning for information retrieval, as a reproducible study.",

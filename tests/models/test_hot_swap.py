@@ -11,6 +11,7 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir.models import saving
+from peftir.models.backbone import link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method
@@ -36,6 +37,7 @@ DOCUMENTS = ["Returns a sorted copy of an array.", "Closes a file.", "laminar fl
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models where the page has them, with weights that are no longer those that they started with."""
     root = tmp_path_factory.mktemp("hot-swap")
+    link_wheels(root)  # as in the study's folder
     for seed, (name, settings) in enumerate(TUNED.items()):
         torch.manual_seed(seed)
         model: Any

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from peftir.models.backbone import backbone_folder
+from peftir.models.backbone import backbone_folder, link_wheels
 from peftir.models.saving import load, stored_bytes
 from peftir.system.errors import PeftirError
 from tuned_models import BACKBONE, VARIANTS
@@ -38,15 +38,17 @@ class Made:
 def run(seed: str, *folders: Path) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONHASHSEED": seed, "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, str(SCRIPT), *map(str, folders)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=folders[0].parent, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    backbone_folder(BACKBONE)  # in the cache from now on, if it was not
     root = tmp_path_factory.mktemp("models")
+    link_wheels(root)  # plain sentence-transformers finds the backbone there, offline
     yield Made(root / "one", run("1", root / "one"), run("2", root / "two", root / "one"))
     shutil.rmtree(root)
 

@@ -63,6 +63,7 @@ def test_the_command_prints_json(bert: str) -> None:
         "--json",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == ""  # no library's reports or progress bars
     (count,) = json.loads(done.stdout)
     assert (count["variant"], count["share"]) == ("full", 1)
     assert count["trained"] == count["backbone"]

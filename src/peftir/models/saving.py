@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
-from peftir.models.backbone import backbone_folder, base_name, on_own_backbone
+from peftir.models.backbone import backbone_folder, base_name, note_backbone, on_own_backbone
 from peftir.study.params import Method
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
@@ -66,6 +66,7 @@ def save(
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
+        note_backbone(partial, backbone, revision)
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         _tidy(partial / "adapter_config.json", base_name(backbone))

@@ -11,7 +11,7 @@ from peft import PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir.models import saving
-from peftir.models.backbone import backbone_folder
+from peftir.models.backbone import own_backbone
 from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
@@ -60,7 +60,7 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
     model = saving.load(kind, source)
     encoder = saving.transformer_of(model)
     head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
-    whole = type(encoder).from_pretrained(backbone_folder(name, revision), **head)
+    whole = type(encoder).from_pretrained(own_backbone(source), **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
     try:
         model[0].model = PeftModel.from_pretrained(whole, str(source)).merge_and_unload(safe_merge=True)

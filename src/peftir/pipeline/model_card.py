@@ -11,6 +11,7 @@ import yaml
 
 from peftir import tuners
 from peftir.data.collection import Collection
+from peftir.models.backbone import is_local
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
@@ -66,7 +67,7 @@ def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backb
 
 
 def _front_matter(params: Params, stage: str, needs_backbone: bool) -> str:
-    is_hub_id = not Path(params.backbone.name).exists()
+    is_hub_id = not is_local(params.backbone.name)
     content = {
         "library_name": "sentence-transformers",
         "pipeline_tag": PIPELINES[stage],

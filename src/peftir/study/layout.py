@@ -6,6 +6,7 @@ from pathlib import Path
 
 from peftir.study.seeds import Seed
 
+BACKBONE = Path("backbone.lock")
 COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
 BM25_RUNS = Path("runs/bm25")
