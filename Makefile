@@ -29,6 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/python -c 'from pathlib import Path; from peftir.models.backbone import link_wheels; link_wheels(Path())'
 	touch $@
 
 # Solves the dependencies of pyproject.toml anew and writes down what came out.

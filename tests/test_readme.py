@@ -82,7 +82,7 @@ def keys(text: str) -> set[str]:
     return {
         word
         for code in words(text)
-        for word in re.findall(rf"^'?((?:{top})(?:\.(?!md\b)\w+)+)(?==|'?$|\.…)", code)
+        for word in re.findall(rf"^'?((?:{top})(?:\.(?!(?:md|lock)\b)\w+)+)(?==|'?$|\.…)", code)
     }
 
 

@@ -21,6 +21,7 @@ from peftir.data.splits import Folds
 from peftir.data.writing import write_collection
 from peftir.learning.analysis import analyse
 from peftir.learning.objective import objectives
+from peftir.pipeline.backbone import settle
 from peftir.pipeline.evaluate import per_query, rows
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.rerank import rerank_candidates
@@ -88,6 +89,7 @@ def root(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     write_study(root, RELEVANT, bm25())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        settle(params)
         for seed in FOLDS:
             use(params, seed)
         yield root
@@ -123,6 +125,7 @@ def test_nothing_learned_follows_from_the_folds_own_test_queries(
     relevant = {query: "d23" if query in ours else document for query, document in RELEVANT.items()}
     write_study(tmp_path, relevant, {query: (other if query in ours else bm25())[query] for query in QUERIES})
     monkeypatch.chdir(tmp_path)
+    settle(params)
     for seed in FOLDS:
         use(params, seed)
     assert learned(tmp_path, "13f1") == learned(root, "13f1")

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 # What a clone has of the working tree, so that changes are tested before they are committed.
-TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements.lock")
+TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements.lock", "backbone.lock")
 
 # Enough for every stage to do its work on real text; far too little to learn anything.
 SMALL: dict[str, dict[str, Any]] = {
@@ -116,7 +116,7 @@ def clone(folder: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
     for name in TRIED:
         path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *TRIED]
     listed = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):

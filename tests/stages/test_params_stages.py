@@ -34,6 +34,8 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "collection": {"prepare"},
     "bm25": {"bm25"},
     "backbone": TRAINING,
+    "backbone.name": TRAINING | {"backbone"},
+    "backbone.revision": TRAINING | {"backbone"},
     "backbone.precision": TRAINING | USE,
     "methods": set(),  # those of no variant that runs
     "methods.zero_shot": {"train_retriever@zero_shot-13"},

@@ -18,6 +18,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from peftir.pipeline.backbone import settle
+from peftir.study.params import load_params
 from peftir.system.errors import PeftirError
 from peftir.training.distributed import run
 from test_benchmarks import WORDS as TOY_WORDS
@@ -138,6 +140,9 @@ def study(tmp_path: Path) -> Path:
     content["methods"]["lora"] |= {"rank": 4}
     del content["methods"]["lora"]["budget"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        settle(load_params())
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peftir.data.check import Findings, Ruler, check
+from peftir.pipeline.backbone import as_settled
 from peftir.study.params import Params
 
 
@@ -32,7 +33,8 @@ def _rulers_of(params: Params) -> dict[str, Ruler]:
 
     from peftir.models.backbone import backbone_folder
 
-    tokenizer = AutoTokenizer.from_pretrained(backbone_folder(params.backbone.name, params.backbone.revision))
+    backbone = as_settled(params).backbone
+    tokenizer = AutoTokenizer.from_pretrained(backbone_folder(backbone.name, backbone.revision))
 
     def ruler(prefix: str, maximum: int) -> Ruler:
         def tokens(texts: list[str]) -> list[int]:

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from peftir import tuners
 from peftir.models.backbone import backbone_folder
+from peftir.pipeline.backbone import as_settled
 from peftir.study.params import Method, Params
 from peftir.system.errors import PeftirError
 
@@ -46,7 +47,7 @@ def count_variants(params: Params, backbone: str, names: list[str]) -> list[Coun
         raise PeftirError(
             f"--variant {unknown[0]}: expected a name under methods: {', '.join(params.methods)}"
         )
-    revision = params.backbone.revision if backbone == params.backbone.name else None
+    revision = as_settled(params).backbone.revision if backbone == params.backbone.name else None
     folder = backbone_folder(backbone, revision)
     return [_count(folder, name, params.methods[name]) for name in names]
 

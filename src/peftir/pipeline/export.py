@@ -12,6 +12,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir.models import saving
 from peftir.models.backbone import own_backbone
+from peftir.pipeline.backbone import as_settled
 from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
@@ -45,7 +46,7 @@ def export(params: Params, variant: str, stage: str, seed: Seed, folder: Path, m
         raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
     adapter = source / "adapter_config.json"
     config = json.loads(adapter.read_text(encoding="utf-8")) if adapter.is_file() else {}
-    card = model_card(params, variant, stage, seed, needs_backbone=bool(config) and not merged)
+    card = model_card(as_settled(params), variant, stage, seed, needs_backbone=bool(config) and not merged)
     with replacing(folder) as partial:
         if config and merged:
             _write_merged(source, config, KINDS[stage], partial, variant)

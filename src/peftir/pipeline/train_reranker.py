@@ -10,6 +10,7 @@ from sentence_transformers import CrossEncoder
 from peftir.data.collection import Collection, Qrels, Texts
 from peftir.data.texts import DocumentTexts
 from peftir.models.crossencoder import new_crossencoder, score_candidates
+from peftir.pipeline.backbone import settled
 from peftir.ranking.interpolation import rerank
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run
@@ -27,6 +28,7 @@ def train_reranker(
     params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
+    params = settled(params)
     number, fold = draw(seed)
     settings, collection = params.reranker, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from peftir.data.collection import Collection, Qrels, Texts
 from peftir.data.texts import DocumentTexts
 from peftir.models.biencoder import encode, new_biencoder
+from peftir.pipeline.backbone import settled
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run, search_beyond_own
 from peftir.study import layout
@@ -27,6 +28,7 @@ def train_retriever(
     params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
+    params = settled(params)
     number, fold = draw(seed)
     settings, collection = params.retriever, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")

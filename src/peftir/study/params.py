@@ -271,6 +271,10 @@ class Params(Block):
     measures: Measures
     learning: LearningParams
 
+    def at_commit(self, commit: str) -> Params:
+        """The same with ``commit`` as the backbone's revision."""
+        return self.model_copy(update={"backbone": self.backbone.model_copy(update={"revision": commit})})
+
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:
         for stage in ("retriever", "reranker"):

@@ -48,7 +48,7 @@ def fit(
         identity(
             [stage, variant, seed, params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
             [asdict(example) for batch in batches for example in batch],
-            files=[layout.COLLECTION / "manifest.json", layout.BM25_RUNS / "dev.trec"],
+            files=[layout.BACKBONE, layout.COLLECTION / "manifest.json", layout.BM25_RUNS / "dev.trec"],
         ),
     )
     outcome = train(

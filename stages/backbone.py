@@ -1,0 +1,21 @@
+"""Find the backbone that all stages take, and write down its commit and what is in it."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir.pipeline.backbone import settle
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+
+
+@exits_cleanly
+def main() -> None:
+    """Settle on a backbone."""
+    stage_arguments(__doc__, "python stages/backbone.py")
+    params = load_params()
+    print(f"{params.backbone.name} is in {settle(params)}; {layout.BACKBONE} says what it is")
+
+
+if __name__ == "__main__":
+    main()
