@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 repro: $(STAMP)
 	peftir doctor --quiet
-	dvc repro
+	peftir repro
 	@echo "Done: open report/index.html, or read report/results.md"
 
 test: $(STAMP)
@@ -36,7 +36,7 @@ $(STAMP): requirements.lock pyproject.toml
 lock:
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	$(VENV)/lock/bin/python -m pip install --quiet '.[pipeline,dev]'
+	$(VENV)/lock/bin/python -m pip install --quiet '.[pipeline,cluster,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  $(VENV)/lock/bin/python -m pip freeze --all | grep -vE '^(pip|peftir)\b' | sed 's/+cpu$$//'; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock

@@ -159,4 +159,35 @@ def _run_export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_doctor, _count, _check, _diff, _export)
+def _repro(commands: Commands) -> None:
+    command = commands.add_parser(
+        "repro",
+        help="run what a change made stale, as dvc repro does, several stages at a time",
+        description="Run what dvc repro would run, as many stages at a time as the machine or a Ray cluster "
+        "holds, and leave what it would leave, dvc.lock and cache too. See docs/cluster.md.",
+        epilog="example: peftir repro train_retriever@lora-13 --jobs 2",
+    )
+    command.add_argument("target", nargs="*", metavar="TARGET", help="as for dvc repro; default: all stages")
+    command.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: what fits")
+    command.add_argument("--address", metavar="HOST:PORT", help="of a running Ray cluster; auto: this node's")
+    command.add_argument("--dry-run", action="store_true", help="only print what would run")
+    command.set_defaults(run=_run_repro)
+
+
+def _run_repro(arguments: argparse.Namespace) -> int:
+    from peftir.pipeline.engine.driver import repro
+
+    return repro(arguments.target, arguments.jobs, arguments.address, arguments.dry_run)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1")
+    return int(text)
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_repro, _doctor, _count, _check, _diff, _export)
+
+
+if __name__ == "__main__":
+    main()

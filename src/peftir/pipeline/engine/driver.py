@@ -1,0 +1,256 @@
+"""``peftir repro``: what is stale runs, the longest path first, as many stages at a time as fit."""
+
+from __future__ import annotations
+
+import concurrent.futures as cf
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from peftir.pipeline.engine.cluster import Needs
+from peftir.pipeline.engine.commands import handed_to
+from peftir.pipeline.engine.estimates import Estimates, read_figures
+from peftir.pipeline.engine.place import FOLDER, RUNNING, last_error, log_of, to_oneself
+from peftir.pipeline.engine.progress import Progress, duration
+from peftir.pipeline.engine.project import Project, Stage, threads_of
+from peftir.pipeline.engine.turns import Turns
+from peftir.pipeline.engine.workers import OURS, Workers
+from peftir.system.errors import PeftirError
+
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+INTERRUPTED = 130  # exit code after Ctrl-C, as a shell's
+
+
+def repro(targets: Sequence[str], jobs: int | None, address: str | None, dry_run: bool) -> int:
+    """Run what ``dvc repro`` would run, and leave what it would leave; gives the exit code.
+
+    Args:
+        targets: stages, with those that they need; none are all.
+        jobs: how many stages at a time; None is as many as there are cores for.
+        address: of a Ray cluster to run on.
+        dry_run: only say what would run.
+
+    Raises:
+        PeftirError: a stage failed, or nothing could start.
+    """
+    project = Project(targets, FOLDER / "logs" / "dvc.log")
+    os.chdir(project.root)
+    if dry_run:
+        _say_what_would_run(project)
+        return 0
+    with to_oneself():
+        considered = project.to_consider(project.stale())
+        if not considered:
+            print(f"nothing to do: {len(project.plan)} stages are up to date")
+            return 0
+        return _Run(project, considered).run(jobs, address)
+
+
+class _Run:
+    """One call's work."""
+
+    def __init__(self, project: Project, considered: list[Stage]) -> None:
+        self.project = project
+        self.stages = {stage.addressing: stage for stage in considered}
+        self.threads = {name: threads_of(stage) for name, stage in self.stages.items()}
+        self.estimates = Estimates({name: _figures(stage) for name, stage in self.stages.items()})
+        self.progress = Progress(len(self.stages), self.remaining)
+        self.turns = Turns()
+        self.slots = 1
+        self.running: dict[cf.Future[bool], str] = {}
+        self.began: dict[str, float] = {}
+        self.asked: set[str] = set()  # stages whose command was run, not restored
+        self.done: set[str] = set()
+        self.ran: list[Stage] = []
+        self.failed: dict[str, str] = {}
+        self.stopping = False
+
+    def run(self, jobs: int | None, address: str | None) -> int:
+        """Run the stages; gives the exit code."""
+        start = time.monotonic()
+        threads = max(filter(None, self.threads.values()), default=1)
+        jobs = min(jobs or max(1, _cores() // threads), len(self.stages))
+        users = dict(os.environ)
+        cpus = jobs * threads if jobs > 1 else 0
+        try:
+            with (
+                closing(Workers(any(self.threads.values()), cpus, address)) as self.workers,
+                handed_to(self.command, FOLDER, self.workers.folder, users, OURS),
+                _signals_as_interrupts(),
+            ):
+                self.slots = self.workers.slots(threads) if address else jobs
+                with self.project.recording(self.ran):
+                    self._run_all()
+                self.progress.close()
+        except KeyboardInterrupt:
+            self.progress.close()
+            print(
+                f"stopped after {len(self.ran)} of {len(self.stages)} stages; peftir repro goes on from there"
+            )
+            return INTERRUPTED
+        self._raise_if_failed()
+        print(f"{len(self.ran)} stages in {duration(time.monotonic() - start)}")
+        return 0
+
+    def _run_all(self) -> None:
+        """Start what is ready until all is done or waits for what failed."""
+        pool = cf.ThreadPoolExecutor(self.slots)
+        waiting = list(self.stages)
+        try:
+            while waiting or self.running:
+                for name in self._ready(waiting)[: self.slots - len(self.running)]:
+                    waiting.remove(name)
+                    self.began[name] = time.monotonic()
+                    self.running[pool.submit(self.project.reproduce, self.stages[name])] = name
+                if not self.running:
+                    return
+                cf.wait(self.running, timeout=1.0, return_when=cf.FIRST_COMPLETED)
+                self._take_the_ended()
+                self.progress.refresh()
+        except BaseException:
+            self.stopping = True
+            self.progress.close()
+            print("stopping; what has finished is kept", flush=True)
+            self.workers.stop()
+            cf.wait(self.running)
+            self._take_the_ended()
+            raise
+        finally:
+            pool.shutdown()
+
+    def _ready(self, waiting: list[str]) -> list[str]:
+        """The stages that can start, those first that have most behind them."""
+        paths = self._paths()
+        ready = [name for name in waiting if all(other in self.done for other in self._needed_by(name))]
+        return sorted(ready, key=lambda name: -paths[name])
+
+    def _needed_by(self, name: str) -> list[str]:
+        """The stages of this run that ``name`` waits for."""
+        needed = self.project.needed_by(self.stages[name])
+        return [stage.addressing for stage in needed if stage.addressing in self.stages]
+
+    def _take_the_ended(self) -> None:
+        for future in [future for future in self.running if future.done()]:
+            name = self.running.pop(future)
+            try:
+                was_stale = future.result()
+            except PeftirError as error:
+                if not self.stopping:
+                    self._failed(name, str(error))
+                continue
+            self.done.add(name)
+            if was_stale:
+                self.ran.append(self.stages[name])
+            self.progress.ended(name, self._how(name, was_stale))
+
+    def _failed(self, name: str, error: str) -> None:
+        self.failed[name] = (last_error(log_of(name)) if name in self.asked else None) or error
+        self.progress.ended(name, f"FAILED: {self.failed[name]}")
+
+    def _how(self, name: str, was_stale: bool) -> str:
+        if not was_stale:
+            return "is up to date after all"
+        if name not in self.asked:
+            return "restored from DVC's cache of runs"
+        seconds = time.monotonic() - self.began[name]
+        self.estimates.took(name, seconds)
+        return duration(seconds)
+
+    def command(self, name: str, request: dict[str, Any]) -> int:
+        """Run a stage's command; what is killed for memory is tried once more, alone."""
+        if self.stopping:
+            return 1
+        self.asked.add(name)
+        log = log_of(name)
+        log.unlink(missing_ok=True)
+        request |= {"log": str(log.absolute()), "running": str(RUNNING.absolute())}
+        needs = Needs(self.threads[name] or 1, self.threads[name] is not None, self.estimates.memory_mb(name))
+        with self.turns.together():
+            self.progress.started(name, log)
+            ended = self.workers.run(request, needs)
+        if ended.code in KILLED and not self.stopping:
+            peak = f" (it had {ended.peak // 1024:,} MB)" if ended.peak else ""
+            self.progress.say(f"{name} was killed, most likely for memory{peak}: once more, alone")
+            with self.turns.alone():
+                ended = self.workers.run(request, needs)
+            if ended.code in KILLED and not self.stopping:
+                _add_to(
+                    log,
+                    "error: killed twice, the second time alone: most likely it needs more memory than there "
+                    "is; lower its batch size in params.yaml or free some memory",
+                )
+        return ended.code
+
+    def _paths(self) -> dict[str, float]:
+        return self.estimates.to_the_end(list(self.stages), self._needed_by)
+
+    def remaining(self) -> float:
+        """Seconds until all is done, as far as one can tell."""
+        left = [name for name in self.stages if name not in self.done and name not in self.failed]
+        work = sum(self.estimates.seconds(name) for name in left) / self.slots
+        paths = self._paths()
+        return max([work, *(paths[name] for name in left)])
+
+    def _raise_if_failed(self) -> None:
+        if not self.failed:
+            return
+        named = ", ".join(f"{name} (log: {log_of(name)})" for name in self.failed)
+        waiting = len(self.stages) - len(self.done) - len(self.failed)
+        held = f"; {waiting} more wait for that" if waiting else ""
+        raise PeftirError(
+            f"{named}: failed: {next(iter(self.failed.values()))}{held}; mend the cause and run peftir repro "
+            "again: what has finished is kept"
+        )
+
+
+def _say_what_would_run(project: Project) -> None:
+    stale = project.stale()
+    considered = project.to_consider(stale)
+    for stage in considered:
+        print(f"{stage.addressing}{'' if stage in stale else '  (if what it reads comes out different)'}")
+    print(f"{len(stale)} of {len(project.plan)} stages are stale; {len(considered) - len(stale)} follow them")
+
+
+def _figures(stage: Stage) -> dict[str, Any]:
+    """What an earlier run of ``stage`` took, by its output under ``metrics/resources``."""
+    for out in stage.outs:
+        if Path(out.def_path).parts[:2] == ("metrics", "resources"):
+            cached = [Path(out.cache_path)] if out.hash_info and out.hash_info.value else []
+            return read_figures(*cached, Path(out.fs_path))
+    return {}
+
+
+def _add_to(log: Path, line: str) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Let a polite kill and a closed terminal be what Ctrl-C is; a second one while stopping does nothing."""
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

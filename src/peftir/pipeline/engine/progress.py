@@ -1,0 +1,90 @@
+"""What the terminal shows of a run: a line when a stage starts and ends, and one for the whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Progress:
+    """Lines, and under them, on a terminal, one that changes.
+
+    Args:
+        total: how many stages there are to do.
+        remaining: gives the seconds that are left, as far as one can tell.
+    """
+
+    def __init__(self, total: int, remaining: Callable[[], float]) -> None:
+        self._total = total
+        self._remaining = remaining
+        self._places: dict[str, int] = {}
+        self._running: set[str] = set()
+        self._ended = 0
+        self._lock = threading.RLock()
+        self._live = sys.stdout.isatty()
+        self._shown = False
+
+    def started(self, name: str, log: Path) -> None:
+        """A stage's command starts."""
+        with self._lock:
+            self._running.add(name)
+            self.say(f"{self._place(name)} {name} … log: {log}")
+
+    def ended(self, name: str, how: str) -> None:
+        """A stage is done with; ``how`` says what came of it."""
+        with self._lock:
+            place = self._place(name)
+            self._running.discard(name)
+            self._ended += 1
+            self.say(f"{place} {name}: {how}{'' if self._live else self._left()}")
+
+    def say(self, line: str) -> None:
+        """Print a line above the one for the whole."""
+        with self._lock:
+            try:
+                self._wipe()
+                print(line, flush=True)
+            except BrokenPipeError:  # whoever read this has seen enough; the study goes on
+                self._live = False
+                sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the line for the whole anew."""
+        if not self._live:
+            return
+        with self._lock:
+            self._wipe()
+            line = f"{self._ended} of {self._total} done, {len(self._running)} running{self._left()}"
+            print(line[: shutil.get_terminal_size().columns - 1], end="", flush=True)
+            self._shown = True
+
+    def close(self) -> None:
+        """Take the line for the whole away."""
+        with self._lock:
+            self._wipe()
+            self._live = False
+
+    def _wipe(self) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", flush=True)
+            self._shown = False
+
+    def _place(self, name: str) -> str:
+        number = self._places.setdefault(name, len(self._places) + 1)
+        return f"[{number}/{self._total}]"
+
+    def _left(self) -> str:
+        return f"; about {duration(self._remaining())} left" if self._ended < self._total else ""
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` as people say it: ``40 s``, ``6 min``, ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
