@@ -222,6 +222,20 @@ def test_the_last_token_is_found_whichever_side_is_padded(decoder: Path, tmp_pat
     assert np.allclose(loaded.encode_document(given), together, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
+def test_a_text_without_a_token_is_read_as_the_end_of_one(decoder: Path, pooling: str) -> None:
+    model = new_biencoder(str(decoder), pooling=pooling, query_length=16, document_length=16).eval()
+    given = list(DOCUMENTS.values())
+    together = encode(model, ["", *given, " \u3000"], "document", "float32")
+    [alone] = encode(model, [""], "document", "float32")
+    with torch.no_grad():
+        end = model[0].model(torch.tensor([[model.tokenizer.eos_token_id]])).last_hidden_state[0, 0]
+    expected = torch.nn.functional.normalize(end, dim=0).numpy()
+    for vector in (alone, together[0], together[-1]):
+        assert np.allclose(vector, expected, atol=1e-5)
+    assert np.allclose(together[1:-1], encode(model, given, "document", "float32"), atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def prefixed() -> SentenceTransformer:
     return new_biencoder(

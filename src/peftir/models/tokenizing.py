@@ -57,7 +57,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, 
 
     The tokens are those of the whole texts: a beginning is taken where it has more tokens than are kept, and
     the whole text where it has not, where the end is what the tokenizer keeps, and where nothing proves that
-    the tokens of a beginning are the first of the whole's.
+    the tokens of a beginning are the first of the whole's. A text without any token, as an empty one where
+    the tokenizer adds no special ones, is read as its end-of-text token: a model needs one.
 
     Args:
         length: tokens kept of each, special ones included; of a pair the longer text is cut first.
@@ -69,20 +70,29 @@ def tokenize(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, 
     tokens: Tokens = dict(encoded)
     unsure = [
         row
-        for row, (text, beginning) in enumerate(zip(last, short, strict=True))
-        if len(beginning) < len(text) and not _is_cut_alike(encoded.encodings[row], pairs is not None)
+        for row, (text, start) in enumerate(zip(last, short, strict=True))
+        if len(start) < len(text) and not _is_cut_alike(encoded.encodings[row], pairs is not None)
     ]
     if unsure:
         whole = _encoded(tokenizer, texts, pairs, last, unsure, length)
         for key, rows in tokens.items():
             for row, values in zip(unsure, whole[key], strict=True):
                 rows[row] = values
+    _leave_none_empty(tokenizer, tokens)
     return tokens
 
 
 def features(tokenizer: Any, tokens: Tokens, device: Any) -> dict[str, Tensor]:
     """``tokens`` as a model takes them: ``[texts, longest]`` each, padded to the longest."""
     return dict(tokenizer.pad(tokens, return_tensors="pt").to(device))
+
+
+def _leave_none_empty(tokenizer: Any, tokens: Tokens) -> None:
+    for row, ids in enumerate(tokens["input_ids"]):
+        if not ids:
+            end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
+            for key, rows in tokens.items():
+                rows[row] = [{"input_ids": end, "attention_mask": 1}.get(key, 0)]
 
 
 def _encoded(
