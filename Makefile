@@ -1,5 +1,9 @@
 # make repro runs the study, make test the tests; each makes .venv first if it is missing or the lock changed.
-PYTHON ?= python3.11
+# The newest of these Pythons that runs and can make environments; PYTHON=… takes another.
+runs = $(shell python$(1) -c 'import ensurepip, venv' 2>/dev/null && echo python$(1))
+ifeq ($(origin PYTHON), undefined)
+PYTHON = $(firstword $(foreach version,3.13 3.12 3.11,$(call runs,$(version))))
+endif
 VENV := .venv
 STAMP := $(VENV)/.made-from-lock
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -25,8 +29,10 @@ ci-diff: $(STAMP)
 
 # A changed lock makes the environment afresh, so that nothing of the old one stays behind.
 $(STAMP): requirements.lock pyproject.toml
-	rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
+	@python=$(PYTHON); test -n "$$python" || { echo 'error: found no python3.13, python3.12 or python3.11 that runs' \
+	  'and has venv; install one, or name one: make PYTHON=/path/to/python' >&2; exit 1; }; \
+	echo "Environment: $$python ($$($$python --version)), packages of requirements.lock"; \
+	rm -rf $(VENV) && $$python -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(VENV)/bin/python -c 'from pathlib import Path; from peftir.models.backbone import link_wheels; link_wheels(Path())'

@@ -22,7 +22,7 @@ from typing import Any
 
 from peftir.system.errors import PeftirError
 
-MINIMUM = 21  # what Anserini 1.7 is compiled for
+MINIMUM = 21  # what Anserini 1.7 and 2.3 are compiled for
 LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
 INSTALL = "install the pipeline's packages again (make repro does so when .venv is missing)"
 
@@ -100,7 +100,9 @@ def start_java(max_heap_mb: int = 2048) -> None:
     os.environ["JAVA_HOME"] = str(java.home)
     jnius_config.set_classpath(str(jar))
     # Without -Xrs the JVM takes Ctrl-C for itself, and Python could not remove what is half written.
-    jnius_config.set_options(f"-Xmx{max_heap_mb}m", "-Xrs", *_quiet(java))
+    # Lucene 10 calls native functions, about which Java warns on every start.
+    native = "--enable-native-access=ALL-UNNAMED"
+    jnius_config.set_options(f"-Xmx{max_heap_mb}m", "-Xrs", native, *_quiet(java))
     with _locale_of_file_names():
         _load(java)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import peft
+import transformers
 from peft import PeftConfig
 from transformers import PreTrainedModel
 
@@ -81,7 +83,16 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
         model.requires_grad_(method.trains_backbone)
         return knobs
     config, settled = _settled(method, model, budget, others)
-    model.add_adapter(config)
+    try:
+        model.add_adapter(config)
+    except ValueError as error:
+        # transformers from 5.24 on refuses every PEFT that is released, here and when the model is saved.
+        if "version of PEFT" not in str(error):
+            raise
+        raise TunerError(
+            f"transformers {transformers.__version__} refuses PEFT {peft.__version__} ({error}); install "
+            "transformers below 5.24, or take make_config and peft.get_peft_model, which it does not check"
+        ) from error
     return {"base": knobs["base"], **settled} if "base" in knobs else settled
 
 

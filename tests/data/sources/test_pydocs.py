@@ -71,6 +71,17 @@ def test_which_files_are_read(tmp_path):
     ]
 
 
+def test_what_numpys_wheels_have_on_one_python_alone_is_left_out(tmp_path):
+    text = function("f", "Return the sum of it.")
+    of_all = {"a.py": text, "distutilsx.py": text}
+    folder = write_package(tmp_path, of_all)
+    before = list(package_pairs("numpy", folder))
+    write_package(tmp_path, {"distutils/misc_util.py": text})
+    assert len(before) == 2
+    assert list(package_pairs("numpy", folder)) == before
+    assert len(list(package_pairs("p", folder))) == 3
+
+
 @pytest.mark.parametrize(
     ("summary", "body"),
     [

@@ -33,6 +33,7 @@ PACKAGES = {
     "torch": "torch",
     "transformers": "transformers",
 }
+LEFT_OUT = ("numpy.distutils",)  # in numpy's wheels for Python 3.11 alone: one collection for all Pythons
 TESTS = ("test", "tests", "testing", "conftest")
 COPIES_OF_OTHERS = ("externals", "vendor")
 
@@ -121,6 +122,8 @@ def package_pairs(package: str, folder: Path) -> Iterator[Pair]:
         if private and b"__all__" not in source:
             continue
         module = ".".join((package, *parts)).removesuffix(".__init__")
+        if any(f"{module}.".startswith(f"{name}.") for name in LEFT_OUT):
+            continue
         try:
             docstrings = list(public_docstrings(source, only_listed=private))
         except SyntaxError:  # a template, or written for another Python
