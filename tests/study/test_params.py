@@ -92,6 +92,81 @@ MISTAKES = {
         {"retriever": 1e-3},
         ["methods.lora.learning_rate.reranker", "missing"],
     ),
+    "a query alone": (
+        ("retriever", "batch_size", "hard_negatives"),
+        (1, 0),
+        ["retriever.batch_size: 1", "2 at least", "retriever.hard_negatives is 0"],
+    ),
+    "a query alone in the surface": (
+        ("learning", "queries", "retriever"),
+        1,
+        ["learning.queries.retriever: 1", "2 at least", "retriever.hard_negatives is 0"],
+    ),
+    "no negatives to re-rank": (("reranker", "negatives"), 0, ["reranker.negatives", "0", "or equal to 1"]),
+    "hard negatives below zero": (
+        ("retriever", "hard_negatives"),
+        -1,
+        ["hard_negatives", "-1", "equal to 0"],
+    ),
+    "a temperature of 0": (("retriever", "temperature"), 0.0, ["retriever.temperature", "greater than 0"]),
+    "a temperature without end": (
+        ("retriever", "temperature"),
+        float("inf"),
+        ["retriever.temperature", "inf", "finite number"],
+    ),
+    "a temperature that is none": (
+        ("retriever", "temperature"),
+        float("nan"),
+        ["temperature", "nan", "finite"],
+    ),
+    "a k1 without end": (("bm25", "k1"), float("inf"), ["bm25.k1", "inf", "finite number"]),
+    "a rate of 0": (
+        ("methods", "lora", "learning_rate", "retriever"),
+        0.0,
+        ["methods.lora.learning_rate.retriever", "0.0", "greater than 0"],
+    ),
+    "a head's rate of 0": (("reranker", "head_learning_rate"), 0.0, ["head_learning_rate", "greater than 0"]),
+    "warmup beyond the steps": (
+        ("retriever", "warmup"),
+        1.5,
+        ["retriever.warmup", "less than or equal to 1"],
+    ),
+    "no evaluation": (("retriever", "evaluate_every"), 0, ["retriever.evaluate_every", "or equal to 1"]),
+    "no dev query": (("reranker", "dev_queries"), 0, ["reranker.dev_queries", "0", "or equal to 1"]),
+    "one dev document": (("retriever", "dev_documents"), 1, ["retriever.dev_documents", "or equal to 2"]),
+    "one candidate to choose by": (
+        ("reranker", "dev_depth"),
+        1,
+        ["reranker.dev_depth", "1", "or equal to 2"],
+    ),
+    "one candidate to re-rank": (("reranking", "depth"), 1, ["reranking.depth", "1", "or equal to 2"]),
+    "a recall of all candidates": (
+        ("reranker", "selected_by"),
+        "R@10",
+        ["reranker.selected_by: 'R@10'", "RR@10", "reranker.dev_depth is 10"],
+    ),
+    "a recall of all dev documents": (
+        ("retriever", "selected_by"),
+        "R(rel=2)@1000",
+        ["retriever.selected_by: 'R(rel=2)@1000'", "retriever.dev_documents is 200"],
+    ),
+    "a measure without order": (("reranker", "selected_by"), "SetF(beta=2)", ["selected_by: 'SetF(beta=2)'"]),
+    "a length of no token": (("reranker", "length"), 4, ["reranker.length", "4", "or equal to 8"]),
+    "an unknown similarity": (
+        ("retriever", "similarity"),
+        "l2",
+        ["retriever.similarity", "'l2'", "'cosine'"],
+    ),
+    "an unknown precision": (
+        ("backbone", "precision"),
+        "fp16",
+        ["backbone.precision", "'fp16'", "'float32'"],
+    ),
+    "no documents to take": (("collection", "documents"), 0, ["collection.documents", "0", "or equal to 10"]),
+    "no source": (("collection", "source"), None, ["collection.source", "missing"]),
+    "no dev at all": (("collection", "splits", "dev"), 0.0, ["collection.splits.dev", "greater than 0"]),
+    "no measure": (("measures", "retrieval"), [], ["measures.retrieval", "at least 1"]),
+    "an even number of points": (("learning", "points"), 4, ["learning", "odd number of points", "not 4"]),
     "no process": (("reranking", "processes"), 0, ["reranking.processes", "0", "greater than or equal to 1"]),
     "more processes than queries": (
         ("retriever", "processes"),
@@ -113,6 +188,11 @@ def test_a_mistake_names_its_key_in_one_line(tmp_path: Path, name: str) -> None:
     if name == "a name that no folder can have":
         content["methods"]["a/b"] = content["methods"]["full"]
     block = content
+    if isinstance(value, tuple):  # of several keys of a block
+        content[keys[0]] |= dict(zip(keys[1:], value, strict=True))
+        keys, value = keys[:2], value[0]
+    if name == "a query alone in the surface":
+        content["retriever"]["hard_negatives"] = 0
     for key in keys[:-1]:
         block = block[key]
     if value is None:
@@ -125,6 +205,17 @@ def test_a_mistake_names_its_key_in_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in message
     assert message.startswith(str(tmp_path / "params.yaml"))
     assert [part for part in expected if part not in message] == []
+
+
+@pytest.mark.parametrize("measure", ["RR@10", "nDCG@10", "AP", "R@5", "P(rel=2)@9", "Rprec", "RBP(p=0.8)@10"])
+def test_a_measure_that_sees_the_order_may_choose_the_step(tmp_path: Path, measure: str) -> None:
+    text = DEFAULT.read_text().replace("selected_by: RR@10", f"selected_by: {measure}")
+    assert load_params(_file(tmp_path, text)).reranker.selected_by == measure
+
+
+def test_a_query_with_hard_negatives_may_be_alone(tmp_path: Path) -> None:
+    text = DEFAULT.read_text().replace("batch_size: 16", "batch_size: 1")
+    assert load_params(_file(tmp_path, text)).retriever.batch_size == 1
 
 
 def test_a_quoted_number_is_a_string_and_so_a_mistake(tmp_path: Path) -> None:

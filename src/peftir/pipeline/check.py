@@ -11,8 +11,15 @@ def check_source(params: Params, source: str) -> Findings:
     """What is in ``source``, how much of it the study's lengths cut off, and every problem with it.
 
     Raises:
-        PeftirError: there is no such source, or the backbone is not within reach.
+        PeftirError: there is no such source, the backbone is not within reach, or a setting is beyond what
+            the backbone, ir-measures or faiss can do.
     """
+    # Imported here, since these take seconds that the other commands need not wait for.
+    from peftir.pipeline.settings import check_settings
+
+    params = as_settled(params)
+    check_settings(params)
+    _check_index(params)
     return check(
         source,
         splits=params.collection.splits.model_dump(),
@@ -22,19 +29,34 @@ def check_source(params: Params, source: str) -> Findings:
     )
 
 
+def _check_index(params: Params) -> None:
+    """Make an empty index as the study's.
+
+    Raises:
+        PeftirError: faiss cannot make it of the backbone's vectors, or it has no such search parameters.
+    """
+    from transformers import AutoConfig
+
+    from peftir.models.backbone import backbone_folder
+    from peftir.ranking.dense import new_index, set_parameters
+
+    config = AutoConfig.from_pretrained(backbone_folder(params.backbone.name, params.backbone.revision))
+    index = new_index(params.index.factory, config.hidden_size)
+    set_parameters(index, params.retrieval.search_parameters)
+
+
 def _rulers_of(params: Params) -> dict[str, Ruler]:
     """Rulers of documents and queries, as the study's retriever reads them.
 
     Raises:
         PeftirError: the backbone is not within reach.
     """
-    # Imported here, since these take seconds that reading a source need not wait for.
     from transformers import AutoTokenizer
 
     from peftir.models.backbone import backbone_folder
 
-    backbone = as_settled(params).backbone
-    tokenizer = AutoTokenizer.from_pretrained(backbone_folder(backbone.name, backbone.revision))
+    folder = backbone_folder(params.backbone.name, params.backbone.revision)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def ruler(prefix: str, maximum: int) -> Ruler:
         def tokens(texts: list[str]) -> list[int]:

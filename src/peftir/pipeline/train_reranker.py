@@ -11,6 +11,7 @@ from peftir.data.collection import Collection, Qrels, Texts
 from peftir.data.texts import DocumentTexts
 from peftir.models.crossencoder import new_crossencoder, score_candidates
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.settings import check_settings
 from peftir.ranking.interpolation import rerank
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run
@@ -29,6 +30,7 @@ def train_reranker(
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
     params = settled(params)
+    check_settings(params)
     number, fold = draw(seed)
     settings, collection = params.reranker, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")

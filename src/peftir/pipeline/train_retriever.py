@@ -12,6 +12,7 @@ from peftir.data.collection import Collection, Qrels, Texts
 from peftir.data.texts import DocumentTexts
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.settings import check_settings
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run, search_beyond_own
 from peftir.study import layout
@@ -29,6 +30,7 @@ def train_retriever(
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
     params = settled(params)
+    check_settings(params)
     number, fold = draw(seed)
     settings, collection = params.retriever, Collection(layout.COLLECTION, fold)
     qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")

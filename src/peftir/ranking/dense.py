@@ -80,6 +80,21 @@ def new_index(factory: str, dimension: int) -> faiss.Index:
         ) from error
 
 
+def set_parameters(index: faiss.Index, parameters: str) -> None:
+    """Set faiss's search parameters of an index, see :class:`DenseIndex`.
+
+    Raises:
+        PeftirError: the index has no such parameter.
+    """
+    try:
+        faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        raise PeftirError(
+            f"retrieval.search_parameters: {parameters!r}: not for this index ({_reason(error)}); "
+            "expected '' or faiss's names with values, such as 'nprobe=16' for an IVF index"
+        ) from error
+
+
 def _trained(
     factory: str, dimension: int, chunks: Iterable[tuple[list[str], np.ndarray]], count: int, sample: int
 ) -> faiss.Index:
@@ -138,13 +153,7 @@ class DenseIndex:
                 f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; delete the folder "
                 "and run `dvc repro` again"
             )
-        try:
-            faiss.ParameterSpace().set_index_parameters(self._index, parameters)  # type: ignore[arg-type]
-        except RuntimeError as error:
-            raise PeftirError(
-                f"retrieval.search_parameters: {parameters!r}: not for this index ({_reason(error)}); "
-                "expected '' or faiss's names with values, such as 'nprobe=16' for an IVF index"
-            ) from error
+        set_parameters(self._index, parameters)
 
     def search(self, queries: list[str], vectors: np.ndarray, depth: int) -> Run:
         """The ``depth`` best documents of each query.

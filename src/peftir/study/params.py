@@ -22,10 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from peftir.study import seeds
+from peftir.study import learnable, seeds
 from peftir.system.errors import PeftirError
 
 Positive = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 NonEmpty = Annotated[list[str], Field(min_length=1)]
@@ -34,7 +35,7 @@ NonEmpty = Annotated[list[str], Field(min_length=1)]
 class Block(BaseModel):
     """A block of ``params.yaml``: no unknown keys, no conversions between types, never changed."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Splits(Block):
@@ -187,7 +188,7 @@ class RetrieverParams(TrainingParams):
     similarity: Literal["cosine", "dot"]
     hard_negatives: Annotated[int, Field(ge=0)]
     temperature: Annotated[float, Field(gt=0)]
-    dev_documents: Positive
+    dev_documents: Several
 
 
 class RerankerParams(TrainingParams):
@@ -196,7 +197,7 @@ class RerankerParams(TrainingParams):
     length: Annotated[int, Field(ge=8)]
     negatives: Positive
     head_learning_rate: Rate
-    dev_depth: Positive
+    dev_depth: Several
 
 
 class IndexParams(Block):
@@ -217,7 +218,7 @@ class RetrievalParams(Block):
 class RerankingParams(Block):
     """Re-ranking of the candidates."""
 
-    depth: Positive
+    depth: Several
     keep: Positive
     processes: Positive
 
@@ -274,6 +275,36 @@ class Params(Block):
     def at_commit(self, commit: str) -> Params:
         """The same with ``commit`` as the backbone's revision."""
         return self.model_copy(update={"backbone": self.backbone.model_copy(update={"revision": commit})})
+
+    def lengths(self) -> dict[str, int]:
+        """How many tokens are read of a text, by key."""
+        return {
+            "retriever.query_length": self.retriever.query_length,
+            "retriever.document_length": self.retriever.document_length,
+            "reranker.length": self.reranker.length,
+        }
+
+    def prefixes(self) -> dict[str, tuple[str, str]]:
+        """What stands before a text, by key, with the key of the length that it counts towards."""
+        return {
+            "retriever.query_prefix": (self.retriever.query_prefix, "retriever.query_length"),
+            "retriever.document_prefix": (self.retriever.document_prefix, "retriever.document_length"),
+        }
+
+    def measure_names(self) -> list[tuple[str, str]]:
+        """The key and the name of each measure that is asked for."""
+        return [
+            ("retriever.selected_by", self.retriever.selected_by),
+            ("reranker.selected_by", self.reranker.selected_by),
+            *(("measures.retrieval", name) for name in self.measures.retrieval),
+            *(("measures.reranking", name) for name in self.measures.reranking),
+        ]
+
+    @model_validator(mode="after")
+    def _something_can_be_learned(self) -> Params:
+        if wrong := learnable.problem(self):
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:

@@ -1,0 +1,55 @@
+"""Settings that only the backbone or ir-measures can judge, judged before the first model is trained.
+
+No number follows from this. It takes all of them at once, those of later stages too, from methods of
+:class:`~peftir.study.params.Params`: a stage that looks at a setting here does not follow it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from peftir.models.backbone import backbone_folder
+from peftir.models.positions import most_tokens
+from peftir.ranking.measures import parse_measure
+from peftir.study.params import Params
+from peftir.system.errors import PeftirError
+
+
+def check_settings(given: Params) -> None:
+    """Look at lengths, prefixes and measures.
+
+    Raises:
+        PeftirError: the backbone has no positions for a length, a prefix leaves no token of its text, a
+            measure is not known, or the backbone is not within reach.
+    """
+    for key, name in given.measure_names():
+        try:
+            parse_measure(name)
+        except PeftirError as error:
+            raise PeftirError(f"{key}: {error}") from None
+    folder = backbone_folder(given.backbone.name, given.backbone.revision)
+    _check_lengths(folder, given)
+    _check_prefixes(folder, given)
+
+
+def _check_lengths(folder: Path, given: Params) -> None:
+    most = most_tokens(folder)
+    for key, length in given.lengths().items():
+        if most is not None and length > most:
+            raise PeftirError(
+                f"{key}: {length}: expected {most} at most, the tokens that backbone.name "
+                f"'{given.backbone.name}' has positions for"
+            )
+
+
+def _check_prefixes(folder: Path, given: Params) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for key, (prefix, of) in given.prefixes().items():
+        tokens, length = len(tokenizer(prefix).input_ids), given.lengths()[of]
+        if tokens >= length:
+            raise PeftirError(
+                f"{key}: {prefix!r}: is {tokens} tokens, special ones included; expected fewer than {of}, "
+                f"which is {length}, so that something of each text is read"
+            )
