@@ -20,6 +20,7 @@ from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 
+from peftir.pipeline.inputs import changed_inputs, other_packages
 from peftir.ranking.jvm import find_anserini, find_java
 from peftir.system.errors import PeftirError
 from peftir.system.git import ask
@@ -210,6 +211,18 @@ def hub() -> Finding:
     return Finding("ok", str(place))
 
 
+def inputs() -> Finding:
+    """Is what the study has read from outside its folder still what it was?"""
+    changed = "; ".join(changed_inputs())
+    return Finding("fail" if changed else "ok", changed or "as they were read")
+
+
+def packages() -> Finding:
+    """Are the installed packages those of requirements.lock, which the results follow?"""
+    others = "; ".join(other_packages())
+    return Finding("warn" if others else "ok", others or "as in requirements.lock")
+
+
 CHECKS: dict[str, Callable[[], Finding]] = {
     "Java": java,
     "Anserini": anserini,
@@ -223,6 +236,8 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "cache": cache,
     "TMPDIR": temporary,
     "models": hub,
+    "inputs": inputs,
+    "packages": packages,
 }
 
 

@@ -17,7 +17,10 @@ from dvc.repo import Repo
 from small_study import ROOT, SMALL, clone
 
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-START = {block: {**settings, **SMALL.get(block, {})} for block, settings in PARAMS.items()}
+START = {
+    key: {**value, **SMALL.get(key, {})} if isinstance(value, dict) else value
+    for key, value in PARAMS.items()
+}
 LISTS = ("variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
 
 RETRIEVERS = {
@@ -41,6 +44,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "methods.zero_shot": {"train_retriever@zero_shot-13"},
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
+    "threads": TRAINING | USE | {"learning"},
     "variants": {"evaluate", "learning"},
     "seeds": {"evaluate", "learning"},
     "retriever": RETRIEVERS["train_retriever"] | {"learning"},

@@ -15,6 +15,7 @@ from typing import Any
 from peftir.data.collection import SPLITS
 from peftir.data.content import Content, Report, refuse
 from peftir.data.sources import beir, irdatasets, msmarco, pydocs, texts, trec
+from peftir.data.sources.fingerprint import fingerprint_of
 from peftir.data.splits import Folds, pool
 from peftir.data.writing import write_collection
 from peftir.system.errors import PeftirError
@@ -97,4 +98,5 @@ def prepare(
         PeftirError: the source is unknown or something in it is wrong.
     """
     content = read(source, documents=documents, splits=splits, folds=folds)
-    return write_collection(folder, content, own_documents, Folds.of(folds, splits) if folds else None)
+    files = fingerprint_of(source)
+    return write_collection(folder, content, own_documents, Folds.of(folds, splits) if folds else None, files)

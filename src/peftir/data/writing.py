@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ from peftir.system.files import replacing
 
 
 def write_collection(
-    folder: Path, content: Content, own_documents: bool = False, folds: Folds | None = None
+    folder: Path,
+    content: Content,
+    own_documents: bool = False,
+    folds: Folds | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write ``content`` as a collection to ``folder``, whole or not at all, and return its manifest.
 
@@ -37,6 +42,8 @@ def write_collection(
     Empty documents stay, so that judgements of them stay valid; the manifest counts them, and BM25 never
     finds them. Queries that no split judges are left out and counted, since measures average over judged
     queries. A judged query without a relevant document stays and is counted: it scores 0, as in trec_eval.
+
+    ``files`` are the SHA-256 of those that the content is read from, for the manifest.
 
     With ``folds``, all queries are in ``test``, and a file for each fold has their splits in it.
 
@@ -64,6 +71,7 @@ def write_collection(
         names = (CORPUS, QUERIES, *map(qrels_file, SPLITS), *folded)
         manifest = {
             "origin": dict(content.origin),
+            **({"files": dict(files)} if files else {}),
             "own_documents": own_documents,
             **checked.counts(),
             **({"folds": [_sizes(split_of) for split_of in splits]} if folds else {}),

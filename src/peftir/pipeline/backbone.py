@@ -69,6 +69,11 @@ def settled(params: Params) -> Params:
     return params
 
 
+def is_settled(params: Params) -> bool:
+    """Whether there is a ``backbone.lock`` of these params."""
+    return _lock_of(params) is not None
+
+
 def as_settled(params: Params) -> Params:
     """As :func:`settled`, unchecked, where there is a ``backbone.lock`` of these params; else ``params``."""
     lock = _lock_of(params)

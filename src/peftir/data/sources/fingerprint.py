@@ -1,0 +1,28 @@
+"""What is in the files that a source reads: the collection's manifest keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peftir.system.files import fingerprint
+
+# The files of a folder that a source may read. What comes in packages is in the lock by its version, and
+# ir_datasets checks its downloads itself.
+FILES: dict[str, tuple[str, ...]] = {
+    "beir": ("corpus.jsonl*", "queries.jsonl*", "qrels/*.tsv*"),
+    "ir_datasets": (),
+    "msmarco-doc": ("msmarco-docs.tsv*", "*qrels*", "*queries*"),
+    "msmarco-passage": ("collection.tsv*", "*qrels*", "*queries*"),
+    "pydocs": (),
+    "texts": ("**/*.txt", "**/*.md"),
+    "trec": ("documents/**/*", "topics*", "qrels*"),
+}
+
+
+def fingerprint_of(source: str) -> dict[str, str]:
+    """SHA-256 of each file that ``source`` (``name:place``) reads, by its path in the place."""
+    name, _, place = source.partition(":")
+    path = Path(place)
+    if not FILES[name]:
+        return {}
+    return fingerprint(path, FILES[name]) if path.is_dir() else fingerprint(path.parent, [path.name])

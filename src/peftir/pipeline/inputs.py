@@ -1,0 +1,81 @@
+"""What a study reads from outside its folder, and whether it is still what was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from peftir.data.sources.fingerprint import fingerprint_of
+from peftir.models.backbone import is_local
+from peftir.pipeline.backbone import is_settled, settled
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import PeftirError
+from peftir.system.files import changed_file
+
+
+def changed_inputs(study: Path = Path("params.yaml")) -> Iterator[str]:
+    """A line for each input that has changed since the study read it, with what to do about it.
+
+    Inputs are the folder of a backbone and that of a collection; nothing is said where ``params.yaml``
+    names another, since the stages that read it run again.
+    """
+    if not study.is_file():
+        return
+    try:
+        params = load_params(study)
+        if is_local(params.backbone.name) and is_settled(params):
+            settled(params)
+    except PeftirError as error:
+        yield str(error)
+        return
+    file = _changed_source(params.collection.source)
+    if file is not None:
+        yield (
+            f"{file}: is not what it was when the collection was prepared; bring it back, or take it as it "
+            "is now: `dvc repro --force prepare`, then `dvc repro`"
+        )
+
+
+def _changed_source(source: str) -> Path | None:
+    """The first file of the collection's source that has changed, come or gone since it was prepared."""
+    try:
+        manifest = json.loads((layout.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not prepared yet, or in need of it
+        return None
+    name, _, place = source.partition(":")
+    path, origin = Path(place), manifest.get("origin", {})
+    named = origin.get("folder", origin.get("place"))
+    if "files" not in manifest or (name, path.resolve().name) != (origin.get("source"), named):
+        return None
+    file = changed_file(manifest["files"], fingerprint_of(source))
+    return None if file is None else (path / file if path.is_dir() else path)
+
+
+def other_packages(lock: Path = Path("requirements.lock")) -> Iterator[str]:
+    """A line if packages are not installed as the lock says, which every stage's numbers follow."""
+    lines = lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else []
+    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith(("#", "-"))]
+    others = [
+        f"{package.name} {installed or 'is missing'} ({package.specifier})"
+        for package in wanted
+        if package.marker is None or package.marker.evaluate()
+        if not package.specifier.contains(installed := _installed(package.name), prereleases=True)
+    ]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        yield (
+            f"{', '.join(others[:3])}{more}: not as in {lock}, so results may differ from those of others; "
+            f"run: pip install -r {lock}"
+        )
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package).partition("+")[0]  # a build, such as +cpu, is not in the lock
+    except PackageNotFoundError:
+        return ""
