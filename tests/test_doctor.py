@@ -185,12 +185,14 @@ def test_a_full_disk_is_found_by_trying(tmp_path: Path) -> None:
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that cannot be written to."""
     folder = tmp_path / "read-only"
-    folder.mkdir()
+    (folder / "closed").mkdir(parents=True)
+    (folder / "closed").chmod(0)
     folder.chmod(0o555)
     if os.access(folder, os.W_OK):
         pytest.skip("this user may write anywhere")
     yield folder
     folder.chmod(0o755)
+    (folder / "closed").chmod(0o755)
 
 
 def test_where_the_study_cannot_write_is_named(read_only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +205,7 @@ def test_where_the_study_cannot_write_is_named(read_only: Path, monkeypatch: pyt
         "HF_HOME to a folder that can",
     )
     assert doctor.temporary().status == "warn" and f"{read_only}: cannot be" in doctor.temporary().message
+    assert doctor.why_not_writable(read_only / "closed" / "not" / "there") == denied
     monkeypatch.chdir(read_only)
     assert doctor.folder().status == doctor.cache().status == "fail"
     assert doctor.folder().message.startswith(f"{read_only}: cannot be written to ({denied})")

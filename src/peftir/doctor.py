@@ -23,6 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from peftir.pipeline.inputs import changed_inputs, other_packages
 from peftir.ranking.jvm import find_anserini, find_java
 from peftir.system.errors import PeftirError
+from peftir.system.files import nearest
 from peftir.system.git import ask
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
@@ -246,10 +247,8 @@ def why_not_writable(place: Path) -> str | None:
 
     Rights are not all that can be missing: a disk may be full, a quota used up, a file system read-only.
     """
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
+        with tempfile.TemporaryFile(dir=nearest(place)) as file:
             file.write(bytes(TRIAL_BYTES))
             file.flush()
             os.fsync(file.fileno())

@@ -128,7 +128,10 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path, vectors: np.ndarray) ->
     build(vectors, "Flat", tmp_path / "index")
     file = tmp_path / "index" / "index.faiss"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(PeftirError, match="delete it and run `dvc repro` again"):
+    with pytest.raises(
+        PeftirError,
+        match=r"index: is damaged \(.*\); make it again: `dvc repro --force --single-item index@index`",
+    ):
         DenseIndex(tmp_path / "index")
     build(vectors, "Flat", tmp_path / "index")
     (tmp_path / "index" / "ids.txt").write_text("d0\n")

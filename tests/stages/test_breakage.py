@@ -104,7 +104,7 @@ def test_a_corrupt_lucene_index_is_named_and_comes_back(study: Study, broken: St
     largest = max(index.iterdir(), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-100])
     queries = {"q": "sort the elements of an array"}
-    with pytest.raises(PeftirError, match=r"data/bm25: the Lucene index is damaged .*; delete .*`dvc repro`"):
+    with pytest.raises(PeftirError, match=r"data/bm25: is damaged \(.*\); make the index again: `dvc repro"):
         bm25.search(index, queries, k1=0.9, b=0.4, depth=5, threads=1)
     broken.dvc("repro")
     assert broken.bytes_under("runs") == study.bytes_under("runs")
@@ -117,7 +117,7 @@ def test_a_truncated_model_is_named_and_comes_back(study: Study, broken: Study) 
     weights.unlink()
     weights.write_bytes(whole[: len(whole) // 2])
     error = error_of(broken.stage("index", "lora-13"))
-    assert error.startswith("error: models/retriever/lora-13: not a readable model (")
+    assert error.startswith("error: models/retriever/lora-13/adapter_model.safetensors: is damaged (")
     assert broken.bytes_under("data/index/lora-13") == index
     broken.dvc("repro")
     assert weights.read_bytes() == whole

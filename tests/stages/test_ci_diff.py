@@ -13,6 +13,8 @@ import pytest
 import yaml
 from small_study import ROOT, Study, environment
 
+from synthetic_repository import Repository
+
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org")
 
 # Keeps the comments of pull request 7 as files, and finds or replaces them as GitHub would.
@@ -94,6 +96,24 @@ def test_no_remote_is_no_remote_and_an_older_comment_is_not_this_ones(bare: Stud
         assert "dvc push" not in done.stderr
         assert list((bare.root / "ci-diff").iterdir()) == []
         (bare.root / "ci-diff").rmdir()
+
+
+def test_what_is_compared_ends_in_a_comment(bare: Study) -> None:
+    repository = Repository(bare.root)
+    before = repository.commit([13])
+    repository.commit([13], quality={"lora": -6}, changes={"bm25": {"k1": 1.2}})
+    done = bare.run(".ci/metrics-diff", BASE=before)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: worse than {before} by more than noise: see ci-diff/"
+    )
+    comment = (bare.root / "ci-diff/comment.md").read_text()
+    assert comment.startswith("<!-- peftir metrics diff -->\n**`")
+    assert "| `bm25.k1` | `0.9` | `1.2` |" in comment and "worse |" in comment
+    _, _, more = comment.partition("<details><summary><code>dvc metrics diff</code></summary>\n\n")
+    *shown, _, last = more.splitlines()
+    assert last == "</details>" and all(line.startswith("    ") for line in shown)
+    assert sorted(file.name for file in (bare.root / "ci-diff").iterdir() if file.is_file()) == ["comment.md"]
 
 
 def test_the_job_with_rights_runs_nothing_of_the_pull_requests() -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from peftir.system.errors import PeftirError
+from peftir.system.files import unusable
 
 Qrels = dict[str, dict[str, int]]  # grade by query and document
 Texts = Callable[[list[str]], list[str]]  # texts of documents by id
@@ -146,8 +147,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PeftirError(f"{path}: is missing, {path.parent} is no collection; prepare it first") from None
-    except ValueError as error:
-        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise unusable(path, error, AGAIN) from None
     return manifest
 
 
@@ -161,21 +162,16 @@ def _read_fold(path: Path, sizes: dict[str, int]) -> dict[str, str]:
         if Counter(split_of.values()) != Counter(sizes):
             raise ValueError(f"the manifest says {sizes}, its lines say otherwise")
         return split_of
-    except FileNotFoundError:
-        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
-    except ValueError as error:
-        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise unusable(path, error, AGAIN) from None
 
 
 def _batches(path: Path, columns: Sequence[str], batch_size: int) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=batch_size, columns=list(columns))
-    except FileNotFoundError:
-        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise PeftirError(f"{path}: is damaged ({reason}); {AGAIN}") from error
+        raise unusable(path, error, AGAIN) from error
 
 
 def _judgements(path: Path) -> Iterator[tuple[str, str, int]]:
@@ -189,7 +185,5 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, int]]:
                     yield query, document, int(grade)
                 except ValueError:
                     raise PeftirError(f"{path}:{number}: {line[:80]!r} is no judgement; {AGAIN}") from None
-    except FileNotFoundError:
-        raise PeftirError(f"{path}: is missing; {AGAIN}") from None
-    except UnicodeDecodeError as error:
-        raise PeftirError(f"{path}: is damaged ({error}); {AGAIN}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise unusable(path, error, AGAIN) from None

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
-from peftir.system.files import replacing, write_json
+from peftir.system.files import replacing, unusable, write_json
 
 SUMMARY_DECIMALS = 3
 QUERY_DECIMALS = 4
+EVALUATE = "make it again with `dvc repro --force --single-item evaluate`"
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,10 @@ def read_scores(file: Path | BinaryIO, name: str) -> Scores:
             if values.shape != (len(frame), len(measures[task])):
                 raise ValueError(f"{values.shape[1]} values a cell")
         return Scores([str(query) for query in frame["query"]], measures, runs)
-    except (OSError, ValueError, KeyError, AttributeError) as error:  # pyarrow's are of the first two
-        raise PeftirError(
-            f"{name}: not a table of queries and measures ({error}); make it again with "
-            "`dvc repro --force --single-item evaluate`"
-        ) from error
+    except OSError as error:  # of pyarrow's, too
+        raise unusable(Path(name), error, EVALUATE) from error
+    except (ValueError, KeyError, AttributeError) as error:
+        raise PeftirError(f"{name}: not a table of queries and measures ({error}); {EVALUATE}") from error
 
 
 def _run_of(column: str) -> tuple[str, str, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peftir.system.errors import PeftirError
+from peftir.system.files import unusable
 from peftir.system.git import ask
 
 PARAMS = Path("params.yaml")
@@ -40,6 +41,8 @@ class Revision:
                 return (self.root / path).read_bytes()
             except FileNotFoundError as error:
                 raise PeftirError(f"{path}: not found; {remedy}") from error
+            except OSError as error:
+                raise unusable(path, error) from error
         done = ask(self.root, "show", f"{self.commit}:./{path.as_posix()}")
         if done.returncode:
             raise PeftirError(f"{self.title}: has no {path} in git; {remedy}")

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
 from peftir.models.backbone import backbone_folder, base_name, note_backbone, on_own_backbone
 from peftir.study.params import Method
-from peftir.system.errors import PeftirError
-from peftir.system.files import replacing
+from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
+from peftir.system.files import replacing, unusable
 from peftir.tuners.places import Backbone
 
 Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
@@ -89,10 +89,31 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
         with on_own_backbone(folder) as place:
             return kind(str(place))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise PeftirError(
-            f"{folder}: not a readable model ({reason}); delete the folder and run `dvc repro` again"
-        ) from error
+        raise _not_loaded(folder, error) from error
+
+
+def _not_loaded(folder: Path, error: Exception) -> PeftirError:
+    """What to say of ``error``, met in loading the model in ``folder``.
+
+    Much can fail there that is not the folder's fault, so it is damaged only if one of its files is.
+    """
+    if trouble_of(error) in REMEDIES:
+        return unusable(folder, error)
+    stage = f"train_{folder.parent.name}@{folder.name}"
+    again = f"train the model again: `dvc repro --force --single-item {stage}`"
+    for file in sorted(folder.rglob("*.*")):
+        try:
+            if file.suffix == ".json":
+                json.loads(file.read_text(encoding="utf-8"))
+            elif file.suffix == ".safetensors":
+                with safe_open(file, "pt"):
+                    pass
+        except (OSError, ValueError, SafetensorError) as why:
+            return unusable(file, why, again)
+    return PeftirError(
+        f"{folder}: the model cannot be loaded ({reason_of(error)}); its files are whole, "
+        f"but if one is missing, {again}"
+    )
 
 
 def _tidy(config: Path, base: str) -> None:

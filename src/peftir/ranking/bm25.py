@@ -23,7 +23,7 @@ from typing import Any
 from peftir.ranking.jvm import java_class, start_java
 from peftir.ranking.runs import Run
 from peftir.system.errors import PeftirError
-from peftir.system.files import free_megabytes, remove, replacing
+from peftir.system.files import free_megabytes, remove, replacing, unusable
 
 BUFFER_MB = 256  # of postings that the indexer holds before it writes them out
 BLANK = "".join(
@@ -147,11 +147,8 @@ def _opened(folder: Path) -> Iterator[Any]:
         for leaf in reader.leaves():
             leaf.reader().checkIntegrity()
     except JavaException as error:
-        if "OutOfMemoryError" in str(error):
-            raise
-        raise PeftirError(
-            f"{folder}: the Lucene index is damaged ({str(error).splitlines()[0]}); delete the folder and "
-            "run `dvc repro` again"
+        raise unusable(
+            folder, error, "make the index again: `dvc repro --force --single-item bm25`"
         ) from error
     try:
         yield cast("org.apache.lucene.index.IndexReader", reader)

@@ -12,7 +12,7 @@ import numpy as np
 
 from peftir.ranking.runs import Run
 from peftir.system.errors import PeftirError
-from peftir.system.files import replacing
+from peftir.system.files import replacing, unusable
 
 
 @contextmanager
@@ -141,17 +141,15 @@ class DenseIndex:
     """
 
     def __init__(self, folder: Path, parameters: str = "") -> None:
+        again = f"make it again: `dvc repro --force --single-item index@{folder.name}`"
         try:
             self._index = faiss.read_index(str(folder / "index.faiss"))
             self._ids = _Lines(folder / "ids.txt")
         except (RuntimeError, OSError, ValueError) as error:
-            raise PeftirError(
-                f"{folder}: not a readable index; delete it and run `dvc repro` again"
-            ) from error
+            raise unusable(folder, error, again) from error
         if len(self._ids) != self._index.ntotal:
             raise PeftirError(
-                f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; delete the folder "
-                "and run `dvc repro` again"
+                f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; {again}"
             )
         set_parameters(self._index, parameters)
 

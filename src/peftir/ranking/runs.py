@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peftir.system.errors import PeftirError
-from peftir.system.files import replacing
+from peftir.system.files import replacing, unusable
 
 Run = dict[str, list[tuple[str, float]]]  # (document, score) pairs by query, best first
 
@@ -89,6 +89,8 @@ def read_run(path: Path, queries: Container[str] | None = None) -> Run:
                 run.setdefault(query, []).append((sys.intern(document), score))
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: no such run file; make it first (dvc repro)") from error
+    except OSError as error:
+        raise unusable(path, error) from error
     except UnicodeDecodeError as error:
         raise PeftirError(f"{path}: not UTF-8 text, expected lines of '{COLUMNS}'; make it again") from error
     for query, hits in run.items():

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from peftir.system.errors import PeftirError
+from peftir.system.files import unusable
 
 T = TypeVar("T")
 
@@ -84,5 +85,7 @@ class Artefact:
             raise PeftirError(
                 f"{self.path}: not found; run the stage '{self.stage}', which writes it"
             ) from error
-        except (ValueError, KeyError, IndexError, OSError) as error:
+        except OSError as error:
+            raise unusable(self.path, error) from error
+        except (ValueError, KeyError, IndexError) as error:
             raise self.wrong(f"not readable: {' '.join(str(error).split())}") from error

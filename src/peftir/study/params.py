@@ -24,6 +24,7 @@ from pydantic import (
 
 from peftir.study import learnable, seeds
 from peftir.system.errors import PeftirError
+from peftir.system.files import unusable
 
 Positive = Annotated[int, Field(ge=1)]
 Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
@@ -353,6 +354,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: not found; run from the folder that holds params.yaml") from error
+    except OSError as error:
+        raise unusable(path, error) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PeftirError(f"{path}: not readable as YAML: {error}") from error
     try:

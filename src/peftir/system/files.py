@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from peftir.system.errors import PeftirError
+from peftir.system.errors import REMEDIES, PeftirError, Trouble, reason_of, trouble_of
 
 
 @contextmanager
@@ -32,24 +32,22 @@ def replacing(path: Path) -> Iterator[Path]:
     machine.
 
     Raises:
-        PeftirError: the disk is full.
+        PeftirError: the disk is full, or this user may not write there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(path)
     partial = _beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(path)
         yield partial
         if partial.is_dir() or path.is_dir():
             _exchange(path, partial)
         else:
             partial.replace(path)
     except Exception as error:
-        remove(partial)
-        if _says_disk_full(error):
-            raise PeftirError(
-                f"{path}: the disk is full ({free_megabytes(path)} MB free); free some space and run again, "
-                "finished stages are kept"
-            ) from error
+        with contextlib.suppress(OSError):  # where nothing may be written, nothing has been
+            remove(partial)
+        if trouble_of(error) is Trouble.SPACE or _is_about(error, partial):
+            raise unusable(path, error) from error
         raise
     except BaseException:
         remove(partial)
@@ -92,11 +90,26 @@ def _exchange(path: Path, partial: Path) -> None:
             remove(aside)
 
 
-def _says_disk_full(error: Exception) -> bool:
-    """Whether ``error`` is of a full disk; libraries written in other languages give its text alone."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return os.strerror(errno.ENOSPC) in str(error)
+def unusable(path: Path, error: Exception, again: str = "make it again") -> PeftirError:
+    """What to say of ``error``, met in reading or writing the file or folder ``path``.
+
+    Only a file that is missing or damaged is to be made ``again``; one that this user may not read, or the
+    machine cannot just now, may be whole.
+    """
+    kind = trouble_of(error)
+    if kind is Trouble.MISSING and nearest(path) == path:
+        kind = Trouble.DAMAGED  # a folder that lacks a file
+    reason = f"{free_megabytes(path)} MB free" if kind is Trouble.SPACE else reason_of(error)
+    shown = kind.value if kind is Trouble.MISSING else f"{kind.value} ({reason})"
+    return PeftirError(f"{path}: {shown}; {REMEDIES.get(kind, again)}")
+
+
+def _is_about(error: Exception, partial: Path) -> bool:
+    """Whether ``error`` says that this user may not write at ``partial`` or in the folders around it."""
+    named = error.filename if isinstance(error, OSError) else None
+    if trouble_of(error) is not Trouble.PERMISSION or not isinstance(named, str):
+        return False
+    return Path(named) in partial.parents or Path(named).is_relative_to(partial)
 
 
 def remove(path: Path) -> None:
@@ -133,9 +146,18 @@ def changed_file(before: Mapping[str, str], now: Mapping[str, str]) -> str | Non
 
 def free_megabytes(path: Path) -> int:
     """Free space, in MB, of the disk that holds ``path`` or its nearest existing parent."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free // 2**20
+    return shutil.disk_usage(nearest(path)).free // 2**20
+
+
+def nearest(path: Path) -> Path:
+    """``path``, or the nearest folder around it that is there, as far as this user may see."""
+    while path != path.parent:
+        try:
+            path.stat()
+            return path
+        except OSError:
+            path = path.parent
+    return path
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,6 +8,7 @@ downloads what it needs once, and keeps it in ``~/.ir_datasets``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from peftir.data.content import Again, Content, Document, Judgement, Query, Report, refuse
 from peftir.data.sources.folders import refuse_a_part
 from peftir.data.splits import complete, divide
-from peftir.system.errors import PeftirError
+from peftir.system.errors import PeftirError, reason_of
 
 # The names that a split has below an id; the first that is there is taken.
 NAMES = {"train": ("train",), "dev": ("dev/small", "dev", "validation"), "test": ("test",)}
@@ -62,8 +63,14 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
 
 
 def _load(id: str) -> Any:
-    import ir_datasets  # takes a second that the other sources need not wait for
-
+    try:
+        import ir_datasets  # takes a second that the other sources need not wait for
+    except OSError as error:  # it makes its folder as soon as it is imported
+        place = os.environ.get("IR_DATASETS_HOME", "~/.ir_datasets")
+        raise PeftirError(
+            f"{place}: `ir_datasets` cannot keep its downloads there ({reason_of(error)}); set "
+            "IR_DATASETS_HOME to a folder that can be written to"
+        ) from error
     try:
         return ir_datasets.load(id)
     except KeyError:
