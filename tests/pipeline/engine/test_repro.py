@@ -208,7 +208,7 @@ def test_a_forked_training_gives_the_bytes_of_one_in_a_new_process(tmp_path: Pat
     script = tmp_path / "train.py"
     script.write_text(TRAINING)
     subprocess.run(["python", script, tmp_path / "new"], check=True)
-    forkserver = Forkserver(dict(os.environ), ("torch",), tmp_path)
+    forkserver = Forkserver(dict(os.environ), ("torch",), tmp_path / "socket")
     try:
         for name in ("first", "second"):
             ended = forkserver.run(

@@ -8,6 +8,7 @@ same path. A Ray task holds what its stage asks for while a forkserver of that n
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -34,10 +35,10 @@ MOVES = 5  # how often a stage whose node died is tried elsewhere
 
 @dataclass(frozen=True)
 class Needs:
-    """What a command asks for: threads, a GPU where there are any, and memory (0: not known)."""
+    """What a command asks for: threads, if it computes a GPU where there are any, memory (0: not known)."""
 
     threads: int
-    gpu: bool
+    computing: bool
     memory_mb: int
 
 
@@ -66,22 +67,22 @@ class Cluster:
         ray = _import_ray()
         quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
         if address is None:
-            ray.init(
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=80 * 2**20,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=str(temporary),
-                **quiet,
-            )
+            settings = {
+                "num_cpus": cpus,
+                "include_dashboard": False,
+                "object_store_memory": 80 * 2**20,
+                "_node_ip_address": "127.0.0.1",
+                "_temp_dir": str(temporary),
+            }
+            mend = "peftir repro --jobs 1 does without it"
         else:
-            try:
-                ray.init(address=address, **quiet)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise PeftirError(
-                    f"--address {address}: no Ray cluster answers there: {error}; run this on a node of the "
-                    "cluster, with the address that ray start printed, or with auto"
-                ) from error
+            settings = {"address": address}
+            mend = "run this on a node of the cluster, with the address that ray start printed, or with auto"
+        try:
+            ray.init(**settings, **quiet)
+        except Exception as error:  # of many kinds
+            where = "Ray does not start" if address is None else f"--address {address}: no Ray answers there"
+            raise PeftirError(f"{where}: {error}; {mend}") from error
         self._ray = ray
         self._folder = folder
         self._local = local
@@ -110,7 +111,7 @@ class Cluster:
                 total = self._ray.cluster_resources()
                 task = self._task.options(
                     num_cpus=min(needs.threads, total.get("CPU", 1)),
-                    num_gpus=int(needs.gpu and total.get("GPU", 0) > 0),
+                    num_gpus=int(needs.computing and total.get("GPU", 0) > 0),
                     memory=min(needs.memory_mb * 2**20, int(total.get("memory", 0) * 0.9)) or None,
                 )
                 return Ended(*self._ray.get(task.remote(request, sockets)))
@@ -170,7 +171,7 @@ class _Host:
 
     def __init__(self, environment: dict[str, str], libraries: tuple[str, ...]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="peftir-")
-        here = Path(self._folder.name)
+        here = Path(self._folder.name) / "libraries"
         self._forkserver = Forkserver({**environment, **_of_this_node()}, libraries, here)
 
     def socket(self) -> str:
@@ -200,6 +201,7 @@ def _of_this_node() -> dict[str, str]:
 
 
 def _import_ray() -> Any:
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it warns of starting outside the main thread
     try:
         import ray
     except ImportError as error:

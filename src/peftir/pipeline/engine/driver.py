@@ -59,6 +59,7 @@ class _Run:
         self.threads = {name: threads_of(stage) for name, stage in self.stages.items()}
         self.estimates = Estimates({name: _figures(stage) for name, stage in self.stages.items()})
         self.progress = Progress(len(self.stages), self.remaining)
+        self.most_threads = max(filter(None, self.threads.values()), default=1)
         self.turns = Turns()
         self.slots = 1
         self.running: dict[cf.Future[bool], str] = {}
@@ -72,17 +73,16 @@ class _Run:
     def run(self, jobs: int | None, address: str | None) -> int:
         """Run the stages; gives the exit code."""
         start = time.monotonic()
-        threads = max(filter(None, self.threads.values()), default=1)
-        jobs = min(jobs or max(1, _cores() // threads), len(self.stages))
+        self.slots = min(jobs or max(1, _cores() // self.most_threads), len(self.stages))
+        self.jobs = jobs or len(self.stages)
         users = dict(os.environ)
-        cpus = jobs * threads if jobs > 1 else 0
+        cpus = self.slots * self.most_threads if self.slots > 1 else 0
         try:
             with (
                 closing(Workers(any(self.threads.values()), cpus, address)) as self.workers,
                 handed_to(self.command, FOLDER, self.workers.folder, users, OURS),
                 _signals_as_interrupts(),
             ):
-                self.slots = self.workers.slots(threads) if address else jobs
                 with self.project.recording(self.ran):
                     self._run_all()
                 self.progress.close()
@@ -97,18 +97,23 @@ class _Run:
         return 0
 
     def _run_all(self) -> None:
-        """Start what is ready until all is done or waits for what failed."""
-        pool = cf.ThreadPoolExecutor(self.slots)
+        """Start what can start until all is done or waits for what failed."""
+        pool = cf.ThreadPoolExecutor(len(self.stages))
         waiting = list(self.stages)
         try:
-            while waiting or self.running:
-                for name in self._ready(waiting)[: self.slots - len(self.running)]:
+            while (startable := self._startable(waiting)) or self.running:
+                ready = self.workers.are_ready()
+                if ready:
+                    self.slots = min(self.workers.slots(self.most_threads), self.jobs)
+                fitting = [name for name in startable if ready or self.threads[name] is None]
+                for name in fitting[: max(0, self.slots - len(self.running))]:
                     waiting.remove(name)
                     self.began[name] = time.monotonic()
                     self.running[pool.submit(self.project.reproduce, self.stages[name])] = name
-                if not self.running:
-                    return
-                cf.wait(self.running, timeout=1.0, return_when=cf.FIRST_COMPLETED)
+                if self.running:
+                    cf.wait(self.running, timeout=1.0, return_when=cf.FIRST_COMPLETED)
+                else:
+                    time.sleep(0.1)  # until the workers are ready
                 self._take_the_ended()
                 self.progress.refresh()
         except BaseException:
@@ -122,11 +127,11 @@ class _Run:
         finally:
             pool.shutdown()
 
-    def _ready(self, waiting: list[str]) -> list[str]:
-        """The stages that can start, those first that have most behind them."""
+    def _startable(self, waiting: list[str]) -> list[str]:
+        """The stages that wait for no other, those first that have most behind them."""
         paths = self._paths()
-        ready = [name for name in waiting if all(other in self.done for other in self._needed_by(name))]
-        return sorted(ready, key=lambda name: -paths[name])
+        startable = [name for name in waiting if all(other in self.done for other in self._needed_by(name))]
+        return sorted(startable, key=lambda name: -paths[name])
 
     def _needed_by(self, name: str) -> list[str]:
         """The stages of this run that ``name`` waits for."""

@@ -45,6 +45,7 @@ LIBRARIES = (
     "matplotlib",
     "dvclive",
 )
+READY = ".ready"  # a file beside the socket
 
 
 class Server:
@@ -197,17 +198,18 @@ def _end(code: object) -> int:
 
 
 def main() -> None:
-    """Import, and serve on the socket that the command line names by its descriptor."""
+    """Import, and serve on the socket that the command line names, by its descriptor and its path."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
     before_imports()
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # to ask for GPUs must not start CUDA before the fork
     gc.disable()
-    for name in sys.argv[2:]:
+    for name in sys.argv[3:]:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
+    open(f"{sys.argv[2]}{READY}", "x").close()  # noqa: PTH123
     server = Server(listener)
     try:
         server.serve()

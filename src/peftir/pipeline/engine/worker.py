@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from peftir.pipeline.engine.forkserver import READY
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -27,14 +29,14 @@ class Forkserver:
     Args:
         environment: what it and the libraries start with.
         libraries: what it imports.
-        folder: for its socket, of this machine; a path of at most 90 bytes.
+        place: what its socket's path begins with, in a folder of this machine; at most 90 bytes.
     """
 
-    def __init__(self, environment: dict[str, str], libraries: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, environment: dict[str, str], libraries: tuple[str, ...], place: Path) -> None:
         self._environment = environment
         self.libraries = libraries
         self._lock = threading.Lock()
-        self._folder = folder
+        self._place = place
         self._started = 0
         self._closed = False
         self._start()
@@ -45,6 +47,10 @@ class Forkserver:
             if self._process.poll() is not None and not self._closed:
                 self._start()
             return self._path
+
+    def is_ready(self) -> bool:
+        """Whether it has imported the libraries."""
+        return Path(f"{self._path}{READY}").exists()
 
     def run(self, request: dict[str, Any]) -> Ended:
         """Run a command and wait for its end."""
@@ -64,13 +70,13 @@ class Forkserver:
 
     def _start(self) -> None:
         self._started += 1
-        self._path = str(self._folder / f"forkserver-{self._started}")
+        self._path = f"{self._place}-{self._started}"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self._path)
             listener.listen(64)
             module = f"{__package__}.forkserver"
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(listener.fileno()), *self.libraries],
+                [sys.executable, "-m", module, str(listener.fileno()), self._path, *self.libraries],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

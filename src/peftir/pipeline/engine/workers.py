@@ -1,12 +1,14 @@
-"""All that runs the commands of one call: the guard, the forkserver and Ray; they come and go together."""
+"""All that runs the commands of one call: the guard, the forkservers and Ray; they come and go together."""
 
 from __future__ import annotations
 
+import concurrent.futures as cf
 import os
 import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,11 @@ OURS = frozenset({*cluster.ALONE, cluster.TOKEN})
 class Workers:
     """What runs commands: this machine's forkserver, by itself or as Ray says.
 
+    The libraries and Ray take as long to start as the first stages, which compute nothing, take to run: these
+    need neither.
+
     Args:
-        computing: whether a stage needs the libraries.
+        computing: whether any of the stages computes, and so needs the libraries.
         cpus: how many threads the commands may have together; 0 is one command at a time, without Ray.
         address: of a Ray cluster to join.
     """
@@ -42,39 +47,64 @@ class Workers:
             start_new_session=True,
             env={name: value for name, value in os.environ.items() if name != MARK},
         )
-        self._cluster: Cluster | None = None
-        self._forkserver = Forkserver(dict(os.environ), LIBRARIES if computing else (), self.folder)
+        environment = dict(os.environ)
+        self._forkserver = Forkserver(environment, LIBRARIES if computing else (), self.folder / "libraries")
+        self._bare = Forkserver(environment, (), self.folder / "bare")
+        self._starting: cf.Future[Cluster] | None = None
+        if address or cpus:
+            if address is None:
+                os.environ |= cluster.environment_alone()
+            self._starting = cf.Future()
+            threading.Thread(target=self._start_cluster, args=(address, cpus), daemon=True).start()
+
+    def _start_cluster(self, address: str | None, cpus: int) -> None:
+        assert self._starting is not None
         try:
-            if address or cpus:
-                if address is None:
-                    os.environ |= cluster.environment_alone()
-                self._cluster = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
-        except BaseException:
-            self.close()
-            raise
+            made = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
+        except BaseException as error:
+            self._starting.set_exception(error)
+        else:
+            self._starting.set_result(made)
+
+    def are_ready(self) -> bool:
+        """Whether stages that compute can run by now.
+
+        Raises:
+            PeftirError: Ray does not start.
+        """
+        if self._starting is None:
+            return True
+        return self._starting.done() and bool(self._starting.result())
 
     def slots(self, threads: int) -> int:
-        """How many commands with ``threads`` threads run at a time."""
-        return self._cluster.slots(threads) if self._cluster else 1
+        """How many commands with ``threads`` threads run at a time, once they are ready."""
+        return self._starting.result().slots(threads) if self._starting else 1
 
     def run(self, request: dict[str, Any], needs: Needs) -> Ended:
         """Run a command and wait for its end."""
-        if self._cluster is None:
+        if not needs.computing and not (self.are_ready() and self._forkserver.is_ready()):
+            return self._bare.run(request)
+        if self._starting is None:
             return self._forkserver.run(request)
-        return self._cluster.run(request, needs)
+        return self._starting.result().run(request, needs)
 
     def stop(self) -> None:
         """End all commands at once; none starts after that."""
         self._forkserver.close()
-        if self._cluster is not None:
-            self._cluster.stop()
+        self._bare.close()
+        if made := self._cluster():
+            made.stop()
 
     def close(self) -> None:
         """End everything."""
         self.stop()
-        if self._cluster is not None:
-            self._cluster.close()
+        if made := self._cluster():
+            made.close()
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait()
         self._temporary.cleanup()
+
+    def _cluster(self) -> Cluster | None:
+        there = self._starting is not None and self._starting.done() and not self._starting.exception()
+        return self._starting.result() if self._starting and there else None
