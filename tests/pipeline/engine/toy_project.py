@@ -92,7 +92,7 @@ class Project:
         (root / "stages/work.py").write_text(WORK)
         (root / "dvc.yaml").write_text(STAGES)
         (root / "input.txt").write_text("documents")
-        # DVC would else write files of this name into the folders of outputs, in the order of their recording.
+        # Else DVC writes such files into the folders of outputs, in the order of their recording.
         (root / ".gitignore").write_text("/data/\n/models/\n/index/\n/metrics/\n")
         self.set()
         for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
