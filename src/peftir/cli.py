@@ -169,7 +169,9 @@ def _repro(commands: Commands) -> None:
     )
     command.add_argument("target", nargs="*", metavar="TARGET", help="as for dvc repro; default: all stages")
     command.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: what fits")
-    command.add_argument("--address", metavar="HOST:PORT", help="of a running Ray cluster; auto: this node's")
+    command.add_argument(
+        "--address", metavar="HOST:PORT", help="of a running Ray cluster; auto finds this node's"
+    )
     command.add_argument("--dry-run", action="store_true", help="only print what would run")
     command.set_defaults(run=_run_repro)
 

@@ -1,9 +1,10 @@
 """Ray: which stage runs where, so that the threads, GPUs and memory that it asks for are there.
 
-Alone, a Ray of its own is started for the run: on this machine's loopback interface, with a token, without a
-dashboard, and with its files under ``.dvc/tmp`` or, where that path is too long for sockets, in a temporary
-folder. With an address the run joins a cluster that is there, whose nodes see the project's folder at the
-same path. A Ray task holds what its stage asks for while a forkserver of that node runs the command.
+With the address ``local`` a Ray of its own is started for the run: on this machine's loopback interface, with
+a token, without a dashboard, and with its files under ``.dvc/tmp`` or, where that path is too long for sockets,
+in a temporary folder. With another address the run joins a cluster that is there, whose nodes see the
+project's folder at the same path. A Ray task holds what its stage asks for while a forkserver of that node
+runs the command.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ ALONE = {
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it listens on all interfaces of the machine
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A busy machine is not a broken one: by default the driver is ended when Ray takes a minute to start.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_gcs_server_request_timeout_seconds": "600",
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_health_check_failure_threshold": "60",
 }
+LOCAL = "local"
 TOKEN = "RAY_AUTH_TOKEN"
 OF_A_NODE = ("HOME", "USER", "LOGNAME", "HOSTNAME", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 SHORT = 44  # bytes of a folder's path with which Ray's sockets still have paths of 107
@@ -51,7 +59,7 @@ class Cluster:
     """A Ray that runs commands.
 
     Args:
-        address: of a running cluster, as ``ray start`` prints it; None starts a Ray for this process.
+        address: of a running cluster, as ``ray start`` prints it; ``local`` starts a Ray for this process.
         cpus: how many threads the commands may have together, on a Ray of its own.
         folder: for files that all nodes see.
         temporary: for Ray's own files, on a Ray of its own.
@@ -61,27 +69,27 @@ class Cluster:
         PeftirError: Ray is not installed, or there is no cluster at the address.
     """
 
-    def __init__(
-        self, address: str | None, cpus: int, folder: Path, temporary: Path, local: Forkserver
-    ) -> None:
+    def __init__(self, address: str, cpus: int, folder: Path, temporary: Path, local: Forkserver) -> None:
         ray = _import_ray()
         quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
-        if address is None:
+        settings: dict[str, Any]
+        if address == LOCAL:
             settings = {
+                "address": "local",
                 "num_cpus": cpus,
                 "include_dashboard": False,
                 "object_store_memory": 80 * 2**20,
                 "_node_ip_address": "127.0.0.1",
                 "_temp_dir": str(temporary),
             }
-            mend = "peftir repro --jobs 1 does without it"
+            mend = "--jobs 1 does without it"
         else:
             settings = {"address": address}
             mend = "run this on a node of the cluster, with the address that ray start printed, or with auto"
         try:
             ray.init(**settings, **quiet)
         except Exception as error:  # of many kinds
-            where = "Ray does not start" if address is None else f"--address {address}: no Ray answers there"
+            where = f"--address {address}: no Ray {'starts' if address == LOCAL else 'answers there'}"
             raise PeftirError(f"{where}: {error}; {mend}") from error
         self._ray = ray
         self._folder = folder
@@ -201,11 +209,12 @@ def _of_this_node() -> dict[str, str]:
 
 
 def _import_ray() -> Any:
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it warns of starting outside the main thread
     try:
         import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it warns of starting outside the main thread
     except ImportError as error:
         raise PeftirError(
-            "several stages at a time need Ray: pip install 'peftir[cluster]', or run with --jobs 1"
+            "GPUs and --address need Ray: pip install 'peftir[cluster]', or run with --jobs 1"
         ) from error
     return ray

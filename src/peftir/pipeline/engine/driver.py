@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from peftir.pipeline.engine.cluster import Needs
+from peftir.pipeline.engine.cluster import LOCAL, Needs
 from peftir.pipeline.engine.commands import handed_to
 from peftir.pipeline.engine.estimates import Estimates, read_figures
 from peftir.pipeline.engine.place import FOLDER, RUNNING, last_error, log_of, to_oneself
@@ -76,10 +76,12 @@ class _Run:
         self.slots = min(jobs or max(1, _cores() // self.most_threads), len(self.stages))
         self.jobs = jobs or len(self.stages)
         users = dict(os.environ)
-        cpus = self.slots * self.most_threads if self.slots > 1 else 0
+        cpus = self.slots * self.most_threads
+        if address is None and self.slots > 1 and any(self.threads.values()) and _has_gpus():
+            address = LOCAL
         try:
             with (
-                closing(Workers(any(self.threads.values()), cpus, address)) as self.workers,
+                closing(Workers(any(self.threads.values()), self.slots, cpus, address)) as self.workers,
                 handed_to(self.command, FOLDER, self.workers.folder, users, OURS),
                 _signals_as_interrupts(),
             ):
@@ -239,6 +241,12 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _has_gpus() -> bool:
+    """Whether this machine has NVIDIA GPUs; to ask torch takes seconds."""
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return gpus.is_dir() and any(gpus.iterdir())
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""All that runs the commands of one call: the guard, the forkservers and Ray; they come and go together."""
+"""All that runs the commands of one call: the guard, the forkservers, perhaps Ray; they come and go together.
+
+One machine without GPUs has nothing to give out but its cores, which the number of jobs does. There Ray would
+take 12 seconds to start, a minute when the machine is busy, and 0.7 GB for its processes, for nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from peftir.pipeline.engine import cluster, guard
-from peftir.pipeline.engine.cluster import Cluster, Needs
+from peftir.pipeline.engine.cluster import LOCAL, Cluster, Needs
 from peftir.pipeline.engine.forkserver import LIBRARIES
 from peftir.pipeline.engine.place import FOLDER, short_folder
 from peftir.pipeline.engine.worker import Ended, Forkserver
@@ -31,11 +35,12 @@ class Workers:
 
     Args:
         computing: whether any of the stages computes, and so needs the libraries.
-        cpus: how many threads the commands may have together; 0 is one command at a time, without Ray.
-        address: of a Ray cluster to join.
+        slots: how many commands run at a time where Ray does not say it.
+        cpus: how many threads the commands may have together on a Ray of its own.
+        address: of a Ray cluster to join; ``local`` starts a Ray of its own, None does without.
     """
 
-    def __init__(self, computing: bool, cpus: int, address: str | None) -> None:
+    def __init__(self, computing: bool, slots: int, cpus: int, address: str | None) -> None:
         os.environ[MARK] = secrets.token_hex(8)
         self._temporary = tempfile.TemporaryDirectory(
             prefix="r", dir=short_folder(cluster.SHORT - 10), ignore_cleanup_errors=True
@@ -51,13 +56,14 @@ class Workers:
         self._forkserver = Forkserver(environment, LIBRARIES if computing else (), self.folder / "libraries")
         self._bare = Forkserver(environment, (), self.folder / "bare")
         self._starting: cf.Future[Cluster] | None = None
-        if address or cpus:
-            if address is None:
+        self._slots = slots
+        if address:
+            if address == LOCAL:
                 os.environ |= cluster.environment_alone()
             self._starting = cf.Future()
             threading.Thread(target=self._start_cluster, args=(address, cpus), daemon=True).start()
 
-    def _start_cluster(self, address: str | None, cpus: int) -> None:
+    def _start_cluster(self, address: str, cpus: int) -> None:
         assert self._starting is not None
         try:
             made = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
@@ -78,7 +84,7 @@ class Workers:
 
     def slots(self, threads: int) -> int:
         """How many commands with ``threads`` threads run at a time, once they are ready."""
-        return self._starting.result().slots(threads) if self._starting else 1
+        return self._starting.result().slots(threads) if self._starting else self._slots
 
     def run(self, request: dict[str, Any], needs: Needs) -> Ended:
         """Run a command and wait for its end."""
