@@ -14,7 +14,7 @@ from peftir.models.backbone import TOKENIZER, WEIGHTS, backbone_folder, commit_o
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
-from peftir.system.files import changed_file, fingerprint, write_json
+from peftir.system.files import changed_file, fingerprint, unusable, write_json
 
 
 def settle(params: Params) -> Path:
@@ -88,8 +88,6 @@ def _lock_of(params: Params) -> dict[str, Any] | None:
         return lock if of_these and {"commit", "sha256"} <= lock.keys() else None
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError) as error:
-        raise PeftirError(
-            f"{layout.BACKBONE}: is damaged ({error}); bring it back from git, or delete it and run "
-            "the stage 'backbone'"
-        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        again = "bring it back: `git restore --source=HEAD"
+        raise unusable(layout.BACKBONE, error, f"{again} {layout.BACKBONE}`") from error
