@@ -60,7 +60,7 @@ def model() -> SentenceTransformer:
 
 @pytest.fixture(scope="module")
 def exact(model: SentenceTransformer) -> SentenceTransformer:
-    """The model in float64: a small loss is a difference of large numbers, which leaves float32 few digits."""
+    """The model in float64: a small loss is a difference of large numbers, which costs digits."""
     return copy.deepcopy(model).double()
 
 
