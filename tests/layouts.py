@@ -93,6 +93,18 @@ def as_trec(folder, splits=SPLITS):
     return f"trec:{folder}"
 
 
+def as_smart(folder):
+    """Without splits: it has none."""
+    write(folder / "wing.all", "".join(f".I {i}\n.T\n{t}\n.A\nsomebody\n.W\n{x}\n" for i, t, x in DOCUMENTS))
+    queries = [query for split in SPLITS for query in QUERIES[split].items()]
+    write(folder / "wing.qry", "".join(f".I {id}\n.W\n{text}\n" for id, text in queries))
+    rows = [
+        (q, d, str(g)) for split in SPLITS for q, grades in QRELS[split].items() for d, g in grades.items()
+    ]
+    write(folder / "wing.rel", "".join(" ".join(row) + "\n" for row in rows))
+    return f"smart:{folder}"
+
+
 def as_ir_datasets(folder, splits=SPLITS):
     """Registered as ir_datasets' documentation says, under an id that no other test uses."""
     write(folder / "docs.tsv", tsv((i, f"{t} {x}") for i, t, x in DOCUMENTS))

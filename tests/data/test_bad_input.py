@@ -1,6 +1,7 @@
 """What is wrong with a source ends in one line that names the place and leaves nothing, or is repaired."""
 
 import gzip
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from layouts import LAYOUTS, SHARES
+from layouts import LAYOUTS, SHARES, as_smart
 from peftir.data.collection import Collection
 from peftir.data.prepare import prepare
 from peftir.system.errors import PeftirError
@@ -64,6 +65,7 @@ class Bad(NamedTuple):
 
 
 CORPUS, QUERIES, TEST, TRAIN = "corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "qrels/train.tsv"
+SOUND = "expected no control character and no half of a surrogate pair"
 ONE_WORD = "expected one word, as run files separate by spaces"
 GRADE = "expected a whole number from 0"
 
@@ -88,6 +90,62 @@ BAD = {
     ),
     "an id without a character": Bad(
         "beir", append(CORPUS, '{"_id": "", "text": ""}'), f"corpus.jsonl:13: the id is ''; {ONE_WORD}"
+    ),
+    "an id with half a character": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "d\\ud83d", "text": ""}'),
+        rf"corpus.jsonl:13: the id is 'd\ud83d'; {SOUND}",
+    ),
+    "an id with a NUL": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "d\\u00001", "text": ""}'),
+        rf"corpus.jsonl:13: the id is 'd\x001'; {SOUND}",
+    ),
+    "an id with a terminal's command": Bad(
+        "beir", append(CORPUS, '{"_id": "\\u001b[1m", "text": ""}'), r"corpus.jsonl:13: the id is '\x1b[1m'; "
+    ),
+    "an id with a space of another kind": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "d\\u00a01", "text": ""}'),
+        rf"corpus.jsonl:13: the id is 'd\xa01'; {ONE_WORD}",
+    ),
+    "an id of 40,000 characters": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "' + "é" * 20_000 + '", "text": ""}'),
+        f"corpus.jsonl:13: the id is '{'é' * 80}'… and 40,000 bytes long; expected 32,766 at most",
+    ),
+    "an id twice that is long": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "' + "x" * 99 + '", "text": ""}\n{"_id": "' + "x" * 99 + '", "text": ""}'),
+        f"corpus.jsonl:14: has the id '{'x' * 80}'… of corpus.jsonl:13; ids must differ",
+    ),
+    "an id that is true": Bad(
+        "beir",
+        append(CORPUS, '{"_id": true, "text": ""}'),
+        'corpus.jsonl:13: "_id" is true; expected text in',
+    ),
+    "a document that Lucene does not take": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "x", "text": "' + "a " * 10_000_001 + '"}'),
+        "corpus.jsonl:13: the document has 20,000,001 characters; expected 20,000,000 at most: divide it",
+    ),
+    "a document of emoji that Lucene does not take": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "x", "text": "' + "😀" * 10_000_001 + '"}'),
+        "corpus.jsonl:13: the document has 10,000,001 characters; expected 20,000,000 at most: divide it",
+    ),
+    "a title that is half a character": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "x", "title": "\\udc00", "text": ""}'),
+        "corpus.jsonl:13: character 0 of a text is half",
+    ),
+    "a number that Python does not read": Bad(
+        "beir",
+        append(CORPUS, '{"_id": "x", "n": ' + "9" * 5000 + "}"),
+        "corpus.jsonl:13: is not JSON (Exceeds",
+    ),
+    "a list of objects": Bad(
+        "beir", rewrite(CORPUS, lambda data: b"[\n" + data), "corpus.jsonl:1: is not JSON (Expecting value"
     ),
     "a title that is a list": Bad(
         "beir",
@@ -162,6 +220,86 @@ BAD = {
         "beir",
         both(append(QUERIES, '{"_id": "x", "text": " "}'), append(TEST, "x\td1\t1")),
         "queries.jsonl:30: the query 'x' is judged but has no text; expected some",
+    ),
+    "a query with half a character in its id": Bad(
+        "beir",
+        append(QUERIES, '{"_id": "\\ud83d", "text": "x"}'),
+        rf"queries.jsonl:30: the id is '\ud83d'; {SOUND}",
+    ),
+    "a query with a NUL in its id": Bad(
+        "beir",
+        append(QUERIES, '{"_id": "q\\u0000", "text": "x"}'),
+        rf"queries.jsonl:30: the id is 'q\x00'; {SOUND}",
+    ),
+    "a query with half a character": Bad(
+        "beir",
+        both(append(QUERIES, '{"_id": "x", "text": "\\ud83d"}'), append(TEST, "x\td1\t1")),
+        "queries.jsonl:30: character 0 of a text is half a surrogate pair",
+    ),
+    "a query without text key": Bad(
+        "beir",
+        append(QUERIES, '{"_id": "x"}'),
+        'queries.jsonl:30: "text" is missing; expected text in quotes',
+    ),
+    "judgements that are not UTF-8": Bad(
+        "beir",
+        append(TEST, b"q24\td\xe9\t1"),
+        "qrels/test.tsv:11: is not UTF-8 (byte 6); save the file as UTF-8",
+    ),
+    "a judged document with a NUL": Bad(
+        "beir",
+        append(TEST, "q24\td1\0\t1"),
+        r"qrels/test.tsv:11: judges document 'd1\x00', which is not in the corpus",
+    ),
+    "a grade beyond 64 bits": Bad(
+        "beir",
+        append(TEST, "q24\td1\t18446744073709551616"),
+        "qrels/test.tsv:11: the score is '18446744073709551616'",
+    ),
+    "a grade of 5,000 digits": Bad(
+        "beir",
+        append(TEST, "q24\td1\t" + "9" * 5000),
+        f"qrels/test.tsv:11: the score is '{'9' * 39}; {GRADE}",
+    ),
+    "a grade that trec_eval would count up to": Bad(
+        "beir",
+        append(TEST, "q24\td1\t1000001"),
+        f"qrels/test.tsv:11: the grade is 1000001; {GRADE} to 1,000,000",
+    ),
+    "a grade in other digits": Bad(
+        "beir", append(TEST, "q24\td1\t\u0663"), f"qrels/test.tsv:11: the score is '\u0663'; {GRADE}"
+    ),
+    "a header in the middle": Bad(
+        "beir", append(TEST, "query-id\tcorpus-id\tscore"), "qrels/test.tsv:11: the score is 'score'"
+    ),
+    "a folder in a file's place": Bad(
+        "beir",
+        both(delete(CORPUS), lambda folder: (folder / CORPUS).mkdir()),
+        "corpus.jsonl: is missing; a BEIR folder has it",
+    ),
+    "a source of no name": Bad(
+        "beir",
+        lambda folder: None,
+        "collection.source: 'bier:.' is unknown; expected one of",
+        {"source": "bier:."},
+    ),
+    "a source without a place": Bad(
+        "beir",
+        lambda folder: None,
+        "collection.source: is 'beir:', no such folder; expected beir:FOLDER",
+        {"source": "beir:"},
+    ),
+    "an id of ir_datasets that is none": Bad(
+        "beir",
+        lambda folder: None,
+        "collection.source: is 'ir_datasets:no-such', no id of ir_datasets",
+        {"source": "ir_datasets:no-such"},
+    ),
+    "more folds than queries": Bad(
+        "beir",
+        lambda folder: None,
+        "collection.folds: 30: the source has 29 judged queries; expected as many as folds at least",
+        {"folds": 30},
     ),
     "judgements in two columns": Bad(
         "beir",
@@ -307,6 +445,68 @@ BAD = {
         append("topics.test.txt", "<top>\n<title> words\n</top>"),
         "topics.test.txt:61: the topic has no <num>; expected one",
     ),
+    "judgements in three columns": Bad(
+        "trec",
+        append("qrels.test.txt", "q24 d1 1"),
+        "qrels.test.txt:10: has 3 columns; expected query, iteration",
+    ),
+    "a topic that is not closed": Bad(
+        "trec",
+        append("topics.test.txt", "<top>\n<num> 9\n<title> words"),
+        "topics.test.txt:61: this <top> is not closed before the file ends; expected </top>",
+    ),
+    "a number of two words": Bad(
+        "trec",
+        append("documents/b.txt", "<DOC><DOCNO>a b</DOCNO></DOC>"),
+        f"documents/b.txt:66: the id is 'a b'; {ONE_WORD}",
+    ),
+    "text before SMART's first record": Bad(
+        "smart",
+        rewrite("wing.all", lambda data: b"words\n" + data),
+        "wing.all:1: is 'words'; expected .I and an id",
+    ),
+    "a SMART record without an id": Bad(
+        "smart", append("wing.all", ".I\n.W\nwords"), "wing.all:85: is '.I' alone; expected an id after it"
+    ),
+    "a SMART id of two words": Bad(
+        "smart", append("wing.all", ".I a b\n.W\nwords"), f"wing.all:85: the id is 'a b'; {ONE_WORD}"
+    ),
+    "SMART's judgements in two columns": Bad(
+        "smart", append("wing.rel", "q24 d1"), "wing.rel:56: has 2 columns; expected query, document, code"
+    ),
+    "a SMART code that is a word": Bad(
+        "smart", append("wing.rel", "q24 d1 yes"), "wing.rel:56: the code is 'yes'; expected a whole number"
+    ),
+    "no SMART queries": Bad(
+        "smart",
+        delete("wing.qry"),
+        ".: has none of *.qry, *.que or query.text, plain or as .gz; expected one",
+    ),
+    "a file's name that is not UTF-8": Bad(
+        "texts",
+        lambda folder: Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.txt")).write_text("words"),
+        r"caf\udce9.txt: the file's name is not UTF-8, and so no id; rename it",
+    ),
+    "a text file in Latin-1": Bad(
+        "texts",
+        lambda folder: (folder / "c.txt").write_bytes(b"a\ncaf\xe9"),
+        "c.txt:2: is not UTF-8; save the file as UTF-8",
+    ),
+    "texts of which none has a query": Bad(
+        "texts", delete("a.md", "b.txt"), ".: no text has a title or a first sentence that could be its query"
+    ),
+    "texts in a file of another kind": Bad(
+        "texts",
+        lambda folder: None,
+        "collection.source: is 'texts:a.md'; expected texts:FOLDER, of .txt and .md files, or texts:FILE",
+        {"source": "texts:./a.md"},
+    ),
+    "more texts than there are": Bad(
+        "texts",
+        lambda folder: None,
+        "collection.documents: is 30; expected at most 2, or null for all",
+        {"documents": 30},
+    ),
     "no documents": Bad(
         "trec", delete("documents"), "documents: has no files; a folder of TREC documents has its"
     ),
@@ -321,9 +521,21 @@ BAD = {
 }
 
 
+def write_texts(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "a.md").write_text("# What it is for\n\n" + "It lifts a wing and drags it. " * 9)
+    (folder / "b.txt").write_text("Some words that are a sentence. " + "It drags a wing and lifts it. " * 9)
+    return f"texts:{folder}"
+
+
+WRITERS = {**LAYOUTS, "smart": as_smart, "texts": write_texts}
+
+
 def read(layout: str, tmp_path: Path, edit: Edit, **settings) -> Collection:
-    source = LAYOUTS[layout](tmp_path / "source")
+    source = WRITERS[layout](tmp_path / "source")
     edit(tmp_path / "source")
+    if "source" in settings:  # with a dot for the folder
+        source = str(settings.pop("source")).replace(":.", f":{tmp_path / 'source'}")
     prepare(source, tmp_path / "collection", **{"documents": None, "splits": SHARES, **settings})
     return Collection(tmp_path / "collection")
 

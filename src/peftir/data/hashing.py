@@ -7,4 +7,4 @@ import hashlib
 
 def point(text: str) -> float:
     """A number from 0 up to 1 that looks random but follows from ``text`` (its SHA-256)."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:6], "big") / 2**48

@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from array import array
 
 import numpy as np
+
+MOST_BYTES = 32_766  # of an id: Lucene's longest term
+
+
+def problem(id: str) -> str | None:
+    """What is wrong with an id, and what was expected; ``None`` if nothing is.
+
+    Run files separate by spaces, trec_eval ends a word at a NUL, and files are UTF-8.
+    """
+    if id.split() != [id]:
+        return f"the id is {short(id)}; expected one word, as run files separate by spaces"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in id):
+        return f"the id is {short(id)}; expected no control character and no half of a surrogate pair"
+    if len(id.encode()) > MOST_BYTES:
+        return f"the id is {short(id)} and {len(id.encode()):,} bytes long; expected {MOST_BYTES:,} at most"
+    return None
+
+
+def short(id: str) -> str:
+    """An id in quotes, escaped where it cannot be printed, and cut if it is very long."""
+    return repr(id) if len(id) <= 80 else f"{id[:80]!r}…"
 
 
 class KnownIds:
@@ -46,4 +68,6 @@ class KnownIds:
 
 
 def _hash(id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(id.encode(errors="surrogatepass"), digest_size=8).digest(), "little"
+    )

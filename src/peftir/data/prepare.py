@@ -14,7 +14,7 @@ from typing import Any
 
 from peftir.data.collection import SPLITS
 from peftir.data.content import Content, Report, refuse
-from peftir.data.sources import beir, irdatasets, msmarco, pydocs, texts, trec
+from peftir.data.sources import beir, irdatasets, msmarco, pydocs, smart, texts, trec
 from peftir.data.sources.fingerprint import fingerprint_of
 from peftir.data.splits import Folds, pool
 from peftir.data.writing import write_collection
@@ -28,6 +28,7 @@ SOURCES: dict[str, Source] = {
     "msmarco-doc": msmarco.read_documents,
     "msmarco-passage": msmarco.read_passages,
     "pydocs": pydocs.read,
+    "smart": smart.read,
     "texts": texts.read,
     "trec": trec.read,
 }

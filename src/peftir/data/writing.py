@@ -78,7 +78,8 @@ def write_collection(
             "sha256": {name: _sha256(partial / name) for name in names},
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        (partial / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+        # A folder's name need not be UTF-8; what stands for a byte of it is then written as JSON escapes it.
+        (partial / MANIFEST).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return manifest
 
 

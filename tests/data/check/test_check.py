@@ -87,7 +87,7 @@ def test_everything_is_counted(folder):
 def test_the_text_says_what_the_numbers_do(folder):
     text = as_text(look(folder))
     for part in (
-        "documents  5: 1 without text, 1 with the words of an earlier one",
+        "documents  5: 1 without text, 0 with a title alone, 1 with the words of an earlier one",
         "test       2 queries, 2 judgements (grades 0: 1, 2: 1), 1 a query (median 1, 1 to 1); 1 without a "
         "relevant document; 1 with the words of one of train",
         "20.0% are cut off at 3 (5 counted)",
@@ -118,9 +118,9 @@ def test_every_problem_is_found_in_one_go(folder):
         f"corpus.jsonl:8: has the id 'd1' of {folder}/corpus.jsonl:1",
         "qrels/test.tsv:3: query 'q1' is judged in train too",
         "qrels/test.tsv:4: judges document 'd2' for query 'q3' a second time",
-        "qrels/test.tsv:5: judges document 'd9', which is not in the corpus",
         "qrels/test.tsv:6: the grade is -1",
         "qrels/test.tsv:7: the score is 'x'",
+        "qrels/test.tsv:5: judges document 'd9', which is not in the corpus",
         "queries.jsonl:7: the id 'q1' comes a second time",
         "queries.jsonl:8: the query 'q7' is judged but has no text",
         "qrels/test.tsv:8: judges query 'q8', which is not among the queries",
@@ -140,3 +140,56 @@ def test_splits_that_are_missing_are_a_problem(folder):
 def test_a_source_that_is_not_there_is_named(folder):
     with pytest.raises(PeftirError, match="no such folder; expected beir:FOLDER"):
         look(folder / "none")
+
+
+def test_a_title_alone_is_not_counted_as_text(folder):
+    with (folder / "corpus.jsonl").open("a") as file:
+        for text in ("", " ", "words"):
+            file.write(json.dumps({"_id": f"t{len(text)}", "title": "A title", "text": text}) + "\n")
+    findings = look(folder)
+    assert (findings.documents, findings.empty_documents, findings.titles_alone) == (8, 1, 2)
+
+
+def test_letters_that_were_lost_are_counted_and_the_first_named(folder):
+    assert "U+FFFD" not in as_text(look(folder))
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write(
+            '{"_id": "d8", "text": "caf\\ufffd"}\n{"_id": "d9", "title": "\ufffd\ufffd", "text": "x"}\n'
+        )
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "q1\ufffd", "text": "caf\ufffd"}\n')  # not judged, so not read
+    findings = look(folder)
+    assert (findings.replaced.texts, findings.replaced.first) == (2, f"{folder}/corpus.jsonl:6")
+    assert "2 documents and queries have letters that were lost before" in as_text(findings)
+    assert findings.problems == []
+
+
+def test_what_follows_from_documents_that_cannot_be_read_is_one_problem_a_split(folder):
+    lines = (folder / "corpus.jsonl").read_text().splitlines()
+    (folder / "corpus.jsonl").write_text("\n".join([lines[0], "not JSON", "nor this", *lines[3:]]))
+    found = [problem.replace(f"{folder}/", "") for problem in look(folder).problems]
+    assert [problem.split(":")[:2] for problem in found[:2]] == [["corpus.jsonl", "2"], ["corpus.jsonl", "3"]]
+    assert found[2:] == [
+        "qrels/train.tsv:2: judges document 'd2', which is not in the corpus; likewise 1 more "
+        "judgements of train: mend the documents named above first",
+        "qrels/test.tsv:1: judges document 'd2', which is not in the corpus",
+    ]
+
+
+def test_what_follows_from_queries_that_cannot_be_read_is_one_problem(folder):
+    lines = (folder / "queries.jsonl").read_text().splitlines()
+    (folder / "queries.jsonl").write_text("\n".join(["not JSON", "nor this", *lines[2:]]))
+    found = [problem.replace(f"{folder}/", "") for problem in look(folder).problems]
+    assert found[2:] == [
+        "qrels/train.tsv:1: judges query 'q1', which is not among the queries; likewise 1 more "
+        "judged queries: mend the queries named above first",
+    ]
+
+
+def test_documents_that_are_there_leave_every_judgement_of_another_one_named(folder):
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("q3\tx\t1\nq3\ty\t1\n")
+    assert [problem.partition(": ")[2] for problem in look(folder).problems] == [
+        "judges document 'x', which is not in the corpus",
+        "judges document 'y', which is not in the corpus",
+    ]

@@ -25,22 +25,39 @@ class Split:
     queries_also_in_train: int
 
 
+@dataclass
+class Replaced:
+    """Documents and queries with U+FFFD: a program before this one could not read some of their letters."""
+
+    texts: int = 0
+    first: str = ""
+
+    def look_at(self, text: str, where: str) -> None:
+        """Count a text that has one."""
+        if "\ufffd" in text:
+            self.texts += 1
+            self.first = self.first or where
+
+
 @dataclass(frozen=True)
 class Findings:
     """What is in a source; ``problems`` are those that keep it from being prepared.
 
+    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text.
     ``not_read`` has the files of the source that peftir knows and has no use for.
     """
 
     source: str
     documents: int
     empty_documents: int
+    titles_alone: int
     repeated_documents: int
     queries_without_judgement: int
     queries_that_are_documents: int
     own_documents: bool
     splits: dict[str, Split]
     lengths: dict[str, Lengths]
+    replaced: Replaced
     not_read: list[str]
     problems: list[str]
     further_problems: int
@@ -51,8 +68,8 @@ def as_text(findings: Findings) -> str:
     f = findings
     lines = [
         f"{f.source}",
-        f"documents  {f.documents:,}: {f.empty_documents:,} without text, {f.repeated_documents:,} with the "
-        "words of an earlier one",
+        f"documents  {f.documents:,}: {f.empty_documents:,} without text, {f.titles_alone:,} with a title "
+        f"alone, {f.repeated_documents:,} with the words of an earlier one",
     ]
     lines += [_of_split(name, split) for name, split in f.splits.items() if split.queries]
     if f.queries_without_judgement:
@@ -64,6 +81,11 @@ def as_text(findings: Findings) -> str:
         lines.append(
             f"{f.queries_that_are_documents:,} of the queries are documents of the corpus, by id and words: "
             "set collection.own_documents to true, or each is ranked first for itself"
+        )
+    if f.replaced.texts:
+        lines.append(
+            f"warning    {f.replaced.texts:,} documents and queries have letters that were lost before they "
+            f"came here (U+FFFD), the first {f.replaced.first}: decode the original files again"
         )
     if f.not_read:
         lines.append(f"not read   {', '.join(f.not_read)}: negatives and candidates are of our own BM25 run")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from tqdm import tqdm
 
-from peftir.data.check.findings import Findings, Split
+from peftir.data.check.findings import Findings, Replaced, Split
 from peftir.data.check.lengths import Ruler, Sample, lengths_of
 from peftir.data.collection import SPLITS, full_text
-from peftir.data.ids import KnownIds
+from peftir.data.ids import KnownIds, short
 from peftir.data.prepare import read
 from peftir.data.sources.pairs import words
 from peftir.data.splits import Folds
@@ -39,13 +39,15 @@ def check(
     """
     problems = _Problems()
     content = read(source, documents=None, splits=splits, folds=folds, report=problems)
-    checked = Validation(content, own_documents, problems)
+    checked = Validation(content, own_documents, problems, problems.count)
     samples = {kind: Sample() for kind in rulers}
 
-    texts, queries_there = KnownIds(), KnownIds()
+    texts, queries_there, titles_alone, replaced = KnownIds(), KnownIds(), 0, Replaced()
     for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
         text = full_text(document.title, document.text)
         samples["document"].add(text)
+        replaced.look_at(text, document.where or f"document {short(document.id)}")
+        titles_alone += not document.text.strip() and bool(text)
         if text:
             texts.add(words(text))
             queries_there.add(_id_and_words(document.id, text))
@@ -59,6 +61,7 @@ def check(
     that_are_documents = 0
     for query, split in checked.queries():
         samples["query"].add(query.text)
+        replaced.look_at(query.text, query.where or f"query {short(query.id)}")
         asked[split].append(words(query.text))
         that_are_documents += _id_and_words(query.id, query.text) in queries_there
     counts = checked.counts()
@@ -66,6 +69,7 @@ def check(
         source=source,
         documents=counts["documents"],
         empty_documents=counts["empty_documents"],
+        titles_alone=titles_alone,
         repeated_documents=texts.repeats(),
         queries_without_judgement=counts["queries_without_judgement"],
         queries_that_are_documents=that_are_documents,
@@ -79,6 +83,7 @@ def check(
             for split in SPLITS
         },
         lengths={kind: lengths for kind in rulers if (lengths := lengths_of(samples[kind], rulers[kind]))},
+        replaced=replaced,
         not_read=list(content.origin.get("not_read", [])),
         problems=list(problems.seen),
         further_problems=problems.further,
@@ -101,6 +106,9 @@ class _Problems:
             self.seen[problem] = None
         else:
             self.further += 1
+
+    def count(self) -> int:
+        return len(self.seen) + self.further
 
 
 class _Judged:

@@ -49,7 +49,7 @@ def trec_judgements(path: Path, report: Report) -> Iterator[Judgement]:
 
 
 def _grade(text: str, where: str, report: Report) -> int | None:
-    if re.fullmatch("-?[0-9]+", text):
+    if re.fullmatch("-?[0-9]{1,18}", text):
         return int(text)
-    report(f"{where}: the score is {text!r}; expected a whole number from 0")
+    report(f"{where}: the score is {text!r:.40}; expected a whole number from 0")
     return None

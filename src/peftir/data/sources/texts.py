@@ -24,6 +24,7 @@ from peftir.data.sources.jsonl import documents_of
 from peftir.data.sources.pairs import LEAST_DOCUMENT_WORDS, Pair, cut_pair, query_id, sensible, words
 from peftir.data.splits import split_of
 from peftir.system.errors import PeftirError
+from peftir.system.text import visible
 
 TITLE_WORDS = range(2, 31)
 HEADING = re.compile(r"\s*#\s+(.+)\n")  # of Markdown
@@ -70,9 +71,16 @@ def _files(folder: Path, report: Report) -> Iterator[Document]:
     for path in sorted(folder.rglob("*")):
         if path.suffix not in (".txt", ".md") or not path.is_file():
             continue
-        data = path.read_bytes()
         try:
+            path.relative_to(folder).as_posix().encode()
+            data = path.read_bytes()
             text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeEncodeError:
+            report(f"{visible(str(path))}: the file's name is not UTF-8, and so no id; rename it")
+            continue
+        except OSError as error:
+            report(f"{path}: cannot be read ({error.strerror}); expected a file")
+            continue
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             report(f"{path}:{line}: is not UTF-8; save the file as UTF-8")

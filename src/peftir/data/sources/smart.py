@@ -1,0 +1,141 @@
+"""The source ``smart:<folder>``: collections as SMART wrote them, such as CACM, CISI, Cranfield and MED.
+
+The folder holds a file of documents (``*.all``, ``cran.all.1400``), one of queries (``*.qry``, ``*.que``,
+``query.text``) and one of judgements (``qrels.text``, ``*.rel``, ``cranqrel``); what else lies there is not
+read, and any file may be gzipped. A document or query starts with ``.I`` and its id; ``.T`` and a title,
+``.W`` and its text, and authors, references and so on follow, each on lines of its own (Salton 1971, "The
+SMART Retrieval System"). The queries are spread over the splits by ``collection.splits``.
+
+The judgements have three forms: ``query document code``, ``query document 0 0`` and ``query 0 document 1``. A
+pair that is listed is relevant, with the grade 1, unless its code is 0 or negative: Cranfield's codes fall as
+relevance rises in some of its distributions and rise in others. Cranfield's also call a query by its place in
+the file where all others call it by its id: if a judged query is no query's id, all are taken as places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from peftir.data.content import Again, Content, Document, Judgement, Query, Report, refuse
+from peftir.data.sources.folders import folder_of
+from peftir.data.sources.lines import lines_of
+from peftir.data.splits import divide
+from peftir.system.errors import PeftirError
+
+DOCUMENTS = (r".+\.all(\.\d+)?", "*.all")
+QUERIES = (r".+\.(qry|que)|query\.text", "*.qry, *.que or query.text")
+JUDGEMENTS = (r".+\.rel|(?!.*readme).*qrels?.*", "qrels.text, *.rel or *qrel")
+MARK = re.compile(r"\.([A-Z])\s*")
+START = re.compile(r"\.I\b\s*(.*)")
+
+Fields = dict[str, list[str]]
+
+
+def read(place: str, documents: int | None, shares: Mapping[str, float], report: Report = refuse) -> Content:
+    """Read a folder of SMART's files; arguments and errors as :func:`peftir.data.sources.beir.read`."""
+    folder = folder_of("smart", place, documents)
+    corpus, asked, qrels = (_find(folder, *names) for names in (DOCUMENTS, QUERIES, JUDGEMENTS))
+    ids = [id for _, id, _ in _records(asked, refuse_nothing)]
+    judged = {query for _, query, _, _ in _rows(qrels, refuse_nothing)}
+    places = {str(number): id for number, id in enumerate(ids, start=1)}
+    by_place = not judged <= {*ids} and judged <= places.keys()
+    return Content(
+        documents=Again(partial(_documents, corpus, report)),
+        qrels=divide(Again(partial(_judgements, qrels, report)), shares),
+        queries=Again(partial(_queries, asked, by_place, report)),
+        origin={
+            "source": "smart",
+            "folder": folder.resolve().name,
+            "queries_judged_by": "place" if by_place else "id",
+        },
+    )
+
+
+def refuse_nothing(problem: str) -> None:
+    """The report of a first look: what is wrong is told when the file is read in earnest."""
+
+
+def _find(folder: Path, pattern: str, names: str) -> Path:
+    """The one file of ``folder`` whose name, in lower case, is that of ``pattern``.
+
+    Raises:
+        PeftirError: there is none, or there are several.
+    """
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and re.fullmatch(pattern, path.name.lower().removesuffix(".gz"))
+    ]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(path.name for path in found) or "none"
+    raise PeftirError(f"{folder}: has {there} of {names}, plain or as .gz; expected one such file of SMART's")
+
+
+def _documents(path: Path, report: Report) -> Iterator[Document]:
+    for where, id, fields in _records(path, report):
+        yield Document(id, _text(fields, "T"), _text(fields, "W"), where)
+
+
+def _queries(path: Path, by_place: bool, report: Report) -> Iterator[Query]:
+    for place, (where, id, fields) in enumerate(_records(path, report), start=1):
+        yield Query(str(place) if by_place else id, _text(fields, "W") or _text(fields, "T"), where)
+
+
+def _judgements(path: Path, report: Report) -> Iterator[Judgement]:
+    for where, query, document, relevant in _rows(path, report):
+        yield Judgement(query, document, int(relevant), where)
+
+
+def _rows(path: Path, report: Report) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield ``(place, query, document, whether it is relevant)`` for each line of judgements."""
+    for where, line in lines_of(path, report):
+        fields = line.split()
+        if len(fields) == 4 and fields[1] == "0":  # MED's, as TREC's: query, 0, document, code
+            query, document, code = fields[0], fields[2], fields[3]
+        elif len(fields) == 4:  # CACM's and CISI's: query, document, and nothing of meaning
+            query, document, code = fields[0], fields[1], "1"
+        elif len(fields) == 3:  # Cranfield's: query, document, code
+            query, document, code = fields
+        else:
+            report(f"{where}: has {len(fields)} columns; expected query, document, code")
+            continue
+        if re.fullmatch("-?[0-9]{1,18}", code):
+            yield where, _id(query), _id(document), int(code) > 0
+        else:
+            report(f"{where}: the code is {code!r:.40}; expected a whole number")
+
+
+def _records(path: Path, report: Report) -> Iterator[tuple[str, str, Fields]]:
+    """Yield ``(place, id, lines by mark)`` for each record of a file that has an id."""
+    where, id, fields, lines = "", "", Fields(), list[str]()
+    for place, line in lines_of(path, report):
+        if start := START.fullmatch(line.strip()):
+            if id:
+                yield where, id, fields
+            where, id, fields, lines = place, _id(start[1]), {}, []
+            if not id:
+                report(f"{place}: is '.I' alone; expected an id after it")
+        elif not where:
+            report(
+                f"{place}: is {line.strip()[:40]!r}; expected .I and an id, with which SMART's records start"
+            )
+            return
+        elif mark := MARK.fullmatch(line):
+            lines = fields.setdefault(mark[1], [])
+        else:
+            lines.append(line)
+    if id:
+        yield where, id, fields
+
+
+def _text(fields: Fields, mark: str) -> str:
+    return " ".join(" ".join(fields.get(mark, [])).split())
+
+
+def _id(text: str) -> str:
+    """An id, without the zeros that some files put before a number and others do not."""
+    return text.lstrip("0") or "0" if text.isdigit() else text
