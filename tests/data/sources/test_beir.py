@@ -79,11 +79,16 @@ def test_a_collection_for_testing_alone_is_refused(source):
     assert [path.name for path in source.parent.iterdir()] == ["source"]
 
 
+def contents_of(folder):
+    """Of all files but the manifest, which names the source's own."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*.*") if path.suffix != ".json"}
+
+
 def test_windows_lines_a_byte_order_mark_blank_lines_and_no_header_change_nothing(source):
     read(source)
-    plain = {path.name: path.read_bytes() for path in (source.parent / "collection").rglob("*.*")}
+    plain = contents_of(source.parent / "collection")
     for path in source.rglob("*.*"):
         text = path.read_text().removeprefix(HEADER) + "\n"
         path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     read(source)
-    assert plain == {path.name: path.read_bytes() for path in (source.parent / "collection").rglob("*.*")}
+    assert plain == contents_of(source.parent / "collection")

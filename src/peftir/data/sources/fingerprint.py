@@ -14,6 +14,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "msmarco-doc": ("msmarco-docs.tsv*", "*qrels*", "*queries*"),
     "msmarco-passage": ("collection.tsv*", "*qrels*", "*queries*"),
     "pydocs": (),
+    "smart": ("*",),
     "texts": ("**/*.txt", "**/*.md"),
     "trec": ("documents/**/*", "topics*", "qrels*"),
 }
