@@ -25,15 +25,18 @@ from peftir.system.errors import PeftirError
 from synthetic_study import make_params, write_model, write_study
 
 SMALL = {
-    "variants": {"retriever": ["zero_shot", "full", "lora"], "reranker": ["full", "lora"]},
+    "variants": {
+        "untrained": ["zero_shot"],
+        "retriever": ["full", "lora"],
+        "reranker": ["full", "lora"],
+    },
     "seeds": {"retriever": [13, 14], "reranker": [13]},
     "measures": {"retrieval": ["RR@10", "R@100"], "reranking": ["RR@10"]},
 }
 # Four test queries; by task, row and seed.
 RR = {
     ("retrieval", "bm25", -1): [1, 0.5, 0, 0],
-    ("retrieval", "zero_shot", 13): [1, 0.5, 0.5, 0],
-    ("retrieval", "zero_shot", 14): [1, 0.5, 0.5, 0],
+    ("retrieval", "zero_shot", -1): [1, 0.5, 0.5, 0],
     ("retrieval", "full", 13): [1, 1, 0.5, 0.5],
     ("retrieval", "full", 14): [1, 1, 0.5, 0],
     ("retrieval", "lora", 13): [1, 1, 1, 0.5],
@@ -228,7 +231,7 @@ def test_results_do_not_depend_on_what_it_took(study: tuple[Path, Params]) -> No
     before = (root / "report/results.md").read_bytes(), (root / "report/index.html").read_bytes()
     spent = {"seconds": 9999.5, "peak_memory_mb": 4321}
     for path in root.glob("metrics/resources/**/*.json"):
-        path.write_text(json.dumps(spent))
+        path.write_text(json.dumps(json.loads(path.read_text()) | spent))
     write_report(root, params)
     assert (root / "report/results.md").read_bytes() == before[0]
     assert (root / "report/index.html").read_bytes() != before[1]
@@ -243,7 +246,8 @@ def test_leftovers_of_other_variants_and_seeds_change_nothing(tmp_path: Path) ->
         littered,
         measures={"retrieval": ["RR@10", "R@100", "nDCG@10"], "reranking": ["RR@10"]},
         variants={
-            "retriever": ["adapter", "zero_shot", "full", "lora"],
+            "untrained": ["zero_shot"],
+            "retriever": ["adapter", "full", "lora"],
             "reranker": ["full", "lora", "adapter"],
         },
         seeds={"retriever": [13, 14, 15], "reranker": [13, 14]},
@@ -272,7 +276,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     renamed = params.model_copy(
         update={
             "methods": params.methods | {name: params.methods["lora"]},
-            "variants": params.variants.model_copy(update={"retriever": ["full", name]}),
+            "variants": params.variants.model_copy(update={"untrained": [], "retriever": ["full", name]}),
         }
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
@@ -366,7 +370,7 @@ def test_interpolation_is_a_line_a_variant_with_the_weights_of_all_seeds_on_it(t
 
 
 def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) -> None:
-    small = SMALL | {"variants": {"retriever": ["zero_shot"], "reranker": ["lora"]}}
+    small = SMALL | {"variants": {"retriever": ["lora"], "reranker": ["lora"]}}
     params = make_params(tmp_path, **small)
     write_study(tmp_path, params, by_hand)
     write_report(tmp_path, params)
@@ -381,7 +385,9 @@ ARTEFACTS = [
     ("metrics/spread.tsv", "evaluate"),
     ("metrics/comparisons.tsv", "evaluate"),
     ("metrics/resources/bm25.json", "bm25"),
-    ("metrics/resources/index/zero_shot-14.json", "index"),
+    ("metrics/resources/index/lora-14.json", "index"),
+    ("metrics/resources/untrained/zero_shot.json", "untrained"),
+    (str(layout.training("retriever", "zero_shot", None)), "untrained"),
     ("metrics/resources/rerank/lora-13.json", "rerank"),
     (str(layout.training("retriever", "lora", 14)), "train_retriever"),
     (str(layout.curve("retriever", "full", 13) / "plots/metrics/dev/RR@10.tsv"), "train_retriever"),

@@ -20,7 +20,7 @@ TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements
 SMALL: dict[str, dict[str, Any]] = {
     "collection": {"documents": 150},
     "bm25": {"depth": 50, "train_depth": 20},
-    "variants": {"retriever": ["zero_shot", "lora"], "reranker": ["iaa_l"]},
+    "variants": {"untrained": ["zero_shot"], "retriever": ["lora"], "reranker": ["iaa_l"]},
     "seeds": {"retriever": [13], "reranker": [13]},
     "retriever": {
         "query_length": 16,

@@ -59,6 +59,21 @@ MISTAKES = {
     "a variant twice": (("variants", "retriever"), ["full", "full"], ["variants.retriever", "once"]),
     "no variant": (("variants", "reranker"), [], ["variants.reranker", "at least 1"]),
     "an untrained re-ranker": (("variants", "reranker"), ["zero_shot"], ["variants.reranker", "'zero_shot'"]),
+    "an untrained retriever a seed": (
+        ("variants", "retriever"),
+        ["zero_shot", "full"],
+        ["variants.retriever: 'zero_shot'", "variants.untrained"],
+    ),
+    "a trained one that should be untrained": (
+        ("variants", "untrained"),
+        ["full"],
+        ["variants.untrained: 'full'", "type zero_shot", "variants.retriever"],
+    ),
+    "an untrained one that is no method": (
+        ("variants", "untrained"),
+        ["none"],
+        ["variants.untrained: 'none'", "zero_shot, full"],
+    ),
     "a seed twice": (("seeds", "retriever"), [13, 13], ["seeds.retriever", "once"]),
     "a negative seed": (("seeds", "retriever"), [-1], ["seeds.retriever", "-1", "whole number from 0"]),
     "a quoted seed": (("seeds", "retriever"), ["13"], ["seeds.retriever", "'13'", "such as 13f1"]),

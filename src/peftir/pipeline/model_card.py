@@ -37,7 +37,7 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 }
 
 
-def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backbone: bool) -> str:
+def model_card(params: Params, variant: str, stage: str, seed: Seed | None, needs_backbone: bool) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
@@ -47,7 +47,8 @@ def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backb
         PeftirError: the collection or what training said of the model is not there.
     """
     manifest = Collection(layout.COLLECTION).manifest
-    training = Artefact(Path(), layout.training(stage, variant, seed), f"train_{stage}").json()
+    maker = "untrained" if seed is None else f"train_{stage}"
+    training = Artefact(Path(), layout.training(stage, variant, seed), maker).json()
     parts = [
         _front_matter(params, stage, needs_backbone),
         f"# {variant}, {stage}",
@@ -88,6 +89,8 @@ def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -
     yield "method", f"{method.name}: {method.summary} ({method.reference})" + (f"; {knobs}" if knobs else "")
     head = f"; the head’s {weights['head']:,} are trained too" if weights["head"] else ""
     yield "weights trained", f"{weights['trained']:,}, {weights['share']:.2%} of the backbone’s{head}"
+    if training["seed"] is None:
+        return
     yield (
         "training",
         f"{_draw(training['seed'])}, {training['steps']} steps, the best on dev was step "
@@ -115,10 +118,11 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
+    trained = variant not in params.variants.untrained
     entries = getattr(params.seeds, stage)
     seeds = numbers(entries)
-    over = f"; mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""
-    if folds := params.collection.folds:
+    over = f"; mean of the seeds {', '.join(map(str, seeds))}" if trained and len(seeds) > 1 else ""
+    if trained and (folds := params.collection.folds):
         over += f", each ranked by the model of its own fold of {folds}"
     lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
     note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."

@@ -57,7 +57,8 @@ class Model:
     """One variant, trained with one seed, for one fold if there are any, at one stage."""
 
     variant: str
-    seed: Seed
+    seed: Seed | None
+    """``None`` for an untrained one."""
     knobs: dict[str, object]
     weights: Weights
     stored_bytes: int
@@ -78,6 +79,8 @@ class StageStudy:
     task: Task
     settings: TrainingParams
     variants: list[str]
+    trainings: list[Seed]
+    """The seeds of each trained variant's models as in ``params.yaml``: with their folds if there are any."""
     seeds: list[int]
     """What the results are means over; where there are folds, a seed has a model for each."""
     measures: list[str]
@@ -93,11 +96,6 @@ class StageStudy:
     """By variant, in the order of the seeds in ``params.yaml``."""
     learned: Learned | None
     """What the analysis of learning found, if it has run."""
-
-    @property
-    def trainings(self) -> list[Seed]:
-        """The seeds of each variant's models as in ``params.yaml``: with their folds if there are any."""
-        return [model.seed for model in self.models[self.variants[0]]]
 
     @property
     def single(self) -> str:

@@ -44,12 +44,14 @@ def costs(study: StageStudy) -> Table:
 
     def cells(name: str) -> list[Cell]:
         models, weights = study.models[name], study.weights(name)
-        spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
+        spent = [NONE] * 3
+        if name in study.trained:
+            spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
         return [
             *weights_trained(weights),
             *([count(weights.head)] if head else []),
             decimals(mean(model.stored_bytes for model in models) / 1e6, 2),
-            *(spent if name in study.trained else [NONE] * len(spent)),
+            *spent,
             *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
         ]
 

@@ -133,11 +133,16 @@ class Method(Block):
         return self
 
 
-class PerStage(Block):
-    """Names of ``methods`` blocks to run at each stage."""
+class Variants(Block):
+    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained retrievers."""
 
+    untrained: list[str]
     retriever: NonEmpty
     reranker: NonEmpty
+
+    def at(self, task: str) -> list[str]:
+        """The variants that rank at ``task``, ``retrieval`` or ``reranking``, in the order of the tables."""
+        return [*self.untrained, *self.retriever] if task == "retrieval" else list(self.reranker)
 
 
 def _seed(value: object) -> seeds.Seed:
@@ -263,7 +268,7 @@ class Params(Block):
     backbone: BackboneParams
     threads: Positive
     methods: dict[str, Method]
-    variants: PerStage
+    variants: Variants
     seeds: Seeds
     retriever: RetrieverParams
     index: IndexParams
@@ -309,21 +314,33 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:
-        for stage in ("retriever", "reranker"):
-            names = getattr(self.variants, stage)
+        for key in ("untrained", "retriever", "reranker"):
+            names = getattr(self.variants, key)
             for name in names:
                 if name not in self.methods:
                     known = ", ".join(self.methods)
-                    raise ValueError(f"variants.{stage}: '{name}': expected a name under methods: {known}")
+                    raise ValueError(f"variants.{key}: '{name}': expected a name under methods: {known}")
                 if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
                     raise ValueError(f"methods.{name}: expected letters, digits, dots and underscores")
             if len(set(names)) < len(names):
-                raise ValueError(f"variants.{stage}: {names}: expected each name once")
-        for name in self.variants.reranker:
-            if self.methods[name].type == "zero_shot":
+                raise ValueError(f"variants.{key}: {names}: expected each name once")
+        return self
+
+    @model_validator(mode="after")
+    def _untrained_variants_are_listed_as_such(self) -> Params:
+        for name in self.variants.untrained:
+            if self.methods[name].type != "zero_shot":
                 raise ValueError(
-                    f"variants.reranker: '{name}': expected a trained method: an untrained head means nothing"
+                    f"variants.untrained: '{name}': expected a method of type zero_shot; trained ones go "
+                    "under variants.retriever and variants.reranker"
                 )
+        for key, reason in (
+            ("retriever", "zero_shot goes under variants.untrained, where it runs once whatever the seeds"),
+            ("reranker", "an untrained head means nothing"),
+        ):
+            for name in getattr(self.variants, key):
+                if self.methods[name].type == "zero_shot":
+                    raise ValueError(f"variants.{key}: '{name}': expected a trained method: {reason}")
         return self
 
     @model_validator(mode="after")
