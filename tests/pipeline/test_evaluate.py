@@ -170,6 +170,25 @@ def test_what_other_variants_and_seeds_left_behind_does_not_count(root: Path, pa
     assert [(root / path).read_bytes() for path in paths] == before
 
 
+def test_all_rankings_of_a_task_are_cut_at_one_depth(root: Path, tmp_path: Path) -> None:
+    """An identity re-ranker keeps two of BM25's three documents: both are measured on two."""
+    write_run(root / layout.BM25_RUNS / "test.trec", ranking(q1="bca", q2="ade", q4="b"), tag="test")
+    for name in ("test.trec", "test.interpolated.trec"):
+        path = root / layout.runs("reranking", "lora", 13) / name
+        write_run(path, ranking(q1="bc", q2="ad", q4="b"), tag="test")
+    params = make_params(
+        tmp_path,
+        variants={"retriever": ["lora"], "reranker": ["lora"]},
+        seeds={"retriever": [13, 14], "reranker": [13]},
+        measures={"retrieval": ["RR"], "reranking": ["RR", "AP", "nDCG@2"]},
+        reranking={"depth": 2, "keep": 2},
+    )
+    list(write_metrics(root, params))
+    found = metrics(root, "reranking")
+    assert found["bm25"] == found["lora"] == found["lora+bm25"] == {"RR": 0.0, "AP": 0.0, "nDCG@2": 0.0}
+    assert metrics(root, "retrieval")["bm25"] == {"RR": round(1 / 3 / 3, 4)}
+
+
 def test_spread_and_comparisons_are_those_of_the_per_query_table(root: Path, params: Params) -> None:
     list(write_metrics(root, params))
     table = per_query(root, params)

@@ -34,6 +34,7 @@ USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
 FOLLOWED_BY: dict[str, set[str]] = {
     "collection": {"prepare"},
     "bm25": {"bm25"},
+    "bm25.depth": {"bm25", "evaluate"},
     "backbone": TRAINING | UNTRAINED,
     "backbone.name": TRAINING | UNTRAINED | {"backbone"},
     "backbone.revision": TRAINING | UNTRAINED | {"backbone"},
@@ -52,9 +53,11 @@ FOLLOWED_BY: dict[str, set[str]] = {
     },
     "index": RETRIEVERS["index"] | UNTRAINED,
     "retrieval": RETRIEVERS["retrieve"] | UNTRAINED,
+    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | {"evaluate"},
     "reranker": RERANKERS["train_reranker"] | {"learning"},
     "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | {"learning"},
     "reranking": RERANKERS["rerank"],
+    "reranking.keep": RERANKERS["rerank"] | {"evaluate"},
     "measures": {"evaluate"},
     "learning": {"learning"},
 }

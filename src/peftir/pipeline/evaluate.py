@@ -56,14 +56,18 @@ def rankings(params: Params) -> Iterator[Ranking]:
 def per_query(root: Path, params: Params) -> pd.DataFrame:
     """One line a task, row, seed, query and measure.
 
+    All rankings of a task are cut at the same depth, so that a measure looks as far down one as down another.
     Judged queries that a run lacks count 0; queries without a judgement are left out. Where there are folds,
     each query counts with the run of its own fold, whose model has not seen it.
     """
     qrels = Collection(root / layout.COLLECTION).qrels("test")
+    further = {"retrieval": params.retrieval.depth, "reranking": params.reranking.keep}
     tables = []
     for ranking in rankings(params):
         names = getattr(params.measures, ranking.task)
-        values = evaluate(_joined(root, ranking), qrels, names)
+        depth = min(params.bm25.depth, further[ranking.task])
+        run = {query: hits[:depth] for query, hits in _joined(root, ranking).items()}
+        values = evaluate(run, qrels, names)
         tables.append(values.assign(stage=ranking.task, row=ranking.row.name, seed=ranking.seed))
     return pd.concat(tables, ignore_index=True)[["stage", "row", "seed", "query", "measure", "value"]]
 
