@@ -41,6 +41,7 @@ def train_retriever(
         steps=settings.steps,
         batch_size=settings.batch_size,
         negatives=settings.hard_negatives,
+        key="retriever.hard_negatives",
         depth=settings.negatives_depth,
         seed=number,
         own_documents=collection.own_documents,

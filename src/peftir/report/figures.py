@@ -52,10 +52,8 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
         figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        _level(figure.axes, "BM25", stage.mean("bm25"))
-        for variant in stage.variants:
-            if variant not in stage.trained:
-                _level(figure.axes, variant, stage.mean(variant))
+        untrained = {name: stage.mean(name) for name in stage.variants if name not in stage.trained}
+        _levels(figure.axes, {"BM25": stage.mean("bm25")} | untrained)
     return figure.svg
 
 
@@ -109,19 +107,24 @@ def _marker(look: Look, full: bool) -> dict[str, Any]:
     }
 
 
-def _level(axes: Axes, name: str, value: float) -> None:
-    """A dashed line at ``value``, named at its left end."""
-    axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate(
-        name,
-        (0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(5, 5),
-        textcoords="offset points",
-        fontsize=11,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8},
-        zorder=2,
-    )
+def _levels(axes: Axes, levels: dict[str, float]) -> None:
+    """A dashed line at each of ``levels``, named beside the axes, where no mark is, and names apart."""
+    for value in levels.values():
+        axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    low, high = axes.get_ylim()
+    line, place = 0.06 * (high - low), -math.inf  # a line of text is about as high
+    for name, value in sorted(levels.items(), key=lambda level: level[1]):
+        place = max(value, place + line)
+        axes.annotate(
+            name,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+            fontsize=11,
+            annotation_clip=False,
+        )
 
 
 def _short(count: float) -> str:

@@ -20,6 +20,7 @@ from peftir.report.svg import Drawn, drawing, hue
 
 NBSP = "\u00a0"
 Looks = dict[str, Look]
+ROUNDING = 1e-6
 
 
 class PlainLogFormatter(LogFormatter):
@@ -187,9 +188,14 @@ def _mean(values: list[float | None], places: int) -> Cell:
 
 
 def _significant(values: list[float | None]) -> Cell:
-    """The mean with two significant digits: of quantities whose size differs by orders."""
+    """The mean with two significant digits: of quantities whose size differs by orders.
+
+    Losses are float32: what is left of them below ``ROUNDING`` is rounding, and told as 0.
+    """
     known = [value for value in values if value is not None]
     if not known:
         return NONE
+    if abs(mean(known)) < ROUNDING:
+        return Cell("0", mean(known))
     shown = np.format_float_positional(float(f"{mean(known):.2g}"), trim="-")
     return Cell(shown.replace("-", "−"), mean(known))

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from peftir.report.claims import claims
-from peftir.report.evidence import Figures
 from peftir.report.learned import read_learned
 from peftir.report.rivals import kind
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
@@ -43,17 +41,10 @@ def read_study(root: Path, params: Params) -> Study:
         queries={split: int(manifest.number(content, "splits", split, "queries")) for split in splits},
         retrieval=stages[0],
         reranking=stages[1],
+        folds=content.get("folds", []),
+        dev_held_out=content.get("dev_held_out", False),
         resources={stage: _read_resources(root, stage) for stage in ("prepare", "bm25")},
-        claims=claims(stages, _read_learning(root)),
     )
-
-
-def _read_learning(root: Path) -> dict[str, Figures]:
-    """The figures of learning by task; none where the analysis of learning has not run."""
-    if not (root / layout.LEARNING).exists():
-        return {}
-    content = Artefact(root, layout.LEARNING, "learning").json()
-    return {task: content.get(stage, {}) for task, stage in STAGE_OF.items()}
 
 
 def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:

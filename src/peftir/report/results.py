@@ -12,7 +12,7 @@ from peftir.report.cells import (
     Row,
     Table,
     decimals,
-    probability,
+    p_value,
     text,
     weights_trained,
 )
@@ -27,7 +27,8 @@ NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": 
 def results(study: StageStudy) -> Table:
     """The results of a stage: weights trained, the measures on test, the difference to full fine-tuning.
 
-    In each group the best trained value of a measure is strong, and so is every one that equals it as shown.
+    In each group the best trained value of a measure is strong, and so is every one that equals it as shown;
+    a variant whose every model was kept untrained has none.
     A value bears ``*`` where it differs significantly from full fine-tuning's, ``†`` where from its rival's.
     """
     columns = ["weights trained", "share", study.measure]
@@ -85,7 +86,7 @@ def _tests(
                 Cell(signed(found.difference), found.difference),
                 Cell(found.interval, found.low),
             ]
-            cells += [probability(found.corrected[test]) for test in used]
+            cells += [p_value(found, test) for test in used]
             rows.append(Row("BM25" if name == "bm25" else name, None if name == "bm25" else name, cells))
     return Group(title, rows)
 
@@ -94,12 +95,25 @@ def _result(study: StageStudy, name: str, variant: str | None, suffix: str, best
     """A line of the results: variant and ``suffix`` name its row, ``best`` is what is strong by measure."""
     row = f"{variant}{suffix}" if variant else "bm25"
     measured = {measure: _measured(study, row, measure) for measure in study.measures}
-    if variant in study.trained:
+    if variant in study.learned_something:
         measured = {m: replace(cell, strong=cell.text == best[m]) for m, cell in measured.items()}
     weights = weights_trained(study.weights(variant)) if variant else [NONE, NONE]
     versus = [_versus(study.against_full(row))] if study.reference else []
     first, *others = measured.values()
-    return Row(name, variant, [*weights, first, *versus, *others])
+    note = _note(study, variant, bool(suffix)) if variant in study.trained else ""
+    return Row(name, variant, [*weights, first, *versus, *others], note)
+
+
+def _note(study: StageStudy, variant: str, interpolated: bool) -> str:
+    """What a trained variant's row is of, where that is not what training made."""
+    models, kept = study.models[variant], study.untrained(variant)
+    notes = []
+    if kept:
+        count = f", {kept} of {len(models)} {study.single}s" if len(models) > 1 else ""
+        notes.append(f"kept untrained{count}")
+    if interpolated and all(model.interpolation and not model.interpolation.weight for model in models):
+        notes.append("weight 0: BM25 alone")
+    return "; ".join(notes)
 
 
 def _measured(study: StageStudy, row: str, measure: str) -> Cell:
@@ -117,14 +131,19 @@ def _measured(study: StageStudy, row: str, measure: str) -> Cell:
 def _spread(study: StageStudy, row: str, found: Spread) -> str | None:
     if len(study.seeds) < 2:
         return None
-    return f"{found.sd:.3f}" if row.removesuffix("+bm25") in study.trained else ""
+    variant = row.removesuffix("+bm25")
+    # Untrained models that are one and the same spread by nothing, whatever the seeds.
+    differ = variant in study.learned_something or (variant in study.trained and found.sd > 0)
+    return f"{found.sd:.3f}" if differ else ""
 
 
 def _best(study: StageStudy, suffix: str) -> dict[str, str]:
     """The best value of each measure among trained variants, as it is shown."""
-    if not study.trained:
+    if not study.learned_something:
         return {}
-    values = {m: max(study.mean(name + suffix, m) for name in study.trained) for m in study.measures}
+    values = {
+        m: max(study.mean(name + suffix, m) for name in study.learned_something) for m in study.measures
+    }
     return {measure: decimals(value, 3).text for measure, value in values.items()}
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from peftir.report.claims import Claim
 from peftir.report.learned import Learned
 from peftir.report.rivals import same_budget
 from peftir.statistics.comparisons import Comparison, Spread
@@ -50,6 +49,11 @@ class Interpolation:
 
     weight: float
     dev: dict[float, float]
+
+    @property
+    def ties(self) -> int:
+        """How many weights were as good on dev as the one that was chosen."""
+        return sum(value == max(self.dev.values()) for value in self.dev.values())
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,15 @@ class StageStudy:
     def trained(self) -> list[str]:
         """The variants that train anything."""
         return [variant for variant in self.variants if self.models[variant][0].weights.trained > 0]
+
+    def untrained(self, variant: str) -> int:
+        """How many models of a trained variant are of step 0, since no later one was better on dev."""
+        return sum(model.best_step == 0 for model in self.models[variant])
+
+    @property
+    def learned_something(self) -> list[str]:
+        """The trained variants of which some model is of a later step than 0."""
+        return [name for name in self.trained if self.untrained(name) < len(self.models[name])]
 
     @property
     def queries(self) -> int:
@@ -176,10 +189,12 @@ class Study:
     """By split."""
     retrieval: StageStudy
     reranking: StageStudy
+    folds: list[dict[str, int]]
+    """How many queries each split of a fold has; empty where there are no folds."""
+    dev_held_out: bool
+    """Whether the dev queries are a share of the source's train queries."""
     resources: dict[str, Resources]
     """Of the stages that run once, by name."""
-    claims: list[Claim]
-    """The paper's claims, and what the study says to them."""
 
     @property
     def variants(self) -> list[str]:

@@ -9,6 +9,7 @@ from peftir.report.cells import Cell, Row
 from peftir.report.results import results
 from peftir.report.rivals import same_budget
 from peftir.report.study import StageStudy, Study
+from peftir.study.sources import shown
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -55,14 +56,14 @@ def _table(study: Study, stage: StageStudy) -> Iterator[str]:
     for block in _blocks(stage):
         yield r"\midrule"
         for row in block:
-            yield _line([_escape(row.name), *_cells(stage, row)])
+            yield _line([_escape(row.title), *_cells(stage, row)])
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"
 
 
 def _caption(study: Study, stage: StageStudy) -> str:
-    title = f"{sentences.TITLES[stage.task]} on {study.params.collection.source}."
+    title = f"{sentences.TITLES[stage.task]} on {shown(study.params.collection.source)}."
     return _escape(" ".join(filter(None, (title, sentences.explanation(stage), sentences.marks(stage)))))
 
 

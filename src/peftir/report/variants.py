@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 import numpy as np
@@ -59,11 +60,14 @@ def costs(study: StageStudy) -> Table:
 
 
 def interpolation_weights(study: StageStudy) -> Table:
-    """The weight of the re-ranker that was best on dev, a column a model."""
+    """The weight of the re-ranker that was best on dev, a column a model; of how many that were as good."""
 
     def cells(name: str) -> list[Cell]:
-        chosen = [model.interpolation.weight for model in study.models[name] if model.interpolation]
-        return [decimals(weight, 2) for weight in chosen]
+        chosen = [model.interpolation for model in study.models[name] if model.interpolation]
+        return [
+            replace(decimals(one.weight, 2), text=f"{one.weight:.2f}" + f" (of {one.ties})" * (one.ties > 1))
+            for one in chosen
+        ]
 
     columns = [f"weight, seed {seed}" for seed in study.trainings]
     return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])

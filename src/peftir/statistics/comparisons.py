@@ -57,13 +57,18 @@ class Comparison:
         return self.corrected["two_level"] <= ALPHA
 
     @property
+    def same(self) -> bool:
+        """Whether the rows are the same for every query, as of one model, which leaves nothing to test."""
+        return self.difference == self.low == self.high == 0
+
+    @property
     def interval(self) -> str:
-        """The interval in words."""
-        return f"{signed(self.low)} to {signed(self.high)}"
+        """The interval in words; there is none where the rows are the same."""
+        return "none" if self.same else f"{signed(self.low)} to {signed(self.high)}"
 
     def __str__(self) -> str:
         """The difference with its interval."""
-        return f"{signed(self.difference)} ({self.interval})"
+        return f"{signed(self.difference)} ({'every query alike' if self.same else self.interval})"
 
     def turned(self) -> Comparison:
         """The same with the rows the other way round."""
