@@ -15,7 +15,9 @@ from peftir.models.backbone import is_local
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
+from peftir.study.rows import BM25, Row
 from peftir.study.seeds import Seed, draw, numbers
+from peftir.study.sources import shown
 from peftir.system.markdown import code, escape, fenced, table
 
 TASKS = {"retriever": "retrieval", "reranker": "reranking"}
@@ -81,7 +83,7 @@ def _front_matter(params: Params, stage: str, needs_backbone: bool) -> str:
 def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     method, weights = tuners.METHODS[training["type"]], training["weights"]
     knobs = ", ".join(f"{name} {value}" for name, value in training["knobs"].items())
-    yield "data", f"{params.collection.source}: {_counts(manifest)}"
+    yield "data", f"{shown(params.collection.source)}: {_counts(manifest)}"
     yield (
         "backbone",
         params.backbone.name + (f", revision {params.backbone.revision}" if params.backbone.revision else ""),
@@ -114,7 +116,8 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
     task = TASKS[stage]
     file = layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    rows = [name for name in (variant, f"{variant}+bm25", "bm25") if name in means]
+    mixed = Row(variant, interpolated=True).name
+    rows = [name for name in (variant, mixed, BM25.name) if name in means]
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
@@ -126,7 +129,7 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
         over += f", each ranked by the model of its own fold of {folds}"
     lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
     note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."
-    if f"{variant}+bm25" in rows:
+    if mixed in rows:
         note += " “+bm25” mixes the scores with BM25’s; the candidates of all rows are BM25’s."
     return f"{_table(('', *measures), lines)}\n\n{note}"
 

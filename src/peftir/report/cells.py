@@ -27,7 +27,7 @@ NONE = Cell("–", None)
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of a table: what it is about, the variant whose mark it bears if any, and its values."""
 
     name: str
@@ -47,7 +47,7 @@ class Group:
     """Lines that belong together."""
 
     title: str | None
-    rows: list[Row]
+    rows: list[TableRow]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from peftir.report.study import Model, StageStudy
 from peftir.report.style import Look
 from peftir.report.svg import INK, PAPER, drawing, hue
 from peftir.statistics.comparisons import Spread
+from peftir.study.rows import rows_of
 
 Looks = dict[str, Look]
 
@@ -43,12 +44,12 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
     """The test measure over the weights trained; in re-ranking filled is interpolated, hollow is alone."""
     name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
     with drawing(name, "weights trained (number, log scale)", y) as figure:
-        filled = {"": True} if stage.task == "retrieval" else {"": False, "+bm25": True}
-        for variant in stage.trained:
-            weights = stage.weights(variant).trained
-            for end, full in filled.items():
-                _interval(figure.axes, weights, stage.spread[variant + end][stage.measure], looks[variant])
-                _mark(figure.axes, weights, stage.mean(variant + end), looks[variant], full)
+        for row in rows_of(stage.task, stage.trained):
+            if row.variant is not None:
+                weights, look = stage.weights(row.variant).trained, looks[row.variant]
+                _interval(figure.axes, weights, stage.spread[row.name][stage.measure], look)
+                filled = row.interpolated or stage.task == "retrieval"
+                _mark(figure.axes, weights, stage.mean(row.name), look, filled)
         figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from peftir.report import landscapes, sentences
-from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals
+from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals
 from peftir.report.learned import Learned
 from peftir.report.study import StageStudy
 from peftir.report.style import Look
@@ -60,7 +60,7 @@ def table(stage: StageStudy, learned: Learned) -> Table:
             _significant([figures["barrier"]]),
         ]
 
-    rows = [Row(name, name, cells(learned.figures[name])) for name in stage.trained]
+    rows = [TableRow(name, name, cells(learned.figures[name])) for name in stage.trained]
     return Table(columns, [Group(None, rows)])
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from peftir.report.learned import Learned
 from peftir.report.rivals import same_budget
 from peftir.statistics.comparisons import Comparison, Spread
+from peftir.study.rows import Row
 from peftir.study.seeds import Seed
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class StageStudy:
         """
         if self.reference is None:
             return None
-        reference = self.reference + ("+bm25" if row.endswith("+bm25") else "")
+        reference = Row.of(row).of_variant(self.reference).name
         return self.comparisons[measure or self.measure].get((row, reference))
 
     def peers(self, variant: str) -> list[str]:
@@ -163,10 +164,10 @@ class StageStudy:
 
         ``None`` for what is not a trained variant, for full fine-tuning, and where there is no such other.
         """
-        variant = row.removesuffix("+bm25")
-        if variant not in self.small:
+        variant = Row.of(row).variant
+        if variant is None or variant not in self.small:
             return None
-        others = [peer + row.removeprefix(variant) for peer in self.peers(variant)]
+        others = [Row.of(row).of_variant(peer).name for peer in self.peers(variant)]
         return max(others, key=lambda other: self.mean(other, measure), default=None)
 
     def against_rival(self, row: str, measure: str | None = None) -> Comparison | None:

@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 
-from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals, text, weights_trained
+from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals, text, weights_trained
 from peftir.report.study import STEPS, Model, StageStudy, Study
 
 NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
@@ -30,7 +30,9 @@ def methods(study: Study) -> Table:
             _rate(rates.reranker) if rates else NONE,
         ]
 
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])], words=2)
+    return Table(
+        columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])], words=2
+    )
 
 
 def costs(study: StageStudy) -> Table:
@@ -56,7 +58,7 @@ def costs(study: StageStudy) -> Table:
             *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
         ]
 
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+    return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
 
 
 def interpolation_weights(study: StageStudy) -> Table:
@@ -70,7 +72,7 @@ def interpolation_weights(study: StageStudy) -> Table:
         ]
 
     columns = [f"weight, seed {seed}" for seed in study.trainings]
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+    return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
 
 
 def _rate(rate: float) -> Cell:
