@@ -35,6 +35,10 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["backbone"]["name"] = str(backbone)
     params["bm25"] |= {"depth": 3, "train_depth": 3}
     params["retrieval"]["depth"] = 3
+    for stage in ("retriever", "reranker"):
+        params[stage]["negatives_depth"] = 3
+    params["reranker"]["dev_depth"] = params["reranking"]["depth"] = 3
+    params["measures"] = {"retrieval": ["RR@3"], "reranking": ["RR@3"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     model = new_biencoder(str(backbone), pooling="mean", query_length=8, document_length=8)
     saving.attach(model, "zero_shot", load_params().methods["zero_shot"])

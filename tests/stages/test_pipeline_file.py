@@ -260,7 +260,6 @@ def test_the_environment_is_ignored_be_it_a_folder_or_a_link(linked: bool, tmp_p
 UNTOUCHED = {
     "training/examples.py": {"prepare", "bm25", "index", "retrieve", "rerank", "evaluate"},
     "training/losses.py": {"prepare", "bm25", "index", "retrieve", "rerank", "evaluate"},
-    "pipeline/train_retriever.py": {*STAGES} - {"train_retriever"},
     "ranking/dense.py": {"prepare", "bm25", "train_retriever", "train_reranker", "rerank", "learning"},
     "ranking/interpolation.py": {"prepare", "bm25", "train_retriever", "index", "retrieve", "learning"},
     "statistics/comparisons.py": {*STAGES} - {"evaluate", "report"},

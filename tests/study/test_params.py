@@ -279,12 +279,12 @@ def test_a_query_with_hard_negatives_may_be_alone(tmp_path: Path) -> None:
         ("lora 13", "letters, digits and underscores"),
         ("löra", "letters, digits and underscores"),
         ("..", "expected a letter"),
-        ("1e5", "expected a letter"),
+        ("1st", "expected a letter"),
         ("_", "expected a letter"),
         ("", "expected a letter"),
         ("Null", "'null' is no name in every YAML"),
         ("off", "'off' is no name in every YAML"),
-        ("LoRA", "differs from 'lora' in more than case"),
+        ("LoRA", "in more than case"),
         ("a" * 65, "64 in all"),
     ],
 )
@@ -297,7 +297,7 @@ def test_a_name_that_would_be_taken_for_another_thing_is_refused(
     content["variants"][stage] = ["full", name, "lora"] if stage == "reranker" else ["full", name]
     with pytest.raises(PeftirError) as error:
         load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))
-    assert f"methods.{name}: " in str(error.value) and reason in str(error.value)
+    assert name in str(error.value) and reason in str(error.value)
     content["variants"] |= {"retriever": ["full"], "reranker": ["full"]}
     load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))  # only what runs needs a good name
 

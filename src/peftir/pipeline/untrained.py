@@ -11,6 +11,7 @@ from peftir.pipeline.backbone import settled
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.pipeline.retrieve import retrieve
+from peftir.pipeline.settings import check_settings
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.files import write_json
@@ -19,6 +20,7 @@ from peftir.system.files import write_json
 def rank_untrained(params: Params, variant: str) -> dict[str, float]:
     """Write the model, the index and the runs of ``variant``; gives the seconds of these two."""
     params = settled(params)
+    check_settings(params)
     model, method, backbone = new_retriever(params), params.methods[variant], params.backbone
     saving.attach(model, variant, method)
     saving.save(model, layout.model("retriever", variant, None), backbone.name, backbone.revision)
