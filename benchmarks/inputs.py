@@ -96,6 +96,7 @@ class Lessons:
             steps=steps,
             batch_size=settings.batch_size,
             negatives=params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives,
+            key=f"{stage}.negatives",
             depth=settings.negatives_depth,
             seed=getattr(params.seeds, stage)[0],
         )

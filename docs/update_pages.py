@@ -108,6 +108,8 @@ def updated(page: str, name: str, root: Path) -> str:
 def _times(root: Path) -> Iterator[str]:
     params = load_params(root / "params.yaml")
     runs = {stage: [layout.resources(stage)] for stage in STAGES_BEFORE}
+    if params.variants.untrained:
+        runs["untrained"] = [layout.resources("untrained", name) for name in params.variants.untrained]
     for kind, stages in STAGES_PER_MODEL.items():
         variants, seeds = getattr(params.variants, kind), getattr(params.seeds, kind)
         for stage in stages:

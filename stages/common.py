@@ -26,13 +26,16 @@ before_imports()
 gc.disable()
 
 
-def stage_arguments(doc: str | None, example: str, *, per_model: bool = False) -> argparse.Namespace:
+def stage_arguments(
+    doc: str | None, example: str, *, per_variant: bool = False, per_model: bool = False
+) -> argparse.Namespace:
     """Parse a stage's command line, set its process up; per model it takes ``--variant`` and ``--seed``."""
     parser = argparse.ArgumentParser(
         description=f"{doc} Settings come from params.yaml.", epilog=f"example: {example}"
     )
-    if per_model:
+    if per_variant or per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
+    if per_model:
         parser.add_argument(
             "--seed", required=True, type=seed, help="seed of this run: 13, or 13f2 for fold 2"
         )

@@ -54,7 +54,7 @@ class Repository:
         """What evaluate would leave; ``luck`` is how far one training's mean is from another's, in logits."""
         params = make_params(
             self.root,
-            variants={"retriever": ["zero_shot", *variants], "reranker": variants},
+            variants={"untrained": ["zero_shot"], "retriever": variants, "reranker": variants},
             seeds={"retriever": seeds, "reranker": seeds},
             **(changes or {}),
         )

@@ -26,6 +26,7 @@ Values = Callable[[str, str, int, str], Iterable[float]]
 def make_params(folder: Path, **changes: Any) -> Params:
     """The repository's ``params.yaml`` with top-level blocks updated by ``changes``."""
     content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+    content["variants"]["untrained"] = []
     for block, change in changes.items():
         content[block] |= change
     path = folder / "params.yaml"
@@ -43,7 +44,9 @@ def write_study(root: Path, params: Params, values: Values) -> None:
     tables = []
     for stage, task in TASKS.items():
         variants, seeds = getattr(params.variants, stage), getattr(params.seeds, stage)
-        rows = [("bm25", -1), *((variant, seed) for variant in variants for seed in numbers(seeds))]
+        once = params.variants.untrained if task == "retrieval" else []
+        rows = [(row, -1) for row in ("bm25", *once)]
+        rows += [(variant, seed) for variant in variants for seed in numbers(seeds)]
         if task == "reranking":
             rows += [(f"{variant}+bm25", seed) for variant in variants for seed in numbers(seeds)]
         measures = getattr(params.measures, task)
@@ -54,6 +57,8 @@ def write_study(root: Path, params: Params, values: Values) -> None:
         for variant in variants:
             for seed in seeds:
                 write_model(root, params, stage, variant, seed)
+        for variant in once:
+            write_untrained(root, variant)
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(root / layout.PER_QUERY, index=False)
     list(write_statistics(root, table))
@@ -80,34 +85,39 @@ def write_model(
     }
     training = {
         "type": list(TRAINED)[place],
-        "gradients": gradients if trained else {},
-        "knobs": {"rank": 6} if 0 < trained < BACKBONE else {},
+        "gradients": gradients,
+        "knobs": {"rank": 6} if trained < BACKBONE else {},
         "weights": {"trained": trained, "head": 385 * (stage == "reranker"), "backbone": BACKBONE},
         "bytes": 4 * trained,
-        "steps": steps[-1] if trained else 0,
-        "best_step": steps[-1] if trained else 0,
-        "best_dev": dev[-1] if trained else dev[0],
+        "steps": steps[-1],
+        "best_step": steps[-1],
+        "best_dev": dev[-1],
     }
     _write_json(root / layout.training(stage, variant, seed), training)
     curves = root / layout.curve(stage, variant, seed) / "plots/metrics"
     measure = settings.selected_by
-    _write_curve(
-        curves / f"dev/{measure}.tsv", measure, list(zip(steps, dev, strict=True))[: None if trained else 1]
-    )
-    if trained:
-        loss = [(step, round((2 + place / 10) * 0.8**i, 4)) for i, step in enumerate(steps[1:])]
-        _write_curve(curves / "train/loss.tsv", "loss", loss)
+    _write_curve(curves / f"dev/{measure}.tsv", measure, zip(steps, dev, strict=True))
+    loss = [(step, round((2 + place / 10) * 0.8**i, 4)) for i, step in enumerate(steps[1:])]
+    _write_curve(curves / "train/loss.tsv", "loss", loss)
     for step in STEPS[stage]:
         spent: dict[str, Any] = {"seconds": 100.04, "peak_memory_mb": 1500}
         if step.startswith("train"):
             at = {str(s): 0.75 * s for s in steps}
-            spent |= {"seconds_per_step": 0.75, "seconds_at": at if trained else {"0": 0.0}}
+            spent |= {"seconds_per_step": 0.75, "seconds_at": at}
         _write_json(root / layout.resources(step, variant, seed), spent)
     if stage == "reranker":
         tried = {
             str(i / 20): round(0.45 + 0.1 * (i / 20) * (1.4 - i / 20) + place / 200, 4) for i in range(21)
         }
         _write_json(root / layout.interpolation(variant, seed), {"weight": 0.7, "dev": tried})
+
+
+def write_untrained(root: Path, variant: str) -> None:
+    """Write what the stage ``untrained`` left behind."""
+    weights = {"trained": 0, "head": 0, "backbone": BACKBONE}
+    _write_json(root / layout.training("retriever", variant, None), {"type": variant, "weights": weights})
+    spent = {"seconds": 210, "peak_memory_mb": 1500, "index_seconds": 100.04, "retrieve_seconds": 100.04}
+    _write_json(root / layout.resources("untrained", variant), spent)
 
 
 def _per_query(task: str, row: str, seed: int, measure: str, values: Values) -> pd.DataFrame:

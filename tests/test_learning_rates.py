@@ -37,7 +37,7 @@ def test_a_row_has_the_rates_of_one_type_in_order_and_its_best_is_bold(
     params = make_params(
         tmp_path,
         methods=methods,
-        variants={"retriever": ["zero_shot", *methods, "full"], "reranker": ["full"]},
+        variants={"retriever": [*methods, "full"], "reranker": ["full"]},
         seeds={"retriever": [1, 2], "reranker": [1]},
     )
     for variant, devs in {"high": (0.5, 0.6), "low": (0.4, 0.4), "full": (0.7, 0.7)}.items():
@@ -76,7 +76,7 @@ def test_a_study_has_the_rates_that_its_table_calls_the_best(
     assert text.count(f"| {heading}") == 1
     table = text.partition(f"| {heading}")[2].partition("\n\n")[0]
     rows = {row.split("|")[1].strip(): row for row in table.splitlines() if "**" in row}
-    trained = set(getattr(params.variants, stage)) - {"zero_shot"}
+    trained = set(getattr(params.variants, stage))
     if settings == "params.yaml":  # a part of the types
         assert trained and trained <= set(rows)
     else:

@@ -152,8 +152,9 @@ def _run_export(arguments: argparse.Namespace) -> int:
     if arguments.variant not in params.methods:
         known = ", ".join(params.methods)
         raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
-    seeds = getattr(params.seeds, arguments.stage)
-    which = seeds[0] if arguments.seed is None else arguments.seed
+    which = arguments.seed
+    if which is None and params.methods[arguments.variant].type != "zero_shot":
+        which = getattr(params.seeds, arguments.stage)[0]
     export(params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
     print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
     return 0

@@ -22,7 +22,7 @@ from peftir.data.writing import write_collection
 from peftir.learning.analysis import analyse
 from peftir.learning.objective import objectives
 from peftir.pipeline.backbone import settle
-from peftir.pipeline.evaluate import per_query, rows
+from peftir.pipeline.evaluate import per_query, rankings
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.rerank import rerank_candidates
 from peftir.pipeline.retrieve import retrieve
@@ -187,7 +187,7 @@ def test_rows_join_the_folds_of_each_seed(tmp_path: Path) -> None:
         variants={"retriever": ["lora"], "reranker": ["lora"]},
         seeds={"retriever": entries, "reranker": entries},
     )
-    found = {(row.task, row.name, row.seed): row.runs for row in rows(params)}
+    found = {(each.task, each.row.name, each.seed): each.runs for each in rankings(params)}
     assert [key for key in found if key[0] == "retrieval"] == [
         ("retrieval", "bm25", -1),
         ("retrieval", "lora", 13),

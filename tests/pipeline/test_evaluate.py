@@ -10,7 +10,7 @@ import pytest
 
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
-from peftir.pipeline.evaluate import means, per_query, rows, write_metrics
+from peftir.pipeline.evaluate import means, per_query, rankings, write_metrics
 from peftir.ranking.runs import Run, write_run
 from peftir.statistics.comparisons import comparisons, spread
 from peftir.study import layout
@@ -111,11 +111,39 @@ def test_rows_and_measures_come_in_the_order_of_params(root: Path, params: Param
 
 
 def test_bm25_is_a_row_of_both_tasks_and_has_no_seed(params: Params) -> None:
-    bm25 = [row for row in rows(params) if row.name == "bm25"]
-    assert [(row.task, row.seed, row.runs) for row in bm25] == [
+    bm25 = [ranking for ranking in rankings(params) if ranking.row.variant is None]
+    assert [(ranking.task, ranking.seed, ranking.runs) for ranking in bm25] == [
         ("retrieval", -1, {None: Path("runs/bm25/test.trec")}),
         ("reranking", -1, {None: Path("runs/bm25/test.trec")}),
     ]
+
+
+def test_the_untrained_backbone_ranks_once_whatever_the_seeds_and_folds(root: Path, tmp_path: Path) -> None:
+    folded = ["13f1", "13f2", "14f1", "14f2"]
+    for folds, seeds in ((None, [13, 14]), (2, folded)):
+        params = make_params(
+            tmp_path,
+            collection={"folds": folds},
+            variants={"untrained": ["zero_shot"], "retriever": ["lora"], "reranker": ["lora"]},
+            seeds={"retriever": seeds, "reranker": seeds},
+        )
+        [found] = [each for each in rankings(params) if each.row.variant == "zero_shot"]
+        assert (found.task, found.seed) == ("retrieval", -1)
+        assert found.runs == {None: Path("runs/retrieval/zero_shot/test.trec")}
+    params = make_params(
+        tmp_path,
+        variants={"untrained": ["zero_shot"], "retriever": ["lora"], "reranker": ["lora"]},
+        seeds={"retriever": [13, 14], "reranker": [13]},
+        measures={"retrieval": ["RR@2"], "reranking": ["RR@10"]},
+    )
+    write_run(root / found.runs[None], ranking(q1="ba", q2="bd", q4="a"), tag="test")
+    list(write_metrics(root, params))
+    # 1/2, 1 and 0; without seeds there is nothing to spread over, and it is compared with every seed of lora.
+    lines = pd.read_csv(root / layout.SPREAD, sep="\t").set_index(["stage", "row"])
+    untrained = lines.loc[("retrieval", "zero_shot")]
+    assert (untrained["mean"], untrained["seeds"], pd.isna(untrained["sd"])) == (0.5, 1, True)
+    pairs = pd.read_csv(root / layout.COMPARISONS, sep="\t").set_index(["stage", "row", "other"])
+    assert pairs.loc[("retrieval", "lora", "zero_shot"), "difference"] == -0.25
 
 
 def test_the_table_has_a_line_a_query_seed_and_measure(root: Path, params: Params) -> None:
@@ -140,6 +168,25 @@ def test_what_other_variants_and_seeds_left_behind_does_not_count(root: Path, pa
     (root / layout.runs("reranking", "full", 13) / "test.trec").write_text("not a run\n")
     list(write_metrics(root, params))
     assert [(root / path).read_bytes() for path in paths] == before
+
+
+def test_all_rankings_of_a_task_are_cut_at_one_depth(root: Path, tmp_path: Path) -> None:
+    """An identity re-ranker keeps two of BM25's three documents: both are measured on two."""
+    write_run(root / layout.BM25_RUNS / "test.trec", ranking(q1="bca", q2="ade", q4="b"), tag="test")
+    for name in ("test.trec", "test.interpolated.trec"):
+        path = root / layout.runs("reranking", "lora", 13) / name
+        write_run(path, ranking(q1="bc", q2="ad", q4="b"), tag="test")
+    params = make_params(
+        tmp_path,
+        variants={"retriever": ["lora"], "reranker": ["lora"]},
+        seeds={"retriever": [13, 14], "reranker": [13]},
+        measures={"retrieval": ["RR"], "reranking": ["RR", "AP", "nDCG@2"]},
+        reranking={"depth": 2, "keep": 2},
+    )
+    list(write_metrics(root, params))
+    found = metrics(root, "reranking")
+    assert found["bm25"] == found["lora"] == found["lora+bm25"] == {"RR": 0.0, "AP": 0.0, "nDCG@2": 0.0}
+    assert metrics(root, "retrieval")["bm25"] == {"RR": round(1 / 3 / 3, 4)}
 
 
 def test_spread_and_comparisons_are_those_of_the_per_query_table(root: Path, params: Params) -> None:

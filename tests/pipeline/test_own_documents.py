@@ -35,10 +35,14 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["backbone"]["name"] = str(backbone)
     params["bm25"] |= {"depth": 3, "train_depth": 3}
     params["retrieval"]["depth"] = 3
+    for stage in ("retriever", "reranker"):
+        params[stage]["negatives_depth"] = 3
+    params["reranker"]["dev_depth"] = params["reranking"]["depth"] = 3
+    params["measures"] = {"retrieval": ["RR@3"], "reranking": ["RR@3"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     model = new_biencoder(str(backbone), pooling="mean", query_length=8, document_length=8)
     saving.attach(model, "zero_shot", load_params().methods["zero_shot"])
-    saving.save(model, layout.model("retriever", "zero_shot", 13), str(backbone))
+    saving.save(model, layout.model("retriever", "zero_shot", None), str(backbone))
     return tmp_path
 
 
@@ -60,14 +64,14 @@ def test_bm25_and_retrieval_leave_a_query_s_own_document_out(
     monkeypatch.syspath_prepend(ROOT / "stages")
     monkeypatch.setattr(sys, "argv", ["bm25.py"])
     runpy.run_path(str(ROOT / "stages" / "bm25.py"), run_name="__main__")
-    index_documents(load_params(), "zero_shot", 13)
-    retrieve(load_params(), "zero_shot", 13)
+    index_documents(load_params(), "zero_shot", None)
+    retrieve(load_params(), "zero_shot", None)
     for split, query in SPLIT.items():
         bm25 = [document for document, _ in read_run(layout.BM25_RUNS / f"{split}.trec")[query]]
         assert (bm25[0] == query) is not own_documents
         assert (query in bm25) is not own_documents
         if split != "train":
-            run = layout.runs("retrieval", "zero_shot", 13) / f"{split}.trec"
+            run = layout.runs("retrieval", "zero_shot", None) / f"{split}.trec"
             dense = [document for document, _ in read_run(run)[query]]
             assert len(dense) == 3  # as deep as was asked for, all the same
             assert (dense[0] == query) is not own_documents

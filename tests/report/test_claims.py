@@ -64,6 +64,9 @@ FAST = {"full": 0.6, "lora": 0.5, "adapter": 0.5, "iaa_l": 0.58}
 STEADY = {"full": 0.1, "lora": 0.3, "adapter": 0.3, "iaa_l": 0.2}
 SHARP = {"full": 9.0, "lora": 8.0, "adapter": 8.0, "iaa_l": 5.0}
 LEARNED = learning(FAST, STEADY, SHARP)
+TURNED = learning(
+    {name: 1 - value for name, value in FAST.items()}, STEADY, {n: 20 - v for n, v in SHARP.items()}
+)
 
 
 def answers(found: list[Claim]) -> list[bool | None]:
@@ -92,10 +95,7 @@ def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
 
 
 def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_path: Path) -> None:
-    turned = learning(
-        {name: 1 - value for name, value in FAST.items()}, STEADY, {n: 20 - v for n, v in SHARP.items()}
-    )
-    assert answers(claims(study_of(tmp_path, ALL_ALIKE), turned)) == [False] * 4
+    assert answers(claims(study_of(tmp_path, ALL_ALIKE), TURNED)) == [False] * 4
 
 
 def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
@@ -125,6 +125,83 @@ def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path:
     assert found[0].findings["retrieval"].evidence.notes[-1] == (
         "Training did not even raise full on dev: nothing was learned to compare."
     )
+
+
+def test_whatever_is_not_decided_says_why(tmp_path: Path) -> None:
+    """With one seed, with noise, and without what a claim is about: each finding has its reason."""
+    noisy = {"auc": [0.1, 0.9, 0.5], "oscillation": [0.1, 0.5, 0.9], "sharpness": [1.0, None, None]}
+    figures = dict.fromkeys(VARIANTS, noisy)
+    stages = study_of(tmp_path, AS_IN_THE_PAPER, noise=2.0)
+    found = claims(stages, {"retrieval": figures, "reranking": figures})
+    reasons = [claim.findings["retrieval"].evidence.notes[-1] for claim in found]
+    assert reasons == [
+        "Open: lora, adapter (neither significant nor surely below 0.01).",
+        "Open: mean height of lora, mean height of adapter, oscillation of lora, oscillation of adapter (not "
+        "significant over seeds).",
+        ANY,
+        "Open: mean height of iaa_l against lora, mean height of iaa_l against adapter (not significant over "
+        "seeds); sharpness of iaa_l against lora, sharpness of iaa_l against adapter (no test with so few "
+        "seeds).",
+    ]
+    assert reasons[2].startswith("Open: iaa_l against ")
+    for claim in claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED):
+        for finding in claim.findings.values():
+            assert finding.evidence.notes[-1] == "One seed says nothing of how another would do."
+    for claim, missing in zip(
+        claims([without(stage, "full", "iaa_l") for stage in stages], LEARNED),
+        (
+            "There is no full fine-tuning to compare.",
+            "There is no full fine-tuning to compare.",
+            "There is no full fine-tuning and no IAA and no other method of IAA’s budget to compare.",
+            "There is no IAA and no other method of IAA’s budget to compare.",
+        ),
+        strict=True,
+    ):
+        assert claim.findings["retrieval"].evidence.notes == [missing]
+
+
+def without(stage: Any, *names: str) -> Any:
+    """``stage`` of the other variants alone."""
+    return replace(stage, variants=[name for name in stage.variants if name not in names], reference=None)
+
+
+def test_a_kind_of_iaa_without_others_of_its_budget_is_left_out_of_both_rules(tmp_path: Path) -> None:
+    """A second IAA, ten times as large, decides nothing: neither for the claim nor against it."""
+    figures = {
+        task: of | {"iaa_m": of["full"] | {"sharpness": [99.0, 99.1, 99.2]}} for task, of in LEARNED.items()
+    }
+    for more, learned, answer in (
+        (AS_IN_THE_PAPER, figures, True),
+        (
+            ALL_ALIKE | {"iaa_l": -0.1},
+            TURNED | {t: f | {"iaa_m": f["full"]} for t, f in TURNED.items()},
+            False,
+        ),
+    ):
+        stages = []
+        for stage in study_of(tmp_path, more):
+            weights = replace(stage.weights("iaa_l"), trained=1_000_000)
+            large = [replace(model, weights=weights) for model in stage.models["iaa_l"]]
+            both = {pair: found for pair, found in stage.comparisons["RR@10"].items() if "iaa_l" in pair}
+            renamed = {
+                tuple("iaa_m" if name == "iaa_l" else name for name in pair): found
+                for pair, found in both.items()
+            }
+            stages.append(
+                replace(
+                    stage,
+                    variants=[*stage.variants, "iaa_m"],
+                    kinds=stage.kinds | {"iaa_m": "iaa"},
+                    models=stage.models | {"iaa_m": large},
+                    comparisons={"RR@10": stage.comparisons["RR@10"] | renamed},
+                    spread=stage.spread | {"iaa_m": stage.spread["iaa_l"]},
+                )
+            )
+        found = claims(stages, learned)
+        assert answers(found)[2:] == [answer, answer]
+        for claim in found[2:]:
+            notes = claim.findings["retrieval"].evidence.notes
+            assert "iaa_m is left out: no other method trains about as many weights." in notes
 
 
 def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:

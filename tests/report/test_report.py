@@ -25,15 +25,18 @@ from peftir.system.errors import PeftirError
 from synthetic_study import make_params, write_model, write_study
 
 SMALL = {
-    "variants": {"retriever": ["zero_shot", "full", "lora"], "reranker": ["full", "lora"]},
+    "variants": {
+        "untrained": ["zero_shot"],
+        "retriever": ["full", "lora"],
+        "reranker": ["full", "lora"],
+    },
     "seeds": {"retriever": [13, 14], "reranker": [13]},
     "measures": {"retrieval": ["RR@10", "R@100"], "reranking": ["RR@10"]},
 }
 # Four test queries; by task, row and seed.
 RR = {
     ("retrieval", "bm25", -1): [1, 0.5, 0, 0],
-    ("retrieval", "zero_shot", 13): [1, 0.5, 0.5, 0],
-    ("retrieval", "zero_shot", 14): [1, 0.5, 0.5, 0],
+    ("retrieval", "zero_shot", -1): [1, 0.5, 0.5, 0],
     ("retrieval", "full", 13): [1, 1, 0.5, 0.5],
     ("retrieval", "full", 14): [1, 1, 0.5, 0],
     ("retrieval", "lora", 13): [1, 1, 1, 0.5],
@@ -64,7 +67,7 @@ RERANKING = [
     ["full", "20,000,000", "100 %", "*0.250", "–"],
     ["lora", "100,000", "0.50 %", "0.125", "−0.125 (−0.355 to +0.105)"],
     ["full + BM25", "20,000,000", "100 %", "*0.625", "–"],
-    ["lora + BM25", "100,000", "0.50 %", "*0.625", "0.000 (0.000 to 0.000)"],
+    ["lora + BM25", "100,000", "0.50 %", "*0.625", "0.000 (every query alike)"],
 ]
 
 
@@ -228,7 +231,7 @@ def test_results_do_not_depend_on_what_it_took(study: tuple[Path, Params]) -> No
     before = (root / "report/results.md").read_bytes(), (root / "report/index.html").read_bytes()
     spent = {"seconds": 9999.5, "peak_memory_mb": 4321}
     for path in root.glob("metrics/resources/**/*.json"):
-        path.write_text(json.dumps(spent))
+        path.write_text(json.dumps(json.loads(path.read_text()) | spent))
     write_report(root, params)
     assert (root / "report/results.md").read_bytes() == before[0]
     assert (root / "report/index.html").read_bytes() != before[1]
@@ -243,7 +246,8 @@ def test_leftovers_of_other_variants_and_seeds_change_nothing(tmp_path: Path) ->
         littered,
         measures={"retrieval": ["RR@10", "R@100", "nDCG@10"], "reranking": ["RR@10"]},
         variants={
-            "retriever": ["adapter", "zero_shot", "full", "lora"],
+            "untrained": ["zero_shot"],
+            "retriever": ["adapter", "full", "lora"],
             "reranker": ["full", "lora", "adapter"],
         },
         seeds={"retriever": [13, 14, 15], "reranker": [13, 14]},
@@ -272,7 +276,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     renamed = params.model_copy(
         update={
             "methods": params.methods | {name: params.methods["lora"]},
-            "variants": params.variants.model_copy(update={"retriever": ["full", name]}),
+            "variants": params.variants.model_copy(update={"untrained": [], "retriever": ["full", name]}),
         }
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
@@ -366,7 +370,7 @@ def test_interpolation_is_a_line_a_variant_with_the_weights_of_all_seeds_on_it(t
 
 
 def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) -> None:
-    small = SMALL | {"variants": {"retriever": ["zero_shot"], "reranker": ["lora"]}}
+    small = SMALL | {"variants": {"retriever": ["lora"], "reranker": ["lora"]}}
     params = make_params(tmp_path, **small)
     write_study(tmp_path, params, by_hand)
     write_report(tmp_path, params)
@@ -376,12 +380,142 @@ def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) ->
     assert "may well be chance" not in read_page(tmp_path).text
 
 
+def test_a_model_that_never_left_step_0_is_marked_and_never_the_best_by_training(tmp_path: Path) -> None:
+    """Only lora learns; adapter keeps the backbone with both seeds, full with one of them."""
+    names = ["full", "adapter", "lora"]
+    params = make_params(
+        tmp_path,
+        variants={"untrained": ["zero_shot"], "retriever": names, "reranker": names},
+        seeds={"retriever": [1, 2], "reranker": [1]},
+        measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
+    )
+
+    def values(task: str, row: str, seed: int, measure: str) -> list[float]:
+        if task == "retrieval" and row == "adapter":
+            row, seed = "zero_shot", -1
+        if row == "adapter+bm25":
+            row, seed = "bm25", -1
+        better = {"zero_shot": 0.2, "lora": 0.1}.get(row, 0)
+        return [value / 2 + better for value in anything(task, row, seed, measure)]
+
+    write_study(tmp_path, params, values)
+    for stage, variant, seed in (
+        ("retriever", "adapter", 1),
+        ("retriever", "adapter", 2),
+        ("retriever", "full", 2),
+        ("reranker", "adapter", 1),
+    ):
+        path = tmp_path / layout.training(stage, variant, seed)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"best_step": 0}))
+    path = tmp_path / layout.interpolation("adapter", 1)
+    path.write_text(json.dumps({"weight": 0.0, "dev": {"0.0": 0.5, "0.5": 0.5, "1.0": 0.4}}))
+    write_report(tmp_path, params)
+
+    retrieval, reranking = read_markdown_tables(tmp_path)[:2]
+    rows = {row[0]: row[3] for row in retrieval[2:]}
+    assert list(rows) == [
+        "BM25",
+        "zero_shot",
+        "full (kept untrained, 1 of 2 seeds)",
+        "adapter (kept untrained, 2 of 2 seeds)",
+        "lora",
+    ]
+    # The untrained model is better here, and no ± stands where a spread is 0 by construction.
+    assert (
+        rows["adapter (kept untrained, 2 of 2 seeds)"] == rows["zero_shot"] and "±" not in rows["zero_shot"]
+    )
+    assert [name for name, cell in rows.items() if cell.startswith("*")] == ["lora"]
+    assert [row[0] for row in reranking[2:] if "adapter" in row[0]] == [
+        "adapter (kept untrained)",
+        "adapter + BM25 (kept untrained; weight 0: BM25 alone)",
+    ]
+    text = (tmp_path / "report/results.md").read_text(encoding="utf-8")
+    assert text.count("no step of training was better on dev than step 0, the backbone as it comes") == 1
+    assert text.count("no step of training was better on dev than step 0, a head with random weights") == 1
+    assert "Chosen among interpolation weights that were equally good on dev: that of adapter." in text
+    assert "adapter (kept untrained, 2 of 2 seeds)" in read_page(tmp_path).text
+    assert "adapter (kept untrained, 2 of 2 seeds) &" in (tmp_path / "report/tables.tex").read_text()
+    page = read_page(tmp_path)
+    assert "0.00 (of 2)" in page.text  # the weights that were tried were as good
+
+
+def test_rows_that_are_one_model_are_not_tested(tmp_path: Path) -> None:
+    names = ["full", "lora", "adapter"]
+    params = make_params(
+        tmp_path,
+        variants={"retriever": names, "reranker": names},
+        seeds={"retriever": [1, 2], "reranker": [1]},
+        measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
+    )
+    write_study(tmp_path, params, lambda task, row, seed, measure: anything(task, "same", 0, measure))
+    write_report(tmp_path, params)
+    text = (tmp_path / "report/results.md").read_text(encoding="utf-8")
+    assert "0.000 (every query alike)" in text and "0.000 to 0.000" not in text
+    assert "may well be chance" not in text  # there is no interval to speak of
+    assert "| lora | 0.000 | none | no test |" in text
+    assert "Open: lora, adapter (the same for every query)." in text
+
+
+def test_selection_on_next_to_nothing_is_told(study: tuple[Path, Params]) -> None:
+    root, params = study
+    path = root / layout.COLLECTION / "manifest.json"
+    manifest = json.loads(path.read_text())
+    write_report(root, params)
+    assert "fewer than 10" not in (root / "report/results.md").read_text()
+
+    manifest["splits"]["dev"]["queries"] = 4
+    path.write_text(json.dumps(manifest | {"dev_held_out": True}))
+    write_report(root, params)
+    text = (root / "report/results.md").read_text()
+    assert text.count("chosen by no more than 4 dev queries, fewer than 10") == 2
+    assert "these are a share of its train queries, held out" in text
+
+    folds = [{"train": 5, "dev": 1, "test": 6}, {"train": 4, "dev": 2, "test": 6}]
+    path.write_text(json.dumps(manifest | {"folds": folds}))
+    write_report(root, params)
+    text = (root / "report/results.md").read_text()
+    assert "2 folds, each of 4 to 5 train queries, 1 to 2 dev queries, 6 test queries." in text
+    assert "chosen by no more than 1 dev query, fewer than 10" in text
+
+
+def test_a_folder_is_told_by_its_name_alone(tmp_path: Path) -> None:
+    params = make_params(
+        tmp_path,
+        **SMALL,
+        collection={"source": "beir:/home/ada/secret/nfcorpus"},
+        backbone={"name": "../models/own-bert"},
+    )
+    write_study(tmp_path, params, by_hand)
+    write_report(tmp_path, params)
+    for name in ("results.md", "index.html", "tables.tex"):
+        text = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert "beir:nfcorpus" in text and "secret" not in text and "../models" not in text
+
+
+def test_names_of_lines_lie_beside_the_axes_and_apart(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    page = (root / "report/index.html").read_text(encoding="utf-8")
+    [svg] = [part for part in page.split("<svg viewBox")[1:] if ">zero_shot</text>" in part][:1]
+    svg = svg.split("</svg>")[0]
+    marks = [float(x) for x in re.findall(r'<use [^>]*x="([\d.]+)"', svg)]
+    named = {
+        name: re.search(rf'x="([\d.]+)" y="([\d.]+)"[^>]*>{name}</text>', svg)
+        for name in ("BM25", "zero_shot")
+    }
+    places = {name: (float(found[1]), float(found[2])) for name, found in named.items() if found}
+    assert len(places) == 2 and min(x for x, _ in places.values()) > max(marks)
+    assert abs(places["BM25"][1] - places["zero_shot"][1]) > 9
+
+
 ARTEFACTS = [
     ("data/collection/manifest.json", "prepare"),
     ("metrics/spread.tsv", "evaluate"),
     ("metrics/comparisons.tsv", "evaluate"),
     ("metrics/resources/bm25.json", "bm25"),
-    ("metrics/resources/index/zero_shot-14.json", "index"),
+    ("metrics/resources/index/lora-14.json", "index"),
+    ("metrics/resources/untrained/zero_shot.json", "untrained"),
+    (str(layout.training("retriever", "zero_shot", None)), "untrained"),
     ("metrics/resources/rerank/lora-13.json", "rerank"),
     (str(layout.training("retriever", "lora", 14)), "train_retriever"),
     (str(layout.curve("retriever", "full", 13) / "plots/metrics/dev/RR@10.tsv"), "train_retriever"),

@@ -19,8 +19,8 @@ TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements
 # Enough for every stage to do its work on real text; far too little to learn anything.
 SMALL: dict[str, dict[str, Any]] = {
     "collection": {"documents": 150},
-    "bm25": {"depth": 50, "train_depth": 20},
-    "variants": {"retriever": ["zero_shot", "lora"], "reranker": ["iaa_l"]},
+    "bm25": {"depth": 100, "train_depth": 20},
+    "variants": {"untrained": ["zero_shot"], "retriever": ["lora"], "reranker": ["iaa_l"]},
     "seeds": {"retriever": [13], "reranker": [13]},
     "retriever": {
         "query_length": 16,
@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "dev_depth": 5,
     },
     "reranking": {"depth": 5, "keep": 20},
+    "measures": {"retrieval": ["RR@10", "nDCG@10", "R@100"], "reranking": ["RR@10", "nDCG@10"]},
     "learning": {"queries": {"retriever": 3, "reranker": 2}, "points": 3, "iterations": 2},
 }
 

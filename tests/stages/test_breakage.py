@@ -212,7 +212,7 @@ def odd(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     write_collection(layout.COLLECTION, Content(documents, qrels, queries, {"source": "odd"}))
     shutil.copy(study.root / "params.yaml", tmp_path)
     (tmp_path / "models/retriever").mkdir(parents=True)
-    (tmp_path / "models/retriever/zero_shot-13").symlink_to(study.root / "models/retriever/zero_shot-13")
+    (tmp_path / "models/retriever/zero_shot").symlink_to(study.root / "models/retriever/zero_shot")
     yield tmp_path
 
 
@@ -226,9 +226,9 @@ def test_empty_documents_and_unjudged_queries_go_through(odd: Path) -> None:
     found = bm25.search(index, collection.queries("test"), k1=0.9, b=0.4, depth=10, threads=2)
     assert [doc for doc, _ in found["judged"]] == ["sort"]  # by "order" and "list"
 
-    assert index_documents(params, "zero_shot", 13) == 4
-    retrieve(params, "zero_shot", 13)
-    run = read_run(layout.runs("retrieval", "zero_shot", 13) / "test.trec")
+    assert index_documents(params, "zero_shot", None) == 4
+    retrieve(params, "zero_shot", None)
+    run = read_run(layout.runs("retrieval", "zero_shot", None) / "test.trec")
     assert set(run) == {"judged", "none"}
     assert run["judged"][0][0] == "sort"
     assert {doc for doc, _ in run["judged"]} == {"sort", "empty", "blank", "plot"}

@@ -180,12 +180,12 @@ def test_a_pull_request_is_told_what_it_changes(study: Study, newcomer: Study) -
     assert "| `measures.retrieval` |" in comment.read_text()
 
     # Worse by more than noise.
-    newcomer.set_params({"retrieval": {"depth": 1}})
-    commit(newcomer, "Find one document alone")
+    newcomer.set_params({"retriever": {"query_length": 4, "document_length": 4}})
+    commit(newcomer, "Read two tokens of each text")
     done = newcomer.run(".ci/metrics-diff", STALE="run")
     assert done.returncode == 1, done.stdout
     assert "error: worse than main by more than noise: see ci-diff/comment.md" in done.stderr
-    assert "| `zero_shot` | `R@100` |" in comment.read_text()
+    assert "| `zero_shot` | `RR@10` |" in comment.read_text()
 
 
 @pytest.mark.pipeline

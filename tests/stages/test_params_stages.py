@@ -21,12 +21,10 @@ START = {
     key: {**value, **SMALL.get(key, {})} if isinstance(value, dict) else value
     for key, value in PARAMS.items()
 }
-LISTS = ("variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
+LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
 
-RETRIEVERS = {
-    stage: {f"{stage}@{variant}-13" for variant in ("zero_shot", "lora")}
-    for stage in ("train_retriever", "index", "retrieve")
-}
+RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
+UNTRAINED = {"untrained@zero_shot"}
 RERANKERS = {stage: {f"{stage}@iaa_l-13"} for stage in ("train_reranker", "rerank")}
 TRAINING = RETRIEVERS["train_retriever"] | RERANKERS["train_reranker"]
 USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
@@ -36,23 +34,30 @@ USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
 FOLLOWED_BY: dict[str, set[str]] = {
     "collection": {"prepare"},
     "bm25": {"bm25"},
-    "backbone": TRAINING,
-    "backbone.name": TRAINING | {"backbone"},
-    "backbone.revision": TRAINING | {"backbone"},
-    "backbone.precision": TRAINING | USE,
+    "bm25.depth": {"bm25", "evaluate"},
+    "backbone": TRAINING | UNTRAINED,
+    "backbone.name": TRAINING | UNTRAINED | {"backbone"},
+    "backbone.revision": TRAINING | UNTRAINED | {"backbone"},
+    "backbone.precision": TRAINING | UNTRAINED | USE,
     "methods": set(),  # those of no variant that runs
-    "methods.zero_shot": {"train_retriever@zero_shot-13"},
+    "methods.zero_shot": UNTRAINED,
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
-    "threads": TRAINING | USE | {"learning"},
+    "threads": TRAINING | USE | UNTRAINED | {"learning"},
     "variants": {"evaluate", "learning"},
     "seeds": {"evaluate", "learning"},
     "retriever": RETRIEVERS["train_retriever"] | {"learning"},
-    "index": RETRIEVERS["index"],
-    "retrieval": RETRIEVERS["retrieve"],
+    **{
+        f"retriever.{key}": RETRIEVERS["train_retriever"] | {"learning"} | UNTRAINED
+        for key in ("query_length", "document_length", "query_prefix", "document_prefix", "similarity")
+    },
+    "index": RETRIEVERS["index"] | UNTRAINED,
+    "retrieval": RETRIEVERS["retrieve"] | UNTRAINED,
+    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | {"evaluate"},
     "reranker": RERANKERS["train_reranker"] | {"learning"},
     "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | {"learning"},
     "reranking": RERANKERS["rerank"],
+    "reranking.keep": RERANKERS["rerank"] | {"evaluate"},
     "measures": {"evaluate"},
     "learning": {"learning"},
 }
@@ -158,14 +163,10 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
 @pytest.mark.parametrize(
     ("key", "value", "new"),
     [
-        ("variants.retriever", ["zero_shot", "lora", "full"], {f"{stage}@full-13" for stage in RETRIEVERS}),
-        ("variants.retriever", ["lora"], set()),
+        ("variants.retriever", ["lora", "full"], {f"{stage}@full-13" for stage in RETRIEVERS}),
+        ("variants.untrained", [], set()),
         ("variants.reranker", ["iaa_l", "full"], {f"{stage}@full-13" for stage in RERANKERS}),
-        (
-            "seeds.retriever",
-            [13, 14],
-            {f"{stage}@{v}-14" for stage in RETRIEVERS for v in ("zero_shot", "lora")},
-        ),
+        ("seeds.retriever", [13, 14], {f"{stage}@lora-14" for stage in RETRIEVERS}),
         ("seeds.reranker", [14], {f"{stage}@iaa_l-14" for stage in RERANKERS}),
     ],
 )

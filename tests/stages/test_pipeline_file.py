@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,10 @@ def script_of(stage: str) -> Path:
 
 def items_of(stage: str) -> list[dict[str, str]]:
     """What ``${item.variant}`` and ``${item.seed}`` stand for, one a run of the stage."""
-    matrix = STAGES[stage].get("matrix")
-    if matrix is None:
-        return [{}]
-    variants, seeds = (value_of(matrix[axis][2:-1]) for axis in ("variant", "seed"))
-    return [{"${item.variant}": variant, "${item.seed}": str(seed)} for variant in variants for seed in seeds]
+    matrix = STAGES[stage].get("matrix", {})
+    names = [f"${{item.{axis}}}" for axis in matrix]
+    values = [map(str, value_of(key[2:-1])) for key in matrix.values()]
+    return [dict(zip(names, item, strict=True)) for item in product(*values)]
 
 
 def value_of(key: str) -> Any:
@@ -117,7 +117,7 @@ def test_a_script_a_stage_and_a_stage_a_script() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_is_the_script_with_its_variant_and_seed(stage: str) -> None:
-    options = " --variant ${item.variant} --seed ${item.seed}" if "matrix" in STAGES[stage] else ""
+    options = "".join(f" --{axis} ${{item.{axis}}}" for axis in STAGES[stage].get("matrix", ()))
     assert STAGES[stage]["cmd"] == f"python stages/{stage}.py{options}"
 
 

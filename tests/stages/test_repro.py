@@ -42,6 +42,12 @@ runs/reranking/{reranker}/dev.trec
 runs/reranking/{reranker}/dev.interpolated.trec
 runs/reranking/{reranker}/test.trec
 runs/reranking/{reranker}/test.interpolated.trec
+models/retriever/zero_shot/modules.json
+data/index/zero_shot/index.faiss
+runs/retrieval/zero_shot/dev.trec
+runs/retrieval/zero_shot/test.trec
+metrics/training/retriever/zero_shot.json
+metrics/resources/untrained/zero_shot.json
 metrics/resources/prepare.json
 metrics/resources/bm25.json
 metrics/resources/train_retriever/{retriever}.json
@@ -60,14 +66,13 @@ metrics/reranking.json
 report/index.html
 report/results.md
 """
-RETRIEVERS, RERANKERS = ("zero_shot-13", "lora-13"), ("iaa_l-13",)
+RETRIEVERS, RERANKERS = ("lora-13",), ("iaa_l-13",)
 
 BM25, LEARNING, LAST = {"bm25"}, {"learning"}, {"evaluate", "report"}
-ZERO_SHOT, LORA = (
-    {f"{stage}@{model}" for stage in ("train_retriever", "index", "retrieve")} for model in RETRIEVERS
-)
+ZERO_SHOT = {"untrained@zero_shot"}
+LORA = {f"{stage}@lora-13" for stage in ("train_retriever", "index", "retrieve")}
 IAA_L = {"train_reranker@iaa_l-13", "rerank@iaa_l-13"}
-DENSE = {f"{stage}@{model}" for stage in ("index", "retrieve") for model in RETRIEVERS}
+DENSE = ZERO_SHOT | {"index@lora-13", "retrieve@lora-13"}
 
 IN_A_FRESH_PROCESS = """
 import json, sys
@@ -130,7 +135,7 @@ def test_metrics_have_every_row_and_measure(study: Study) -> None:
     ("task", "row", "run"),
     [
         ("retrieval", "bm25", "bm25/test.trec"),
-        ("retrieval", "zero_shot", "retrieval/zero_shot-13/test.trec"),
+        ("retrieval", "zero_shot", "retrieval/zero_shot/test.trec"),
         ("retrieval", "lora", "retrieval/lora-13/test.trec"),
         ("reranking", "bm25", "bm25/test.trec"),
         ("reranking", "iaa_l", "reranking/iaa_l-13/test.trec"),
@@ -228,7 +233,7 @@ def test_a_methods_settings_concern_that_method_alone(study: Study, stale_after)
 
 
 def test_bm25s_settings_concern_all_but_the_collection(stale_after) -> None:
-    assert stale_after({"bm25": {"k1": 1.2}}) == BM25 | ZERO_SHOT | LORA | IAA_L | LEARNING | LAST
+    assert stale_after({"bm25": {"k1": 1.2}}) == BM25 | LORA | IAA_L | LEARNING | LAST
 
 
 def test_measures_concern_the_evaluation_alone(stale_after) -> None:
@@ -236,7 +241,7 @@ def test_measures_concern_the_evaluation_alone(stale_after) -> None:
 
 
 def test_a_retrievers_settings_leave_rerankers_alone(stale_after) -> None:
-    assert stale_after({"retriever": {"temperature": 0.1}}) == ZERO_SHOT | LORA | LEARNING | LAST
+    assert stale_after({"retriever": {"temperature": 0.1}}) == LORA | LEARNING | LAST
 
 
 def test_the_indexs_settings_leave_models_alone(stale_after) -> None:
@@ -245,7 +250,7 @@ def test_the_indexs_settings_leave_models_alone(stale_after) -> None:
 
 def test_one_more_variant_leaves_the_others_alone(stale_after) -> None:
     new = {stage.replace("lora", "adapter") for stage in LORA}
-    variants = {"retriever": ["zero_shot", "lora", "adapter"], "reranker": ["iaa_l"]}
+    variants = {"retriever": ["lora", "adapter"]}
     assert stale_after({"variants": variants}) == new | LEARNING | LAST
 
 

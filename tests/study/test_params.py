@@ -59,6 +59,21 @@ MISTAKES = {
     "a variant twice": (("variants", "retriever"), ["full", "full"], ["variants.retriever", "once"]),
     "no variant": (("variants", "reranker"), [], ["variants.reranker", "at least 1"]),
     "an untrained re-ranker": (("variants", "reranker"), ["zero_shot"], ["variants.reranker", "'zero_shot'"]),
+    "an untrained retriever a seed": (
+        ("variants", "retriever"),
+        ["zero_shot", "full"],
+        ["variants.retriever: 'zero_shot'", "variants.untrained"],
+    ),
+    "a trained one that should be untrained": (
+        ("variants", "untrained"),
+        ["full"],
+        ["variants.untrained: 'full'", "type zero_shot", "variants.retriever"],
+    ),
+    "an untrained one that is no method": (
+        ("variants", "untrained"),
+        ["none"],
+        ["variants.untrained: 'none'", "zero_shot, full"],
+    ),
     "a seed twice": (("seeds", "retriever"), [13, 13], ["seeds.retriever", "once"]),
     "a negative seed": (("seeds", "retriever"), [-1], ["seeds.retriever", "-1", "whole number from 0"]),
     "a quoted seed": (("seeds", "retriever"), ["13"], ["seeds.retriever", "'13'", "such as 13f1"]),
@@ -173,6 +188,41 @@ MISTAKES = {
         17,
         ["retriever.processes", "at most batch_size (16)", "not 17"],
     ),
+    "a measure twice": (
+        ("measures", "reranking"),
+        ["RR@10", "RR@10"],
+        ["measures.reranking: RR@10, RR@10: expected each measure once"],
+    ),
+    "a cutoff beyond what re-rankers keep": (
+        ("measures", "reranking"),
+        ["RR@10", "nDCG@101"],
+        ["measures.reranking: 'nDCG@101'", "100 at most", "reranking.keep is 100"],
+    ),
+    "a cutoff beyond what retrievers keep": (
+        ("retrieval", "depth"),
+        100,
+        ["measures.retrieval: 'R@1000'", "100 at most", "retrieval.depth is 100"],
+    ),
+    "a cutoff beyond what BM25 keeps": (
+        ("bm25", "depth"),
+        500,
+        ["measures.retrieval: 'R@1000'", "500 at most", "bm25.depth is 500"],
+    ),
+    "more scored than kept": (
+        ("reranking", "depth"),
+        101,
+        ["reranking.depth: 101", "100 at most", "reranking.keep is 100"],
+    ),
+    "negatives from beyond the list": (
+        ("bm25", "train_depth"),
+        60,
+        ["retriever.negatives_depth: 100", "60 at most", "bm25.train_depth is 60"],
+    ),
+    "candidates on dev from beyond the list": (
+        ("reranker", "dev_depth"),
+        1001,
+        ["reranker.dev_depth: 1001", "bm25.depth is 1000"],
+    ),
     "a name that no folder can have": (
         ("variants", "retriever"),
         ["a/b"],
@@ -216,6 +266,48 @@ def test_a_measure_that_sees_the_order_may_choose_the_step(tmp_path: Path, measu
 def test_a_query_with_hard_negatives_may_be_alone(tmp_path: Path) -> None:
     text = DEFAULT.read_text().replace("batch_size: 16", "batch_size: 1")
     assert load_params(_file(tmp_path, text)).retriever.batch_size == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("bm25", "'bm25' is the row of BM25 itself"),
+        ("BM25", "'bm25' is the row of BM25 itself"),
+        ("lora.small", "letters, digits and underscores"),
+        ("lora-13", "letters, digits and underscores"),
+        ("lora+bm25", "letters, digits and underscores"),
+        ("lora 13", "letters, digits and underscores"),
+        ("löra", "letters, digits and underscores"),
+        ("..", "expected a letter"),
+        ("1st", "expected a letter"),
+        ("_", "expected a letter"),
+        ("", "expected a letter"),
+        ("Null", "'null' is no name in every YAML"),
+        ("off", "'off' is no name in every YAML"),
+        ("LoRA", "in more than case"),
+        ("a" * 65, "64 in all"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["retriever", "reranker"])
+def test_a_name_that_would_be_taken_for_another_thing_is_refused(
+    tmp_path: Path, name: str, reason: str, stage: str
+) -> None:
+    content = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", DEFAULT.read_text()))
+    content["methods"][name] = content["methods"]["lora"]
+    content["variants"][stage] = ["full", name, "lora"] if stage == "reranker" else ["full", name]
+    with pytest.raises(PeftirError) as error:
+        load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))
+    assert name in str(error.value) and reason in str(error.value)
+    content["variants"] |= {"retriever": ["full"], "reranker": ["full"]}
+    load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))  # only what runs needs a good name
+
+
+@pytest.mark.parametrize("written", ["015", "1_3", "0x0D", "13:30"])
+def test_a_seed_is_the_number_that_dvc_sees(tmp_path: Path, written: str) -> None:
+    text = DEFAULT.read_text().replace("- 13\n    - 14", f"- {written}\n    - 14")
+    assert text != DEFAULT.read_text()
+    with pytest.raises(PeftirError, match=f"seeds.retriever.*'{written}'"):
+        load_params(_file(tmp_path, text))
 
 
 def test_a_quoted_number_is_a_string_and_so_a_mistake(tmp_path: Path) -> None:

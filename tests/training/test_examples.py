@@ -12,7 +12,14 @@ RUN = {f"q{i}": [(f"d{j}", 10.0 - j) for j in range(6)] for i in range(6)}
 
 
 def draw(qrels=QRELS, run=RUN, **changes):
-    settings = {"steps": 4, "batch_size": 3, "negatives": 2, "depth": 5, "seed": 1} | changes
+    settings = {
+        "steps": 4,
+        "batch_size": 3,
+        "negatives": 2,
+        "key": "reranker.negatives",
+        "depth": 5,
+        "seed": 1,
+    } | changes
     return sample_batches(qrels, run, **settings)
 
 
@@ -50,7 +57,7 @@ def test_a_short_ranking_is_filled_up_from_the_others() -> None:
 
 
 def test_too_few_negatives_and_no_relevant_document_are_errors() -> None:
-    with pytest.raises(PeftirError, match="5 negatives a query: the candidate run holds only 1"):
+    with pytest.raises(PeftirError, match=r"^reranker\.negatives: 5: BM25's lists hold only 1"):
         draw({"q0": {"d0": 1}}, {"q0": [("d0", 2.0), ("d1", 1.0)]}, negatives=5)
     with pytest.raises(PeftirError, match=r"qrels/train.tsv: no query has a relevant document"):
         draw({"q0": {"d0": 0}})

@@ -13,6 +13,10 @@ from peftir.data.hashing import point
 Qrels = dict[str, Iterable[Judgement]]
 
 
+class HeldOut(Again[Judgement]):
+    """Judgements of dev that are a share of the source's own train."""
+
+
 def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, float]) -> Qrels:
     """The splits of a source, made of those that it comes with.
 
@@ -30,7 +34,7 @@ def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, floa
         train = qrels["train"]
         share = shares["dev"] / (shares["train"] + shares["dev"])
         qrels["train"] = _chosen(train, lambda query: point(f"dev {query}") >= share)
-        qrels["dev"] = _chosen(train, lambda query: point(f"dev {query}") < share)
+        qrels["dev"] = HeldOut(_chosen(train, lambda query: point(f"dev {query}") < share).read)
     return {split: qrels[split] for split in SPLITS if split in qrels}
 
 
@@ -78,6 +82,11 @@ class Folds:
             query: "test" if query in tested else "dev" if query in dev else "train"
             for query in sorted(dealt)
         }
+
+
+def sizes(split_of: Mapping[str, str]) -> dict[str, int]:
+    """How many queries each split of a fold has."""
+    return {split: sum(of == split for of in split_of.values()) for split in SPLITS}
 
 
 def split_of(name: str, shares: Mapping[str, float]) -> str:

@@ -21,7 +21,7 @@ from peftir.data.collection import (
     qrels_file,
 )
 from peftir.data.content import Content
-from peftir.data.splits import Folds
+from peftir.data.splits import Folds, HeldOut, sizes
 from peftir.data.table import TextTable
 from peftir.data.validation import Validation
 from peftir.system.files import replacing
@@ -74,7 +74,8 @@ def write_collection(
             **({"files": dict(files)} if files else {}),
             "own_documents": own_documents,
             **checked.counts(),
-            **({"folds": [_sizes(split_of) for split_of in splits]} if folds else {}),
+            **({"dev_held_out": True} if isinstance(content.qrels.get("dev"), HeldOut) else {}),
+            **({"folds": [sizes(split_of) for split_of in splits]} if folds else {}),
             "sha256": {name: _sha256(partial / name) for name in names},
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
@@ -87,11 +88,6 @@ def _write_fold(path: Path, split_of: dict[str, str]) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = (f"{query}\t{split}\n" for query, split in split_of.items())
     path.write_text("".join([f"{FOLD_HEADER}\n", *lines]), encoding="utf-8", newline="\n")
-
-
-def _sizes(split_of: dict[str, str]) -> dict[str, int]:
-    """How many queries each split of a fold has."""
-    return {split: sum(of == split for of in split_of.values()) for split in SPLITS}
 
 
 def _sha256(path: Path) -> str:

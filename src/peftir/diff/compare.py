@@ -16,6 +16,7 @@ from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import PARAMS, Revision
 from peftir.statistics.significance import ALPHA, Difference, holm
 from peftir.study import layout
+from peftir.study.rows import NO_SEED, Row, rows_of
 from peftir.study.seeds import numbers
 from peftir.system.errors import PeftirError
 
@@ -83,7 +84,8 @@ class _Side:
 
     def trains(self, row: str) -> bool:
         """Whether a seed had any influence on ``row``: on BM25 and the backbone as it comes it had none."""
-        return row != "bm25" and self.params["methods"][row.removesuffix("+bm25")]["type"] != "zero_shot"
+        variant = Row.of(row).variant
+        return variant is not None and self.params["methods"][variant]["type"] != "zero_shot"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class _Pair:
     @property
     def family(self) -> tuple[str, str, bool]:
         """The lines whose seeds say something of each other's noise."""
-        return self.task, self.measure, self.row.endswith("+bm25")
+        return self.task, self.measure, Row.of(self.row).interpolated
 
 
 def compare(before: Revision, after: Revision) -> Comparison:
@@ -175,9 +177,9 @@ def _read(revision: Revision) -> _Side:
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     """Task, row and seed of every run that ``params.yaml`` asks for."""
     for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
-        yield task, "bm25", -1
-        for variant in params["variants"][stage]:
-            for seed in numbers(params["seeds"][stage]):
-                yield task, variant, seed
-                if task == "reranking":
-                    yield task, f"{variant}+bm25", seed
+        # A study from before `untrained` has zero_shot among the variants with seeds.
+        once = params["variants"].get("untrained", []) if task == "retrieval" else []
+        for row in rows_of(task, [*once, *params["variants"][stage]]):
+            without_seed = row.variant is None or row.variant in once
+            for seed in [NO_SEED] if without_seed else numbers(params["seeds"][stage]):
+                yield task, row.name, seed

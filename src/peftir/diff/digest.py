@@ -57,9 +57,9 @@ def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str
     The interpolated rows are left out, so that the columns of ``dvc exp show`` stay few.
     """
     found = {}
-    for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
+    for task in ("retrieval", "reranking"):
         measure = getattr(params.measures, task)[0]
-        rows = ["bm25"] * (task == "retrieval") + list(getattr(params.variants, stage))
+        rows = ["bm25"] * (task == "retrieval") + params.variants.at(task)
         means = table[(table.stage == task) & (table.measure == measure)].groupby("row")["value"].mean()
         found[task] = {measure: {row: round(float(means[row]), SUMMARY_DECIMALS) for row in rows}}
     return found

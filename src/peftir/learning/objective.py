@@ -52,6 +52,7 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
         steps=1,
         batch_size=getattr(params.learning.queries, stage),
         negatives=params.retriever.hard_negatives if retrieves else params.reranker.negatives,
+        key="retriever.hard_negatives" if retrieves else "reranker.negatives",
         depth=params.retriever.negatives_depth if retrieves else params.reranker.negatives_depth,
         seed=params.learning.seed,
     )

@@ -36,23 +36,20 @@ class TrainingRun:
 
 
 def read_runs(params: Params, stage: str) -> dict[str, list[TrainingRun]]:
-    """The runs of all variants that train anything, in the order of the seeds.
+    """The runs of all trained variants, in the order of the seeds.
 
     Raises:
         PeftirError: an artefact is missing or not as expected.
     """
     seeds, measure = getattr(params.seeds, stage), getattr(params, stage).selected_by
-    runs = {
+    return {
         variant: [read_run(stage, variant, seed, measure) for seed in seeds]
         for variant in getattr(params.variants, stage)
     }
-    return {
-        variant: [run for run in of if run is not None] for variant, of in runs.items() if of[0] is not None
-    }
 
 
-def read_run(stage: str, variant: str, seed: Seed, measure: str) -> TrainingRun | None:
-    """One run; ``None`` where nothing is trained.
+def read_run(stage: str, variant: str, seed: Seed, measure: str) -> TrainingRun:
+    """One run.
 
     Raises:
         PeftirError: an artefact is missing or not as expected.
@@ -63,8 +60,6 @@ def read_run(stage: str, variant: str, seed: Seed, measure: str) -> TrainingRun 
 
     training = artefact(layout.training(stage, variant, seed))
     content = training.json()
-    if training.number(content, "steps") == 0:
-        return None
     curves = layout.curve(stage, variant, seed) / "plots/metrics"
     resources = artefact(layout.resources(f"train_{stage}", variant, seed))
     spent = resources.json()

@@ -14,7 +14,8 @@ from peftir.ranking.runs import Run, read_run
 from peftir.statistics.comparisons import comparisons, spread
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.seeds import draw, numbers
+from peftir.study.rows import NO_SEED, Row, rows_of
+from peftir.study.seeds import Seed, draw, numbers
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
 
@@ -22,59 +23,59 @@ DECIMALS = 4  # of means that people read as they are, with `dvc metrics show`
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a results table: a ranking for each seed; BM25 has no seed and counts as -1."""
+class Ranking:
+    """What a row of the results ranks with one seed, or with ``NO_SEED``."""
 
     task: str
-    name: str
+    row: Row
     seed: int
     runs: dict[int | None, Path]
-    """By the fold whose test queries the run ranks for; ``None`` where there are no folds."""
+    """By the fold whose test queries the run ranks for; ``None`` for one that ranks for all."""
 
 
-def rows(params: Params) -> list[Row]:
-    """All rows that ``params`` asks for; leftovers of other variants on disk do not count."""
-    found = []
+def rankings(params: Params) -> Iterator[Ranking]:
+    """All rankings that ``params`` asks for; leftovers of other variants on disk do not count."""
     for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
-        found.append(Row(task, "bm25", -1, {None: layout.BM25_RUNS / "test.trec"}))
-        for variant in getattr(params.variants, stage):
-            entries = getattr(params.seeds, stage)
-            for seed in numbers(entries):
-                folders = {
-                    draw(entry).fold: layout.runs(task, variant, entry)
-                    for entry in entries
-                    if draw(entry).number == seed
-                }
-                found.append(Row(task, variant, seed, _within(folders, "test.trec")))
-                if task == "reranking":
-                    mixed = _within(folders, "test.interpolated.trec")
-                    found.append(Row(task, f"{variant}+bm25", seed, mixed))
-    return found
-
-
-def _within(folders: dict[int | None, Path], name: str) -> dict[int | None, Path]:
-    return {fold: folder / name for fold, folder in folders.items()}
+        entries: list[Seed] = getattr(params.seeds, stage)
+        for row in rows_of(task, params.variants.at(task)):
+            name = "test.interpolated.trec" if row.interpolated else "test.trec"
+            if row.variant is None:
+                yield Ranking(task, row, NO_SEED, {None: layout.BM25_RUNS / name})
+            elif row.variant in params.variants.untrained:
+                yield Ranking(task, row, NO_SEED, {None: layout.runs(task, row.variant, None) / name})
+            else:
+                for seed in numbers(entries):
+                    runs = {
+                        draw(entry).fold: layout.runs(task, row.variant, entry) / name
+                        for entry in entries
+                        if draw(entry).number == seed
+                    }
+                    yield Ranking(task, row, seed, runs)
 
 
 def per_query(root: Path, params: Params) -> pd.DataFrame:
     """One line a task, row, seed, query and measure.
 
+    All rankings of a task are cut at the same depth, so that a measure looks as far down one as down another.
     Judged queries that a run lacks count 0; queries without a judgement are left out. Where there are folds,
     each query counts with the run of its own fold, whose model has not seen it.
     """
     qrels = Collection(root / layout.COLLECTION).qrels("test")
+    further = {"retrieval": params.retrieval.depth, "reranking": params.reranking.keep}
     tables = []
-    for row in rows(params):
-        names = getattr(params.measures, row.task)
-        values = evaluate(_joined(root, row), qrels, names)
-        tables.append(values.assign(stage=row.task, row=row.name, seed=row.seed))
+    for ranking in rankings(params):
+        names = getattr(params.measures, ranking.task)
+        depth = min(params.bm25.depth, further[ranking.task])
+        run = {query: hits[:depth] for query, hits in _joined(root, ranking).items()}
+        values = evaluate(run, qrels, names)
+        tables.append(values.assign(stage=ranking.task, row=ranking.row.name, seed=ranking.seed))
     return pd.concat(tables, ignore_index=True)[["stage", "row", "seed", "query", "measure", "value"]]
 
 
-def _joined(root: Path, row: Row) -> Run:
-    """The row's runs as one, each with its own fold's test queries."""
+def _joined(root: Path, ranking: Ranking) -> Run:
+    """The runs of a ranking as one, each with its own fold's test queries."""
     joined: Run = {}
-    for fold, path in row.runs.items():
+    for fold, path in ranking.runs.items():
         asked = Collection(root / layout.COLLECTION, fold).queries("test") if fold else None
         joined |= read_run(root / path, asked)
     return joined

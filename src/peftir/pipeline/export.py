@@ -24,7 +24,7 @@ from peftir.tuners import TunerError
 KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
-def export(params: Params, variant: str, stage: str, seed: Seed, folder: Path, merged: bool) -> None:
+def export(params: Params, variant: str, stage: str, seed: Seed | None, folder: Path, merged: bool) -> None:
     """Write a trained model with its card to ``folder``, which sentence-transformers loads.
 
     Args:
@@ -37,10 +37,11 @@ def export(params: Params, variant: str, stage: str, seed: Seed, folder: Path, m
         PeftirError: the model is not there, ``folder`` is, or the method's weights cannot be merged.
     """
     source = layout.model(stage, variant, seed)
+    maker = "untrained" if seed is None else f"train_{stage}"
     if not (source / "modules.json").is_file():
         raise PeftirError(
-            f"{source}: no trained model here; `dvc repro train_{stage}@{layout.key(variant, seed)}` makes "
-            "it, if the variant and the seed are listed in params.yaml"
+            f"{source}: no trained model here; `dvc repro {maker}@{source.name}` makes it, if the variant "
+            "and the seed are listed in params.yaml"
         )
     if folder.exists():
         raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")

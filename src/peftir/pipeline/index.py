@@ -14,7 +14,7 @@ from peftir.study.seeds import Seed
 from peftir.system.files import remove
 
 
-def index_documents(params: Params, variant: str, seed: Seed) -> int:
+def index_documents(params: Params, variant: str, seed: Seed | None) -> int:
     """Encode the collection into a new index; gives the number of documents in it.
 
     Where the vectors of a large collection are kept until the index is written is beside the index's folder.

@@ -15,7 +15,9 @@ from peftir.models.backbone import is_local
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
+from peftir.study.rows import BM25, Row
 from peftir.study.seeds import Seed, draw, numbers
+from peftir.study.sources import shown
 from peftir.system.markdown import code, escape, fenced, table
 
 TASKS = {"retriever": "retrieval", "reranker": "reranking"}
@@ -37,7 +39,7 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 }
 
 
-def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backbone: bool) -> str:
+def model_card(params: Params, variant: str, stage: str, seed: Seed | None, needs_backbone: bool) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
@@ -47,7 +49,8 @@ def model_card(params: Params, variant: str, stage: str, seed: Seed, needs_backb
         PeftirError: the collection or what training said of the model is not there.
     """
     manifest = Collection(layout.COLLECTION).manifest
-    training = Artefact(Path(), layout.training(stage, variant, seed), f"train_{stage}").json()
+    maker = "untrained" if seed is None else f"train_{stage}"
+    training = Artefact(Path(), layout.training(stage, variant, seed), maker).json()
     parts = [
         _front_matter(params, stage, needs_backbone),
         f"# {variant}, {stage}",
@@ -80,7 +83,7 @@ def _front_matter(params: Params, stage: str, needs_backbone: bool) -> str:
 def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     method, weights = tuners.METHODS[training["type"]], training["weights"]
     knobs = ", ".join(f"{name} {value}" for name, value in training["knobs"].items())
-    yield "data", f"{params.collection.source}: {_counts(manifest)}"
+    yield "data", f"{shown(params.collection.source)}: {_counts(manifest)}"
     yield (
         "backbone",
         params.backbone.name + (f", revision {params.backbone.revision}" if params.backbone.revision else ""),
@@ -88,6 +91,8 @@ def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -
     yield "method", f"{method.name}: {method.summary} ({method.reference})" + (f"; {knobs}" if knobs else "")
     head = f"; the head’s {weights['head']:,} are trained too" if weights["head"] else ""
     yield "weights trained", f"{weights['trained']:,}, {weights['share']:.2%} of the backbone’s{head}"
+    if training["seed"] is None:
+        return
     yield (
         "training",
         f"{_draw(training['seed'])}, {training['steps']} steps, the best on dev was step "
@@ -111,18 +116,20 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
     task = TASKS[stage]
     file = layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    rows = [name for name in (variant, f"{variant}+bm25", "bm25") if name in means]
+    mixed = Row(variant, interpolated=True).name
+    rows = [name for name in (variant, mixed, BM25.name) if name in means]
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
+    trained = variant not in params.variants.untrained
     entries = getattr(params.seeds, stage)
     seeds = numbers(entries)
-    over = f"; mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""
-    if folds := params.collection.folds:
+    over = f"; mean of the seeds {', '.join(map(str, seeds))}" if trained and len(seeds) > 1 else ""
+    if trained and (folds := params.collection.folds):
         over += f", each ranked by the model of its own fold of {folds}"
     lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
     note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."
-    if f"{variant}+bm25" in rows:
+    if mixed in rows:
         note += " “+bm25” mixes the scores with BM25’s; the candidates of all rows are BM25’s."
     return f"{_table(('', *measures), lines)}\n\n{note}"
 

@@ -13,19 +13,22 @@ from peftir.ranking.dense import DenseIndex
 from peftir.ranking.runs import search_beyond_own, write_run
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.seeds import Seed, draw
+from peftir.study.seeds import Seed, fold_of
 from peftir.system.files import replacing
 
 
-def retrieve(params: Params, variant: str, seed: Seed) -> None:
+def retrieve(params: Params, variant: str, seed: Seed | None) -> None:
     """Rank the collection's documents for dev's and test's queries, the seed's fold's, and write the runs."""
-    collection = Collection(layout.COLLECTION, draw(seed).fold)
+    collection = Collection(layout.COLLECTION, fold_of(seed))
     folder = layout.runs("retrieval", variant, seed)
     model = saving.load(SentenceTransformer, layout.model("retriever", variant, seed))
     index = DenseIndex(layout.index(variant, seed), params.retrieval.search_parameters)
     with replacing(folder) as written:
         for split in ("dev", "test"):
             queries = collection.queries(split)
+            if not queries:  # as of dev in a cross-validation, for a model of no fold
+                write_run(written / f"{split}.trec", {}, tag=layout.key(variant, seed))
+                continue
             vectors = encode(model, list(queries.values()), "query", params.backbone.precision)
             run = search_beyond_own(
                 partial(index.search, list(queries), vectors),

@@ -40,6 +40,7 @@ def train_reranker(
         steps=settings.steps,
         batch_size=settings.batch_size,
         negatives=settings.negatives,
+        key="reranker.negatives",
         depth=settings.negatives_depth,
         seed=number,
         own_documents=collection.own_documents,

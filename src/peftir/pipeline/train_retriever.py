@@ -10,8 +10,9 @@ from sentence_transformers import SentenceTransformer
 
 from peftir.data.collection import Collection, Qrels, Texts
 from peftir.data.texts import DocumentTexts
-from peftir.models.biencoder import encode, new_biencoder
+from peftir.models.biencoder import encode
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.new_retriever import new_retriever
 from peftir.pipeline.settings import check_settings
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run, search_beyond_own
@@ -40,6 +41,7 @@ def train_retriever(
         steps=settings.steps,
         batch_size=settings.batch_size,
         negatives=settings.hard_negatives,
+        key="retriever.hard_negatives",
         depth=settings.negatives_depth,
         seed=number,
         own_documents=collection.own_documents,
@@ -53,16 +55,7 @@ def train_retriever(
     dev_queries = collection.queries("dev")
 
     start_from(number)
-    model = new_biencoder(
-        params.backbone.name,
-        revision=params.backbone.revision,
-        pooling=params.backbone.pooling,
-        similarity=settings.similarity,
-        query_length=settings.query_length,
-        document_length=settings.document_length,
-        query_prefix=settings.query_prefix,
-        document_prefix=settings.document_prefix,
-    )
+    model = new_retriever(params)
     return fit(
         params,
         "retriever",

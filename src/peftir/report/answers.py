@@ -39,11 +39,28 @@ def any_of(answers: Iterable[Answer]) -> Answer:
 def falls_short(found: Comparison) -> Answer:
     """Whether the first of two rows is worse than the other.
 
-    Yes if significantly so; no if significantly better, or by its 95 % interval at most ``MARGIN`` worse.
+    Yes if significantly so; no if significantly better, or by its 95 % interval at most ``MARGIN`` worse. Not
+    decided where the two are the same for every query, as rows are that are one model.
     """
+    if found.same:
+        return None
     if found.significant:
         return found.difference < 0
     return False if found.low >= -MARGIN else None
+
+
+def why_open(found: Comparison) -> str:
+    """Why :func:`falls_short` decides nothing of ``found``."""
+    if found.same:
+        return "the same for every query"
+    if math.isnan(found.corrected["two_level"]):
+        return "too few queries to test"
+    return f"neither significant nor surely below {MARGIN:g}"
+
+
+def why_open_over_seeds(p: float) -> str:
+    """Why :func:`compare_seeds`, which found ``p``, decides nothing."""
+    return "no test with so few seeds" if math.isnan(p) else "not significant over seeds"
 
 
 def compare_seeds(pairs: Sequence[tuple[list[float], list[float]]]) -> list[tuple[Answer, float]]:

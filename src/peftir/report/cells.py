@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from peftir.report import evidence
 from peftir.report.study import Weights
+from peftir.statistics.comparisons import Comparison
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,19 @@ NONE = Cell("–", None)
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of a table: what it is about, the variant whose mark it bears if any, and its values."""
 
     name: str
     variant: str | None
     cells: list[Cell]
+    note: str = ""
+    """What has to be known of the whole line."""
+
+    @property
+    def title(self) -> str:
+        """The name, with the note behind it."""
+        return f"{self.name} ({self.note})" if self.note else self.name
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Group:
     """Lines that belong together."""
 
     title: str | None
-    rows: list[Row]
+    rows: list[TableRow]
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,9 @@ def decimals(value: float, places: int) -> Cell:
     return Cell(f"{value:.{places}f}", value)
 
 
-def probability(value: float) -> Cell:
-    """A p-value."""
-    return Cell(*evidence.probability(value))
+def p_value(found: Comparison, test: str) -> Cell:
+    """The corrected p-value of a test."""
+    return Cell(*evidence.p_value(found, test))
 
 
 def weights_trained(weights: Weights) -> list[Cell]:

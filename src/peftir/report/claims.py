@@ -8,11 +8,19 @@ would give. What is compared is the first measure of each stage, of the re-ranke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from peftir.report.answers import Answer, all_of, any_of, compare_seeds, falls_short
+from peftir.report.answers import (
+    Answer,
+    all_of,
+    any_of,
+    compare_seeds,
+    falls_short,
+    why_open,
+    why_open_over_seeds,
+)
 from peftir.report.evidence import (
     NOT_TESTED,
     Evidence,
@@ -24,9 +32,8 @@ from peftir.report.evidence import (
     probability,
     steps_to_full,
 )
-
-if TYPE_CHECKING:
-    from peftir.report.study import StageStudy
+from peftir.report.study import StageStudy, Study
+from peftir.statistics.comparisons import Comparison
 
 SMALL = 0.01
 """Share of the weights below which the first two claims look at a method."""
@@ -55,6 +62,12 @@ class Claim:
         return all_of(finding.answer for finding in self.findings.values())
 
 
+def claims_of(study: Study) -> list[Claim]:
+    """The paper's four claims for ``study``."""
+    stages = (study.retrieval, study.reranking)
+    return claims(stages, {stage.task: stage.learned.figures for stage in stages if stage.learned})
+
+
 def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[Claim]:
     """The paper's four claims for ``stages``.
 
@@ -76,16 +89,19 @@ def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[C
 
 def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, learning: Figures) -> Finding:
     finding = rule(stage, learning)
-    doubts = []
+    notes, doubts = list(finding.evidence.notes), []
+    kept = {name: stage.untrained(name) for name in stage.trained if stage.untrained(name)}
+    if kept:
+        of = ", ".join(f"{name} ({count} of {len(stage.models[name])})" for name, count in kept.items())
+        notes.append(f"Training raised no model on dev, and the untrained one was kept, of {of}.")
     if len(stage.seeds) < 2:
         doubts.append("One seed says nothing of how another would do.")
-    if stage.reference and not any(model.best_step for model in stage.models[stage.reference]):
+    if stage.reference in kept and stage.reference not in stage.learned_something:
         doubts.append(
             f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
         )
-    if finding.answer is not None and doubts:
-        return Finding(None, replace(finding.evidence, notes=[*finding.evidence.notes, *doubts]))
-    return finding
+    answer = None if doubts else finding.answer
+    return Finding(answer, replace(finding.evidence, notes=[*notes, *doubts]))
 
 
 def _existing(stage: StageStudy) -> list[str]:
@@ -96,24 +112,33 @@ def _iaa(stage: StageStudy) -> list[str]:
     return [name for name in stage.small if stage.kinds[name] == "iaa"]
 
 
+def _comparable_iaa(stage: StageStudy) -> tuple[list[str], list[str]]:
+    """The kinds of IAA that have others of their budget beside them, and what to say of those without."""
+    alone = [name for name in _iaa(stage) if not stage.peers(name)]
+    notes = [f"{name} is left out: no other method trains about as many weights." for name in alone]
+    return [name for name in _iaa(stage) if name not in alone], notes
+
+
 def _short(stage: StageStudy, learning: Figures) -> Finding:
-    found = {name: stage.against_full(name) for name in _existing(stage)}
-    compared = {name: each for name, each in found.items() if each}
-    if not compared:
-        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
+    if lacks := _lacks({"full fine-tuning": stage.reference, "existing method below 1 %": _existing(stage)}):
+        return lacks
+    found = {name: each for name in _existing(stage) if (each := stage.against_full(name))}
+    answer = all_of(falls_short(each) for each in found.values())
     return Finding(
-        all_of(falls_short(each) for each in compared.values()),
+        answer,
         Evidence(
             [f"{stage.measure} against {stage.reference}", "95 % interval", "p"],
-            {"": {name: difference(each) for name, each in compared.items()}},
+            {"": {name: difference(each) for name, each in found.items()}},
+            _open(answer, _open_differences(found)),
         ),
     )
 
 
 def _slow(stage: StageStudy, learning: Figures) -> Finding:
     full, others = stage.reference, _existing(stage)
-    if not full or not others:
-        return _cannot("There is no full fine-tuning, or no existing method below 1 %, to compare.")
+    if lacks := _lacks({"full fine-tuning": full, "existing method below 1 %": others}):
+        return lacks
+    assert full is not None
     if not learning:
         return _cannot("How the methods learn was not analysed.")
     heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
@@ -132,42 +157,55 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
         ]
         for name in (full, *others)
     }
+    answer = all_of(answer for tested in (slow, unsteady) for answer, _ in tested.values())
+    figures = {"mean height": slow, "oscillation": unsteady}
     return Finding(
-        all_of(answer for tested in (slow, unsteady) for answer, _ in tested.values()),
+        answer,
         Evidence(
             ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
             {"": lines},
             [
                 f"Mean height of the curve on dev; steps to 95 % of what {full} gains there, and how many "
                 "models get so far, if not all; oscillation of the training loss; standard deviation of the "
-                f"measure on test over seeds, which are too few to test it. p is of the difference to {full}."
+                f"measure on test over seeds, which are too few to test it. p is of the difference to "
+                f"{full}.",
+                *_open(answer, _open_figures(figures)),
             ],
         ),
     )
 
 
 def _best(stage: StageStudy, learning: Figures) -> Finding:
+    kinds, left_out = _comparable_iaa(stage)
+    lacks = _lacks(
+        {"full fine-tuning": stage.reference, "IAA": _iaa(stage), "other method of IAA’s budget": kinds}
+    )
+    if lacks:
+        return lacks
     answers: list[Answer] = []
     lines = {}
-    for name in _iaa(stage):
-        full, rival = stage.against_full(name), stage.against_rival(name)
-        if full and rival:
-            beats, short = falls_short(rival.turned()), falls_short(full)
-            answers.append(all_of([beats, None if short is None else not short]))
-            lines[name] = [Told(str(stage.rival(name))), *difference(rival), *difference(full)]
-    if not answers:
-        return _cannot("There is no IAA, no full fine-tuning or no other method of IAA’s budget.")
+    compared: dict[str, Comparison] = {}
+    for name in kinds:
+        full, rival, other = stage.against_full(name), stage.against_rival(name), str(stage.rival(name))
+        assert full and rival
+        beats, short = falls_short(rival.turned()), falls_short(full)
+        answers.append(all_of([beats, None if short is None else not short]))
+        lines[name] = [Told(other), *difference(rival), *difference(full)]
+        compared |= {f"{name} against {other}": rival.turned(), f"{name} against {stage.reference}": full}
     columns = ["the best other", f"{stage.measure} against it", "95 % interval", "p"]
     columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
-    return Finding(any_of(answers), Evidence(columns, {"": lines}))
+    answer = any_of(answers)
+    notes = [*left_out, *_open(answer, _open_differences(compared))]
+    return Finding(answer, Evidence(columns, {"": lines}, notes))
 
 
 def _smooth(stage: StageStudy, learning: Figures) -> Finding:
-    duels = [(name, other) for name in _iaa(stage) for other in stage.peers(name)]
-    if not duels:
-        return _cannot("There is no IAA, or no other method of its budget.")
+    kinds, left_out = _comparable_iaa(stage)
+    if lacks := _lacks({"IAA": _iaa(stage), "other method of IAA’s budget": kinds}):
+        return lacks
     if not learning:
         return _cannot("How the methods learn was not analysed.")
+    duels = [(name, other) for name in kinds for other in stage.peers(name)]
     names = list(dict.fromkeys(name for duel in duels for name in duel))
     heights = {name: numbers(stage, learning, name, "auc") for name in names}
     sharpness = {name: numbers(stage, learning, name, "sharpness") for name in names}
@@ -175,7 +213,7 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     smoother = _tested({(name, other): (sharpness[other], sharpness[name]) for name, other in duels})
     answers = []
     groups = {}
-    for name in _iaa(stage):
+    for name in kinds:
         others = stage.peers(name)
         answers.append(all_of(tested[name, other][0] for tested in (faster, smoother) for other in others))
         groups[f"Against {name}"] = {
@@ -188,18 +226,53 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
             ]
             for other in (name, *others)
         }
+    answer = any_of(answers)
+    figures = {
+        figure: {f"{name} against {other}": found for (name, other), found in tested.items()}
+        for figure, tested in (("mean height", faster), ("sharpness", smoother))
+    }
     return Finding(
-        any_of(answers),
+        answer,
         Evidence(
             ["mean height", "p", "steps to 95 %", "sharpness", "p"],
             groups,
             [
                 "Mean height of the curve on dev; steps to 95 % of what full fine-tuning gains there, and "
                 "how many models get so far, if not all; sharpness, the largest eigenvalue of the loss. p "
-                "is of the difference to the kind of IAA that heads the group."
+                "is of the difference to the kind of IAA that heads the group.",
+                *left_out,
+                *_open(answer, _open_figures(figures)),
             ],
         ),
     )
+
+
+def _lacks(needed: dict[str, object]) -> Finding | None:
+    """Not decided, since some of what is ``needed``, by its name, is not there."""
+    missing = [name for name, there in needed.items() if not there]
+    return _cannot(f"There is no {' and no '.join(missing)} to compare.") if missing else None
+
+
+def _open(answer: Answer, reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """What keeps a finding from being decided: ``reasons`` are of what, and why; none if it is decided."""
+    whats: dict[str, list[str]] = {}
+    for what, why in reasons:
+        whats.setdefault(why, []).append(what)
+    told = "; ".join(f"{', '.join(of)} ({why})" for why, of in whats.items())
+    return [f"Open: {told}."] if answer is None and told else []
+
+
+def _open_differences(found: dict[str, Comparison]) -> Iterable[tuple[str, str]]:
+    return [(name, why_open(each)) for name, each in found.items() if falls_short(each) is None]
+
+
+def _open_figures(figures: dict[str, dict[str, tuple[Answer, float]]]) -> Iterable[tuple[str, str]]:
+    return [
+        (f"{figure} of {name}", why_open_over_seeds(p))
+        for figure, tested in figures.items()
+        for name, (answer, p) in tested.items()
+        if answer is None
+    ]
 
 
 def _cannot(why: str) -> Finding:

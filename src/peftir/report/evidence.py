@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from statistics import mean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from peftir.report.study import StageStudy
 from peftir.statistics.comparisons import Comparison, signed
 from peftir.study.seeds import draw
-
-if TYPE_CHECKING:
-    from peftir.report.study import StageStudy
 
 Figures = dict[str, dict[str, Any]]
 """Figures of learning by variant and name: a list, a number a model, ``None`` where there is none."""
@@ -42,8 +40,13 @@ def difference(found: Comparison) -> list[Told]:
     return [
         Told(signed(found.difference), found.difference),
         Told(found.interval, found.low),
-        probability(found.corrected["two_level"]),
+        p_value(found, "two_level"),
     ]
+
+
+def p_value(found: Comparison, test: str) -> Told:
+    """The corrected p-value of ``test``; none where the rows are the same for every query."""
+    return probability(math.nan if found.same else found.corrected[test])
 
 
 def probability(value: float) -> Told:

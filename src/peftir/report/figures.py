@@ -14,6 +14,7 @@ from peftir.report.study import Model, StageStudy
 from peftir.report.style import Look
 from peftir.report.svg import INK, PAPER, drawing, hue
 from peftir.statistics.comparisons import Spread
+from peftir.study.rows import rows_of
 
 Looks = dict[str, Look]
 
@@ -43,19 +44,17 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
     """The test measure over the weights trained; in re-ranking filled is interpolated, hollow is alone."""
     name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
     with drawing(name, "weights trained (number, log scale)", y) as figure:
-        filled = {"": True} if stage.task == "retrieval" else {"": False, "+bm25": True}
-        for variant in stage.trained:
-            weights = stage.weights(variant).trained
-            for end, full in filled.items():
-                _interval(figure.axes, weights, stage.spread[variant + end][stage.measure], looks[variant])
-                _mark(figure.axes, weights, stage.mean(variant + end), looks[variant], full)
+        for row in rows_of(stage.task, stage.trained):
+            if row.variant is not None:
+                weights, look = stage.weights(row.variant).trained, looks[row.variant]
+                _interval(figure.axes, weights, stage.spread[row.name][stage.measure], look)
+                filled = row.interpolated or stage.task == "retrieval"
+                _mark(figure.axes, weights, stage.mean(row.name), look, filled)
         figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        _level(figure.axes, "BM25", stage.mean("bm25"))
-        for variant in stage.variants:
-            if variant not in stage.trained:
-                _level(figure.axes, variant, stage.mean(variant))
+        untrained = {name: stage.mean(name) for name in stage.variants if name not in stage.trained}
+        _levels(figure.axes, {"BM25": stage.mean("bm25")} | untrained)
     return figure.svg
 
 
@@ -109,19 +108,24 @@ def _marker(look: Look, full: bool) -> dict[str, Any]:
     }
 
 
-def _level(axes: Axes, name: str, value: float) -> None:
-    """A dashed line at ``value``, named at its left end."""
-    axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate(
-        name,
-        (0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(5, 5),
-        textcoords="offset points",
-        fontsize=11,
-        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8},
-        zorder=2,
-    )
+def _levels(axes: Axes, levels: dict[str, float]) -> None:
+    """A dashed line at each of ``levels``, named beside the axes, where no mark is, and names apart."""
+    for value in levels.values():
+        axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    low, high = axes.get_ylim()
+    line, place = 0.06 * (high - low), -math.inf  # a line of text is about as high
+    for name, value in sorted(levels.items(), key=lambda level: level[1]):
+        place = max(value, place + line)
+        axes.annotate(
+            name,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+            fontsize=11,
+            annotation_clip=False,
+        )
 
 
 def _short(count: float) -> str:

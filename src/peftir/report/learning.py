@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from peftir.report import landscapes, sentences
-from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals
+from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals
 from peftir.report.learned import Learned
 from peftir.report.study import StageStudy
 from peftir.report.style import Look
@@ -20,6 +20,7 @@ from peftir.report.svg import Drawn, drawing, hue
 
 NBSP = "\u00a0"
 Looks = dict[str, Look]
+ROUNDING = 1e-6
 
 
 class PlainLogFormatter(LogFormatter):
@@ -59,7 +60,7 @@ def table(stage: StageStudy, learned: Learned) -> Table:
             _significant([figures["barrier"]]),
         ]
 
-    rows = [Row(name, name, cells(learned.figures[name])) for name in stage.trained]
+    rows = [TableRow(name, name, cells(learned.figures[name])) for name in stage.trained]
     return Table(columns, [Group(None, rows)])
 
 
@@ -187,9 +188,14 @@ def _mean(values: list[float | None], places: int) -> Cell:
 
 
 def _significant(values: list[float | None]) -> Cell:
-    """The mean with two significant digits: of quantities whose size differs by orders."""
+    """The mean with two significant digits: of quantities whose size differs by orders.
+
+    Losses are float32: what is left of them below ``ROUNDING`` is rounding, and told as 0.
+    """
     known = [value for value in values if value is not None]
     if not known:
         return NONE
+    if abs(mean(known)) < ROUNDING:
+        return Cell("0", mean(known))
     shown = np.format_float_positional(float(f"{mean(known):.2g}"), trim="-")
     return Cell(shown.replace("-", "−"), mean(known))

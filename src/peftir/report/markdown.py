@@ -8,8 +8,10 @@ from dataclasses import replace
 from peftir.report import sentences
 from peftir.report.answers import words
 from peftir.report.cells import Cell, Table
+from peftir.report.claims import claims_of
 from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study
+from peftir.study.sources import shown
 from peftir.system.markdown import escape, table
 
 
@@ -29,15 +31,17 @@ def _lines(study: Study) -> Iterator[str]:
         yield from _table(results(stage))
         yield ""
         yield escape(sentences.explanation(stage))
-        if marks := sentences.marks(stage):
-            yield ""
-            yield escape(marks)
+        for note in (sentences.marks(stage), *sentences.selection(study, stage)):
+            if note:
+                yield ""
+                yield escape(note)
     yield ""
     yield "## The paper’s claims"
     yield ""
     yield sentences.CLAIMS
     yield ""
-    for number, claim in enumerate(study.claims, start=1):
+    found_claims = claims_of(study)
+    for number, claim in enumerate(found_claims, start=1):
         stages = "; ".join(
             f"{sentences.TITLES[task].lower()}: {words(found.answer)}"
             for task, found in claim.findings.items()
@@ -45,7 +49,7 @@ def _lines(study: Study) -> Iterator[str]:
         yield f"{number}. {escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
     yield ""
     yield f"## {sentences.BEHIND_CLAIMS}"
-    for number, claim in enumerate(study.claims, start=1):
+    for number, claim in enumerate(found_claims, start=1):
         yield ""
         yield f"### {number}. {escape(claim.statement)}"
         for task, found in claim.findings.items():
@@ -64,9 +68,10 @@ def _compared(study: Study) -> str:
         f"{sentences.TITLES[stage.task].lower()}, {_training(stage)}"
         for stage in (study.retrieval, study.reranking)
     )
-    collection = escape(study.params.collection.source)
-    backbone = escape(study.params.backbone.name)
-    return f"Collection {collection}: {counts}. Backbone {backbone}. Training: {stages}."
+    collection = escape(shown(study.params.collection.source))
+    backbone = escape(shown(study.params.backbone.name))
+    compared = f"Collection {collection}: {counts}. Backbone {backbone}. Training: {stages}."
+    return " ".join([compared, *map(escape, sentences.splits(study))])
 
 
 def _training(stage: StageStudy) -> str:
@@ -86,7 +91,7 @@ def _tables(shown: Table) -> Iterator[str]:
 
 def _table(shown: Table) -> list[str]:
     rows = (
-        [escape(row.name), *(_cell(cell) for cell in row.cells)]
+        [escape(row.title), *(_cell(cell) for cell in row.cells)]
         for group in shown.groups
         for row in group.rows
     )

@@ -11,10 +11,12 @@ from markupsafe import Markup
 from peftir.report import figures, learning, sentences, variants
 from peftir.report.answers import words
 from peftir.report.cells import Table
+from peftir.report.claims import claims_of
 from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
 from peftir.report.svg import Drawn
+from peftir.study.sources import shown
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Section:
     results: Table
     explanation: str
     marks: str | None
+    selection: list[str]
     tests: Table
     trade_off: Drawn
     interpolation: Drawn | None
@@ -54,11 +57,15 @@ def render_page(study: Study) -> str:
         methods=variants.methods(study),
         counts=sentences.counts(study),
         seeds=sentences.seeds,
-        claims=sentences.CLAIMS,
+        collection=shown(study.params.collection.source),
+        backbone=shown(study.params.backbone.name),
+        splits=sentences.splits(study),
+        about_claims=sentences.CLAIMS,
+        claims=claims_of(study),
         titles=sentences.TITLES,
         words=words,
         numbers_behind=numbers_behind,
-        sections=[_section(stage, looks) for stage in (study.retrieval, study.reranking)],
+        sections=[_section(study, stage, looks) for stage in (study.retrieval, study.reranking)],
         looks=looks,
         by_day=BY_DAY,
         by_night=BY_NIGHT,
@@ -78,7 +85,7 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
+def _section(study: Study, stage: StageStudy, looks: dict[str, Look]) -> Section:
     reranks = stage.task == "reranking"
     return Section(
         stage=stage,
@@ -86,6 +93,7 @@ def _section(stage: StageStudy, looks: dict[str, Look]) -> Section:
         results=results(stage),
         explanation=sentences.explanation(stage),
         marks=sentences.marks(stage),
+        selection=sentences.selection(study, stage),
         tests=tests(stage),
         trade_off=_trade_off(stage, looks),
         interpolation=_interpolation(stage, looks) if reranks else None,

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from peftir.report.claims import claims
-from peftir.report.evidence import Figures
 from peftir.report.learned import read_learned
 from peftir.report.rivals import kind
 from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
 from peftir.statistics.comparisons import TESTS, Comparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
+from peftir.study.rows import rows_of
 from peftir.study.seeds import Seed, numbers
 
 if TYPE_CHECKING:
@@ -42,38 +41,31 @@ def read_study(root: Path, params: Params) -> Study:
         queries={split: int(manifest.number(content, "splits", split, "queries")) for split in splits},
         retrieval=stages[0],
         reranking=stages[1],
+        folds=content.get("folds", []),
+        dev_held_out=content.get("dev_held_out", False),
         resources={stage: _read_resources(root, stage) for stage in ("prepare", "bm25")},
-        claims=claims(stages, _read_learning(root)),
     )
-
-
-def _read_learning(root: Path) -> dict[str, Figures]:
-    """The figures of learning by task; none where the analysis of learning has not run."""
-    if not (root / layout.LEARNING).exists():
-        return {}
-    content = Artefact(root, layout.LEARNING, "learning").json()
-    return {task: content.get(stage, {}) for task, stage in STAGE_OF.items()}
-
-
-def rows_of(task: Task, variants: list[str]) -> list[str]:
-    """The rows of a stage's results, as the metrics name them."""
-    interpolated = [f"{variant}+bm25" for variant in variants] if task == "reranking" else []
-    return ["bm25", *variants, *interpolated]
 
 
 def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
     stage = STAGE_OF[task]
-    variants = list(getattr(params.variants, stage))
-    seeds = list(getattr(params.seeds, stage))
+    variants, untrained = params.variants.at(task), params.variants.untrained
+    seeds: list[Seed] = list(getattr(params.seeds, stage))
     measures = list(getattr(params.measures, task))
     settings: TrainingParams = getattr(params, stage)
-    rows = rows_of(task, variants)
-    models = {v: [_read_model(root, task, v, seed, settings.selected_by) for seed in seeds] for v in variants}
-    trained = [v for v in variants if models[v][0].weights.trained > 0]
+    rows = [row.name for row in rows_of(task, variants)]
+    models = {
+        name: [_read_untrained(root, name)]
+        if name in untrained
+        else [_read_model(root, task, name, seed, settings.selected_by) for seed in seeds]
+        for name in variants
+    }
+    trained = [name for name in variants if name not in untrained]
     return StageStudy(
         task=task,
         settings=settings,
         variants=variants,
+        trainings=seeds,
         seeds=numbers(seeds),
         measures=measures,
         reference=next((name for name in variants if params.methods[name].type == "full"), None),
@@ -149,26 +141,52 @@ def _read_model(root: Path, task: Task, variant: str, seed: Seed, measure: str) 
     curves = layout.curve(stage, variant, seed) / "plots/metrics"
     dev = Artefact(root, curves / f"dev/{measure}.tsv", steps[0])
     loss = Artefact(root, curves / "train/loss.tsv", steps[0])
-    trains = training.number(content, "weights", "trained") > 0
-    best_step = int(training.number(content, "best_step"))
-    dev_curve, loss_curve = (dev.curve(), loss.curve()) if trains else (_no_curve(), _no_curve())
-    if trains and best_step not in dev_curve:
+    best_step, dev_curve = int(training.number(content, "best_step")), dev.curve()
+    if best_step not in dev_curve:
         raise training.wrong(f"best_step: {best_step}: expected a step of {dev.path}")
     return Model(
         variant=variant,
         seed=seed,
         knobs=dict(training.get(content, "knobs")),
-        weights=Weights(
-            trained=int(training.number(content, "weights", "trained")),
-            head=int(training.number(content, "weights", "head")),
-            backbone=int(training.number(content, "weights", "backbone")),
-        ),
+        weights=_weights(training, content),
         stored_bytes=int(training.number(content, "bytes")),
         best_step=best_step,
         dev=dev_curve,
-        loss=loss_curve,
+        loss=loss.curve(),
         resources={step: _read_resources(root, step, variant, seed) for step in steps},
         interpolation=_read_interpolation(root, variant, seed) if task == "reranking" else None,
+    )
+
+
+def _read_untrained(root: Path, variant: str) -> Model:
+    """The backbone as it comes: a model without a seed, for which one stage did all the work."""
+    training = Artefact(root, layout.training("retriever", variant, None), "untrained")
+    spent = Artefact(root, layout.resources("untrained", variant), "untrained")
+    seconds = spent.json()
+    return Model(
+        variant=variant,
+        seed=None,
+        knobs={},
+        weights=_weights(training, training.json()),
+        stored_bytes=0,
+        best_step=0,
+        dev=_no_curve(),
+        loss=_no_curve(),
+        resources={
+            step: Resources(
+                spent.number(seconds, f"{step}_seconds"), spent.number(seconds, "peak_memory_mb"), None
+            )
+            for step in STEPS["retrieval"][1:]
+        },
+        interpolation=None,
+    )
+
+
+def _weights(training: Artefact, content: Any) -> Weights:
+    return Weights(
+        trained=int(training.number(content, "weights", "trained")),
+        head=int(training.number(content, "weights", "head")),
+        backbone=int(training.number(content, "weights", "backbone")),
     )
 
 

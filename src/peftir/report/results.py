@@ -9,16 +9,17 @@ from peftir.report.cells import (
     NONE,
     Cell,
     Group,
-    Row,
     Table,
+    TableRow,
     decimals,
-    probability,
+    p_value,
     text,
     weights_trained,
 )
 from peftir.report.evidence import Evidence
 from peftir.report.study import StageStudy
 from peftir.statistics.comparisons import TESTS, Comparison, Spread, signed
+from peftir.study.rows import BM25, Row
 
 NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
 """What the tests are called in a table with several seeds."""
@@ -27,19 +28,22 @@ NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": 
 def results(study: StageStudy) -> Table:
     """The results of a stage: weights trained, the measures on test, the difference to full fine-tuning.
 
-    In each group the best trained value of a measure is strong, and so is every one that equals it as shown.
+    In each group the best trained value of a measure is strong, and so is every one that equals it as shown;
+    a variant whose every model was kept untrained has none.
     A value bears ``*`` where it differs significantly from full fine-tuning's, ``†`` where from its rival's.
     """
     columns = ["weights trained", "share", study.measure]
     columns += [f"vs {study.reference} (95 % interval)"] if study.reference else []
     columns += study.measures[1:]
-    bm25 = _result(study, "BM25", None, "", {})
-    best = _best(study, "")
-    alone = [_result(study, name, name, "", best) for name in study.variants]
+    bm25 = _result(study, "BM25", BM25, {})
+    rows = [Row(name) for name in study.variants]
+    best = _best(study, rows)
+    alone = [_result(study, row.name, row, best) for row in rows]
     if study.task == "retrieval":
         return Table(columns, [Group(None, [bm25, *alone])])
-    best = _best(study, "+bm25")
-    mixed = [_result(study, f"{name} + BM25", name, "+bm25", best) for name in study.variants]
+    rows = [Row(name, interpolated=True) for name in study.variants]
+    best = _best(study, rows)
+    mixed = [_result(study, f"{row.variant} + BM25", row, best) for row in rows]
     groups = [
         Group(None, [bm25]),
         Group("Re-ranker alone", alone),
@@ -64,7 +68,7 @@ def numbers_behind(evidence: Evidence) -> Table:
     groups = [
         Group(
             title or None,
-            [Row(name, name, [Cell(*value) for value in values]) for name, values in of.items()],
+            [TableRow(name, name, [Cell(*value) for value in values]) for name, values in of.items()],
         )
         for title, of in evidence.groups.items()
     ]
@@ -85,27 +89,40 @@ def _tests(
                 Cell(signed(found.difference), found.difference),
                 Cell(found.interval, found.low),
             ]
-            cells += [probability(found.corrected[test]) for test in used]
-            rows.append(Row("BM25" if name == "bm25" else name, None if name == "bm25" else name, cells))
+            cells += [p_value(found, test) for test in used]
+            rows.append(TableRow("BM25" if name == "bm25" else name, None if name == "bm25" else name, cells))
     return Group(title, rows)
 
 
-def _result(study: StageStudy, name: str, variant: str | None, suffix: str, best: dict[str, str]) -> Row:
-    """A line of the results: variant and ``suffix`` name its row, ``best`` is what is strong by measure."""
-    row = f"{variant}{suffix}" if variant else "bm25"
+def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> TableRow:
+    """A line of the results; ``best`` is what is strong by measure."""
+    variant = row.variant
     measured = {measure: _measured(study, row, measure) for measure in study.measures}
-    if variant in study.trained:
+    if variant in study.learned_something:
         measured = {m: replace(cell, strong=cell.text == best[m]) for m, cell in measured.items()}
     weights = weights_trained(study.weights(variant)) if variant else [NONE, NONE]
-    versus = [_versus(study.against_full(row))] if study.reference else []
+    versus = [_versus(study.against_full(row.name))] if study.reference else []
     first, *others = measured.values()
-    return Row(name, variant, [*weights, first, *versus, *others])
+    note = _note(study, variant, row.interpolated) if variant in study.trained else ""
+    return TableRow(label, variant, [*weights, first, *versus, *others], note)
 
 
-def _measured(study: StageStudy, row: str, measure: str) -> Cell:
+def _note(study: StageStudy, variant: str, interpolated: bool) -> str:
+    """What a trained variant's row is of, where that is not what training made."""
+    models, kept = study.models[variant], study.untrained(variant)
+    notes = []
+    if kept:
+        count = f", {kept} of {len(models)} {study.single}s" if len(models) > 1 else ""
+        notes.append(f"kept untrained{count}")
+    if interpolated and all(model.interpolation and not model.interpolation.weight for model in models):
+        notes.append("weight 0: BM25 alone")
+    return "; ".join(notes)
+
+
+def _measured(study: StageStudy, row: Row, measure: str) -> Cell:
     """A mean with its marks and, where training gave several, its standard deviation over seeds."""
-    found = study.spread[row][measure]
-    against = {"*": study.against_full(row, measure), "†": study.against_rival(row, measure)}
+    found = study.spread[row.name][measure]
+    against = {"*": study.against_full(row.name, measure), "†": study.against_rival(row.name, measure)}
     marks = "".join(mark for mark, comparison in against.items() if comparison and comparison.significant)
     return replace(
         decimals(found.mean, 3),
@@ -114,17 +131,20 @@ def _measured(study: StageStudy, row: str, measure: str) -> Cell:
     )
 
 
-def _spread(study: StageStudy, row: str, found: Spread) -> str | None:
+def _spread(study: StageStudy, row: Row, found: Spread) -> str | None:
     if len(study.seeds) < 2:
         return None
-    return f"{found.sd:.3f}" if row.removesuffix("+bm25") in study.trained else ""
+    # Untrained models that are one and the same spread by nothing, whatever the seeds.
+    differ = row.variant in study.learned_something or (row.variant in study.trained and found.sd > 0)
+    return f"{found.sd:.3f}" if differ else ""
 
 
-def _best(study: StageStudy, suffix: str) -> dict[str, str]:
-    """The best value of each measure among trained variants, as it is shown."""
-    if not study.trained:
+def _best(study: StageStudy, rows: list[Row]) -> dict[str, str]:
+    """The best value of each measure among the ``rows`` of what training made, as it is shown."""
+    rows = [row for row in rows if row.variant in study.learned_something]
+    if not rows:
         return {}
-    values = {m: max(study.mean(name + suffix, m) for name in study.trained) for m in study.measures}
+    values = {m: max(study.mean(row.name, m) for row in rows) for m in study.measures}
     return {measure: decimals(value, 3).text for measure, value in values.items()}
 
 

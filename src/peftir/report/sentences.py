@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from peftir.report.study import StageStudy, Study
+from collections.abc import Callable
+from typing import Any
+
+from peftir.report.study import Model, StageStudy, Study
 from peftir.statistics.significance import ALPHA
 
 TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
@@ -11,6 +14,8 @@ CLAIMS = (
     "takes several seeds; docs/statistics.md has the rules."
 )
 BEHIND_CLAIMS = "The numbers behind the claims"
+FEW_DEV_QUERIES = 10
+"""Fewer than these choose a step, or a weight, as chance has it."""
 MODELS = {"retrieval": "retriever", "reranking": "re-ranker"}
 
 
@@ -55,9 +60,13 @@ def explanation(stage: StageStudy) -> str:
 def marks(stage: StageStudy) -> str | None:
     """What the marks and ± mean, and how much chance there is; ``None`` without full fine-tuning."""
     found = [stage.against_full(name) for name in stage.small]
-    reaches = [max(each.high - each.difference, each.difference - each.low) for each in found if each]
-    if not reaches:
+    if not any(found):
         return None
+    reaches = [
+        max(each.high - each.difference, each.difference - each.low)
+        for each in found
+        if each and not each.same
+    ]
     several = len(stage.seeds) > 1
     spread = "± is the standard deviation over seeds. " if several else ""
     test = (
@@ -65,9 +74,72 @@ def marks(stage: StageStudy) -> str | None:
         if several
         else "the paired t-test over queries, which with one seed says nothing of how another seed would do"
     )
+    reach = (
+        f" The 95 % interval of a difference in {stage.measure} to {stage.reference} reaches up to "
+        f"{max(reaches):.3f} to either side, so that smaller ones may well be chance."
+        if reaches
+        else ""
+    )
     return (
         f"{spread}* differs from {stage.reference}, and † from the best other method that trains about as "
-        f"many weights, by {test}: two-tailed, p ≤ {ALPHA} after Holm’s correction over all pairs of rows. "
-        f"The 95 % interval of a difference in {stage.measure} to {stage.reference} reaches up to "
-        f"{max(reaches):.3f} to either side, so that smaller ones may well be chance."
+        f"many weights, by {test}: two-tailed, p ≤ {ALPHA} after Holm’s correction over all pairs of rows."
+        f"{reach}"
     )
+
+
+def splits(study: Study) -> list[str]:
+    """What has to be known of the splits beyond how many queries each has."""
+    found = []
+    if study.folds:
+        sizes = {split: [fold[split] for fold in study.folds] for split in ("train", "dev", "test")}
+        found.append(
+            f"{len(study.folds)} folds, each of "
+            + ", ".join(f"{_range(counts)} {split} queries" for split, counts in sizes.items())
+            + "."
+        )
+    if study.dev_held_out:
+        found.append("The collection has no dev queries; these are a share of its train queries, held out.")
+    return found
+
+
+def selection(study: Study, stage: StageStudy) -> list[str]:
+    """What has to be known of the choices on dev: few queries, untrained models, and ties."""
+    notes = []
+    dev = min([fold["dev"] for fold in study.folds] or [study.queries["dev"]])
+    chosen_by = min(dev, stage.settings.dev_queries)
+    if chosen_by < FEW_DEV_QUERIES:
+        notes.append(
+            f"The best step of each {MODELS[stage.task]} was chosen by no more than {chosen_by} dev "
+            f"quer{'y' if chosen_by == 1 else 'ies'}, fewer than {FEW_DEV_QUERIES}: another draw of so few "
+            "may choose another."
+        )
+    if stage.task == "reranking" and dev < FEW_DEV_QUERIES <= stage.settings.dev_queries:
+        notes.append("So were the interpolation weights.")
+    if any(stage.untrained(name) for name in stage.trained):
+        start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
+        notes.append(
+            f"Kept untrained: no step of training was better on dev than step 0, {start}, so that was kept."
+        )
+    for what, tied in (
+        ("step", lambda model: (model.dev == model.dev.max()).sum() > 1),
+        ("interpolation weight", lambda model: model.interpolation and model.interpolation.ties > 1),
+    ):
+        if names := _tied(stage, tied):
+            notes.append(f"Chosen among {what}s that were equally good on dev: that of {', '.join(names)}.")
+    return notes
+
+
+def _tied(stage: StageStudy, tied: Callable[[Model], Any]) -> list[str]:
+    """The trained variants with models whose choice was a tie, and how many these are if not all."""
+    found = []
+    for name in stage.trained:
+        models = stage.models[name]
+        if count := sum(bool(tied(model)) for model in models):
+            some = "" if count == len(models) else f" ({count} of {len(models)} {stage.single}s)"
+            found.append(f"{name}{some}")
+    return found
+
+
+def _range(counts: list[int]) -> str:
+    few, many = min(counts), max(counts)
+    return f"{few:,}" if few == many else f"{few:,} to {many:,}"

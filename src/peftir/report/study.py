@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from peftir.report.claims import Claim
 from peftir.report.learned import Learned
 from peftir.report.rivals import same_budget
 from peftir.statistics.comparisons import Comparison, Spread
+from peftir.study.rows import Row
 from peftir.study.seeds import Seed
 
 if TYPE_CHECKING:
@@ -51,13 +51,19 @@ class Interpolation:
     weight: float
     dev: dict[float, float]
 
+    @property
+    def ties(self) -> int:
+        """How many weights were as good on dev as the one that was chosen."""
+        return sum(value == max(self.dev.values()) for value in self.dev.values())
+
 
 @dataclass(frozen=True)
 class Model:
     """One variant, trained with one seed, for one fold if there are any, at one stage."""
 
     variant: str
-    seed: Seed
+    seed: Seed | None
+    """``None`` for an untrained one."""
     knobs: dict[str, object]
     weights: Weights
     stored_bytes: int
@@ -78,6 +84,8 @@ class StageStudy:
     task: Task
     settings: TrainingParams
     variants: list[str]
+    trainings: list[Seed]
+    """The seeds of each trained variant's models as in ``params.yaml``: with their folds if there are any."""
     seeds: list[int]
     """What the results are means over; where there are folds, a seed has a model for each."""
     measures: list[str]
@@ -95,11 +103,6 @@ class StageStudy:
     """What the analysis of learning found, if it has run."""
 
     @property
-    def trainings(self) -> list[Seed]:
-        """The seeds of each variant's models as in ``params.yaml``: with their folds if there are any."""
-        return [model.seed for model in self.models[self.variants[0]]]
-
-    @property
     def single(self) -> str:
         """What a training is one of: ``seed`` or ``fold``."""
         return "seed" if list(self.trainings) == list(self.seeds) else "fold"
@@ -113,6 +116,15 @@ class StageStudy:
     def trained(self) -> list[str]:
         """The variants that train anything."""
         return [variant for variant in self.variants if self.models[variant][0].weights.trained > 0]
+
+    def untrained(self, variant: str) -> int:
+        """How many models of a trained variant are of step 0, since no later one was better on dev."""
+        return sum(model.best_step == 0 for model in self.models[variant])
+
+    @property
+    def learned_something(self) -> list[str]:
+        """The trained variants of which some model is of a later step than 0."""
+        return [name for name in self.trained if self.untrained(name) < len(self.models[name])]
 
     @property
     def queries(self) -> int:
@@ -135,7 +147,7 @@ class StageStudy:
         """
         if self.reference is None:
             return None
-        reference = self.reference + ("+bm25" if row.endswith("+bm25") else "")
+        reference = Row.of(row).of_variant(self.reference).name
         return self.comparisons[measure or self.measure].get((row, reference))
 
     def peers(self, variant: str) -> list[str]:
@@ -152,10 +164,10 @@ class StageStudy:
 
         ``None`` for what is not a trained variant, for full fine-tuning, and where there is no such other.
         """
-        variant = row.removesuffix("+bm25")
-        if variant not in self.small:
+        variant = Row.of(row).variant
+        if variant is None or variant not in self.small:
             return None
-        others = [peer + row.removeprefix(variant) for peer in self.peers(variant)]
+        others = [Row.of(row).of_variant(peer).name for peer in self.peers(variant)]
         return max(others, key=lambda other: self.mean(other, measure), default=None)
 
     def against_rival(self, row: str, measure: str | None = None) -> Comparison | None:
@@ -178,10 +190,12 @@ class Study:
     """By split."""
     retrieval: StageStudy
     reranking: StageStudy
+    folds: list[dict[str, int]]
+    """How many queries each split of a fold has; empty where there are no folds."""
+    dev_held_out: bool
+    """Whether the dev queries are a share of the source's train queries."""
     resources: dict[str, Resources]
     """Of the stages that run once, by name."""
-    claims: list[Claim]
-    """The paper's claims, and what the study says to them."""
 
     @property
     def variants(self) -> list[str]:

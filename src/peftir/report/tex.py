@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from peftir.report import sentences
-from peftir.report.cells import Cell, Row
+from peftir.report.cells import Cell, TableRow
 from peftir.report.results import results
 from peftir.report.rivals import same_budget
 from peftir.report.study import StageStudy, Study
+from peftir.study.sources import shown
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -55,21 +56,21 @@ def _table(study: Study, stage: StageStudy) -> Iterator[str]:
     for block in _blocks(stage):
         yield r"\midrule"
         for row in block:
-            yield _line([_escape(row.name), *_cells(stage, row)])
+            yield _line([_escape(row.title), *_cells(stage, row)])
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"
 
 
 def _caption(study: Study, stage: StageStudy) -> str:
-    title = f"{sentences.TITLES[stage.task]} on {study.params.collection.source}."
+    title = f"{sentences.TITLES[stage.task]} on {shown(study.params.collection.source)}."
     return _escape(" ".join(filter(None, (title, sentences.explanation(stage), sentences.marks(stage)))))
 
 
-def _blocks(stage: StageStudy) -> Iterator[list[Row]]:
+def _blocks(stage: StageStudy) -> Iterator[list[TableRow]]:
     """Rows that belong together: what is not trained, full fine-tuning, and then those of one budget."""
     for group in results(stage).groups:
-        blocks: list[list[Row]] = []
+        blocks: list[list[TableRow]] = []
         for row in group.rows:
             block = next((block for block in blocks if _alike(stage, block[0], row)), None)
             if block is None:
@@ -79,7 +80,7 @@ def _blocks(stage: StageStudy) -> Iterator[list[Row]]:
         yield from blocks
 
 
-def _alike(stage: StageStudy, first: Row, row: Row) -> bool:
+def _alike(stage: StageStudy, first: TableRow, row: TableRow) -> bool:
     if first.variant not in stage.trained or row.variant not in stage.trained:
         return first.variant not in stage.trained and row.variant not in stage.trained
     full = {name for name in stage.trained if stage.kinds[name] == "full"}
@@ -89,7 +90,7 @@ def _alike(stage: StageStudy, first: Row, row: Row) -> bool:
     return same_budget(*weights)
 
 
-def _cells(stage: StageStudy, row: Row) -> Iterator[str]:
+def _cells(stage: StageStudy, row: TableRow) -> Iterator[str]:
     """The share of weights trained and the measures, of the cells of a row of results."""
     share, *measured = row.cells[1:]
     if stage.reference:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 import numpy as np
 
-from peftir.report.cells import NONE, Cell, Group, Row, Table, count, decimals, text, weights_trained
+from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals, text, weights_trained
 from peftir.report.study import STEPS, Model, StageStudy, Study
 
 NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
@@ -29,7 +30,9 @@ def methods(study: Study) -> Table:
             _rate(rates.reranker) if rates else NONE,
         ]
 
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])], words=2)
+    return Table(
+        columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])], words=2
+    )
 
 
 def costs(study: StageStudy) -> Table:
@@ -44,27 +47,32 @@ def costs(study: StageStudy) -> Table:
 
     def cells(name: str) -> list[Cell]:
         models, weights = study.models[name], study.weights(name)
-        spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
+        spent = [NONE] * 3
+        if name in study.trained:
+            spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
         return [
             *weights_trained(weights),
             *([count(weights.head)] if head else []),
             decimals(mean(model.stored_bytes for model in models) / 1e6, 2),
-            *(spent if name in study.trained else [NONE] * len(spent)),
+            *spent,
             *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
         ]
 
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+    return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
 
 
 def interpolation_weights(study: StageStudy) -> Table:
-    """The weight of the re-ranker that was best on dev, a column a model."""
+    """The weight of the re-ranker that was best on dev, a column a model; of how many that were as good."""
 
     def cells(name: str) -> list[Cell]:
-        chosen = [model.interpolation.weight for model in study.models[name] if model.interpolation]
-        return [decimals(weight, 2) for weight in chosen]
+        chosen = [model.interpolation for model in study.models[name] if model.interpolation]
+        return [
+            replace(decimals(one.weight, 2), text=f"{one.weight:.2f}" + f" (of {one.ties})" * (one.ties > 1))
+            for one in chosen
+        ]
 
     columns = [f"weight, seed {seed}" for seed in study.trainings]
-    return Table(columns, [Group(None, [Row(name, name, cells(name)) for name in study.variants])])
+    return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
 
 
 def _rate(rate: float) -> Cell:

@@ -20,6 +20,7 @@ from peftir.statistics.significance import (
     t_test,
     two_level_test,
 )
+from peftir.study.rows import BM25, Row
 
 DECIMALS = 6  # of measures: more than are shown, or what is shown would have been rounded twice
 DIGITS = 3  # of p-values, significant ones
@@ -57,13 +58,18 @@ class Comparison:
         return self.corrected["two_level"] <= ALPHA
 
     @property
+    def same(self) -> bool:
+        """Whether the rows are the same for every query, as of one model, which leaves nothing to test."""
+        return self.difference == self.low == self.high == 0
+
+    @property
     def interval(self) -> str:
-        """The interval in words."""
-        return f"{signed(self.low)} to {signed(self.high)}"
+        """The interval in words; there is none where the rows are the same."""
+        return "none" if self.same else f"{signed(self.low)} to {signed(self.high)}"
 
     def __str__(self) -> str:
         """The difference with its interval."""
-        return f"{signed(self.difference)} ({self.interval})"
+        return f"{signed(self.difference)} ({'every query alike' if self.same else self.interval})"
 
     def turned(self) -> Comparison:
         """The same with the rows the other way round."""
@@ -104,8 +110,8 @@ def signed(value: float) -> str:
 
 def pairs(rows: list[str]) -> list[tuple[str, str]]:
     """The pairs of rows that are compared, the later row of each first."""
-    alone = [row for row in rows if not row.endswith("+bm25")]
-    mixed = [row for row in rows if row == "bm25" or row.endswith("+bm25")]
+    alone = [row for row in rows if not Row.of(row).interpolated]
+    mixed = [row for row in rows if Row.of(row).interpolated or Row.of(row) == BM25]
     return [(row, other) for group in (alone, mixed) for other, row in combinations(group, 2)]
 
 

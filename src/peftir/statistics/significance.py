@@ -67,10 +67,22 @@ def two_level_test(differences: Array, at_least: float = 0.0) -> Difference:
         return Difference(mean, -np.inf, np.inf, np.nan)
     over_queries = float(differences.mean(axis=0).var(ddof=1)) / queries
     over_seeds = max(error_over_seeds(differences), at_least if seeds > 1 else 0.0)
-    squared = over_queries + over_seeds
-    if squared < 1e-24:  # the same difference throughout, up to rounding
+    return of_parts(mean, [(over_queries, queries - 1), (over_seeds, max(seeds - 1, 1))])
+
+
+def of_parts(mean: float, parts: Sequence[tuple[float, float]]) -> Difference:
+    """Student's test of a mean whose squared error is a sum of independent parts.
+
+    The degrees of freedom of the sum are Satterthwaite's (1946, *Biometrics Bulletin* 2). Where there is no
+    error at all, up to rounding, the p-value is 1 for a mean of 0, else 0.
+
+    Args:
+        parts: of each, the squared error and the degrees of freedom that it was estimated with.
+    """
+    squared = sum(part for part, _ in parts)
+    if squared < 1e-24:
         return Difference(mean, mean, mean, float(abs(mean) < 1e-12))
-    freedom = squared**2 / (over_queries**2 / (queries - 1) + over_seeds**2 / max(seeds - 1, 1))
+    freedom = squared**2 / sum(part**2 / degrees for part, degrees in parts)
     error = float(np.sqrt(squared))
     reach = -error * float(stdtrit(freedom, ALPHA / 2))
     return Difference(mean, mean - reach, mean + reach, 2 * float(stdtr(freedom, -abs(mean) / error)))

@@ -19,12 +19,15 @@ SUMMARY = Path("metrics/summary.json")
 QUERIES = Path("metrics/queries.parquet")
 
 
-def key(variant: str, seed: Seed) -> str:
-    """The name of one trained model's folders: variant and seed, with its fold if there are any."""
-    return f"{variant}-{seed}"
+def key(variant: str, seed: Seed | None) -> str:
+    """The name of one model's folders: variant and seed, with its fold if there are any.
+
+    An untrained variant, which is one model whatever the seeds, has the seed ``None`` here and below.
+    """
+    return variant if seed is None else f"{variant}-{seed}"
 
 
-def model(stage: str, variant: str, seed: Seed) -> Path:
+def model(stage: str, variant: str, seed: Seed | None) -> Path:
     """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("models") / stage / key(variant, seed)
 
@@ -34,7 +37,7 @@ def checkpoint(stage: str, variant: str, seed: Seed) -> Path:
     return Path("models/unfinished") / stage / key(variant, seed)
 
 
-def training(stage: str, variant: str, seed: Seed) -> Path:
+def training(stage: str, variant: str, seed: Seed | None) -> Path:
     """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("metrics/training") / stage / f"{key(variant, seed)}.json"
 
@@ -49,12 +52,12 @@ def learning_curves(stage: str) -> Path:
     return Path("metrics/learning_curves") / f"{stage}.tsv"
 
 
-def index(variant: str, seed: Seed) -> Path:
+def index(variant: str, seed: Seed | None) -> Path:
     """The folder of a dense index."""
     return Path("data/index") / key(variant, seed)
 
 
-def runs(task: str, variant: str, seed: Seed) -> Path:
+def runs(task: str, variant: str, seed: Seed | None) -> Path:
     """The folder of a model's runs; ``task`` is ``retrieval`` or ``reranking``."""
     return Path("runs") / task / key(variant, seed)
 
@@ -72,8 +75,4 @@ def metrics(task: str) -> Path:
 def resources(stage: str, variant: str | None = None, seed: Seed | None = None) -> Path:
     """Seconds and memory that one stage took."""
     folder = Path("metrics/resources")
-    return (
-        folder / f"{stage}.json"
-        if variant is None or seed is None
-        else folder / stage / f"{key(variant, seed)}.json"
-    )
+    return folder / f"{stage}.json" if variant is None else folder / stage / f"{key(variant, seed)}.json"

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from peftir.study import learnable, seeds
+from peftir.study import depths, learnable, names, seeds
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
 
@@ -133,11 +133,16 @@ class Method(Block):
         return self
 
 
-class PerStage(Block):
-    """Names of ``methods`` blocks to run at each stage."""
+class Variants(Block):
+    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained retrievers."""
 
+    untrained: list[str]
     retriever: NonEmpty
     reranker: NonEmpty
+
+    def at(self, task: str) -> list[str]:
+        """The variants that rank at ``task``, ``retrieval`` or ``reranking``, in the order of the tables."""
+        return [*self.untrained, *self.retriever] if task == "retrieval" else list(self.reranker)
 
 
 def _seed(value: object) -> seeds.Seed:
@@ -263,7 +268,7 @@ class Params(Block):
     backbone: BackboneParams
     threads: Positive
     methods: dict[str, Method]
-    variants: PerStage
+    variants: Variants
     seeds: Seeds
     retriever: RetrieverParams
     index: IndexParams
@@ -309,21 +314,47 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _variants_are_methods(self) -> Params:
-        for stage in ("retriever", "reranker"):
-            names = getattr(self.variants, stage)
-            for name in names:
+        for key in ("untrained", "retriever", "reranker"):
+            listed = getattr(self.variants, key)
+            for name in listed:
                 if name not in self.methods:
                     known = ", ".join(self.methods)
-                    raise ValueError(f"variants.{stage}: '{name}': expected a name under methods: {known}")
-                if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
-                    raise ValueError(f"methods.{name}: expected letters, digits, dots and underscores")
-            if len(set(names)) < len(names):
-                raise ValueError(f"variants.{stage}: {names}: expected each name once")
-        for name in self.variants.reranker:
-            if self.methods[name].type == "zero_shot":
+                    raise ValueError(f"variants.{key}: '{name}': expected a name under methods: {known}")
+            if len(set(listed)) < len(listed):
+                raise ValueError(f"variants.{key}: {listed}: expected each name once")
+        return self
+
+    @model_validator(mode="after")
+    def _names_that_stay_apart(self) -> Params:
+        if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.reranker]):
+            raise ValueError(f"methods.{wrong}")
+        for task in ("retrieval", "reranking"):
+            measures = getattr(self.measures, task)
+            if len(set(measures)) < len(measures):
+                raise ValueError(f"measures.{task}: {', '.join(measures)}: expected each measure once")
+        return self
+
+    @model_validator(mode="after")
+    def _lists_are_as_deep_as_what_is_taken_from_them(self) -> Params:
+        if wrong := depths.problem(self):
+            raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _untrained_variants_are_listed_as_such(self) -> Params:
+        for name in self.variants.untrained:
+            if self.methods[name].type != "zero_shot":
                 raise ValueError(
-                    f"variants.reranker: '{name}': expected a trained method: an untrained head means nothing"
+                    f"variants.untrained: '{name}': expected a method of type zero_shot; trained ones go "
+                    "under variants.retriever and variants.reranker"
                 )
+        for key, reason in (
+            ("retriever", "zero_shot goes under variants.untrained, where it runs once whatever the seeds"),
+            ("reranker", "an untrained head means nothing"),
+        ):
+            for name in getattr(self.variants, key):
+                if self.methods[name].type == "zero_shot":
+                    raise ValueError(f"variants.{key}: '{name}': expected a trained method: {reason}")
         return self
 
     @model_validator(mode="after")
@@ -335,10 +366,15 @@ class Params(Block):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with 1.2's numbers: PyYAML itself reads ``1e-4`` as a string."""
+    """YAML with 1.2's numbers, as DVC has them: PyYAML reads ``1e-4`` as a string and ``015`` as thirteen."""
 
 
-_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_INT = "tag:yaml.org,2002:int"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != _INT]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"^[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )

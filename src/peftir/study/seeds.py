@@ -31,6 +31,11 @@ def draw(entry: Seed) -> Draw:
     return Draw(int(found[1]), int(found[2]) if found[2] else None)
 
 
+def fold_of(entry: Seed | None) -> int | None:
+    """The fold of an entry; ``None`` where there is none, as for what has no seed at all."""
+    return None if entry is None else draw(entry).fold
+
+
 def seed(text: str) -> Seed:
     """A seed from a command line, as ``params.yaml`` would have it.
 

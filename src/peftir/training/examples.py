@@ -34,6 +34,7 @@ def sample_batches(
     steps: int,
     batch_size: int,
     negatives: int,
+    key: str,
     depth: int,
     seed: int,
     own_documents: bool = False,
@@ -44,6 +45,9 @@ def sample_batches(
     without replacement from the first ``depth`` documents of its ranking, never one judged relevant or, with
     ``own_documents``, one with the query's id; a query whose ranking is too short is filled up from other
     queries' rankings.
+
+    Args:
+        key: the setting that ``negatives`` comes from, for whoever has to change it.
 
     Returns:
         ``steps`` lists of ``batch_size`` examples.
@@ -65,7 +69,7 @@ def sample_batches(
         positive = relevant[query][random.integers(len(relevant[query]))]
         barred = {*relevant[query], query} if own_documents else set(relevant[query])
         taken = [doc for doc, _ in run.get(query, [])[:depth] if doc not in barred]
-        return Example(query, positive, tuple(_sample(taken, pool, barred, negatives, random)))
+        return Example(query, positive, tuple(_sample(taken, pool, barred, negatives, random, key)))
 
     return [[example(next(order)) for _ in range(batch_size)] for _ in range(steps)]
 
@@ -91,7 +95,12 @@ def _in_random_order(queries: list[str], random: np.random.Generator) -> Iterato
 
 
 def _sample(
-    candidates: list[str], pool: list[str], barred: set[str], count: int, random: np.random.Generator
+    candidates: list[str],
+    pool: list[str],
+    barred: set[str],
+    count: int,
+    random: np.random.Generator,
+    key: str,
 ) -> list[str]:
     """``count`` of ``candidates``, filled up from ``pool`` if there are too few."""
     chosen = [candidates[i] for i in random.permutation(len(candidates))[:count]]
@@ -100,7 +109,7 @@ def _sample(
         chosen += [others[i] for i in random.permutation(len(others))[: count - len(chosen)]]
     if len(chosen) < count:
         raise PeftirError(
-            f"{count} negatives a query: the candidate run holds only {len(chosen)} that are not relevant; "
-            "ask for fewer negatives or take a larger collection"
+            f"{key}: {count}: BM25's lists hold only {len(chosen)} documents that are not relevant to a "
+            "query; ask for fewer negatives or take a larger collection"
         )
     return chosen

@@ -193,3 +193,31 @@ def test_documents_that_are_there_leave_every_judgement_of_another_one_named(fol
         "judges document 'x', which is not in the corpus",
         "judges document 'y', which is not in the corpus",
     ]
+
+
+def test_selection_on_few_queries_is_warned_of(folder):
+    text = as_text(look(folder))
+    assert "warning    1 dev queries: fewer than 10 choose steps" in text and "held out" not in text
+    (folder / "qrels/dev.tsv").unlink()
+    many = "".join(f"q{n}\td1\t1\n" for n in range(10, 300))
+    (folder / "qrels/train.tsv").write_text(many)
+    (folder / "queries.jsonl").write_text(
+        (folder / "queries.jsonl").read_text()
+        + "".join(json.dumps({"_id": f"q{n}", "text": f"what {n}"}) + "\n" for n in range(10, 300))
+    )
+    found = look(folder)
+    assert found.dev_held_out and 10 <= found.splits["dev"].queries < found.splits["train"].queries
+    text = as_text(found)
+    assert "dev is a share of the source's train queries, held out" in text and "warning" not in text
+
+
+def test_folds_are_told_with_their_sizes(folder):
+    findings = look(folder, folds=2)
+    assert [sum(fold.values()) for fold in findings.folds] == [5, 5]
+    text = as_text(findings)
+    for number, fold in enumerate(findings.folds, start=1):
+        assert (
+            f"fold {number}     {fold['train']} train, {fold['dev']} dev, {fold['test']} test queries" in text
+        )
+    assert "1 dev queries in a fold: fewer than 10" in text
+    assert not look(folder).folds

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from peftir.data.check.lengths import Lengths
 
 SHOWN = 100  # problems that are printed
+FEW_DEV_QUERIES = 10  # fewer choose a step, or a weight, as chance has it
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Replaced:
 class Findings:
     """What is in a source; ``problems`` are those that keep it from being prepared.
 
-    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text.
-    ``not_read`` has the files of the source that peftir knows and has no use for.
+    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text. ``dev_held_out`` says
+    that dev is a share of the source's train queries; ``folds`` has how many queries each split of a fold has,
+    where there are folds. ``not_read`` has the files of the source that peftir knows and has no use for.
     """
 
     source: str
@@ -56,6 +58,8 @@ class Findings:
     queries_that_are_documents: int
     own_documents: bool
     splits: dict[str, Split]
+    dev_held_out: bool
+    folds: list[dict[str, int]]
     lengths: dict[str, Lengths]
     replaced: Replaced
     not_read: list[str]
@@ -76,6 +80,7 @@ def as_text(findings: Findings) -> str:
         lines.append(
             f"           {f.queries_without_judgement:,} more queries that nothing judges are left out"
         )
+    lines += _of_selection(f)
     lines += [_of_lengths(kind, lengths) for kind, lengths in f.lengths.items()]
     if f.queries_that_are_documents and not f.own_documents:
         lines.append(
@@ -108,6 +113,24 @@ def _of_split(name: str, split: Split) -> str:
         f"{split.judgements_per_query:g} a query (median {split.median:,}, {split.fewest:,} to "
         f"{split.most:,})" + "".join(f"; {note}" for note in notes)
     )
+
+
+def _of_selection(findings: Findings) -> list[str]:
+    """The folds, and what has to be known of the dev queries."""
+    lines = [
+        f"fold {number:<5} " + ", ".join(f"{count:,} {split}" for split, count in fold.items()) + " queries"
+        for number, fold in enumerate(findings.folds, start=1)
+    ]
+    if findings.dev_held_out:
+        lines.append("           dev is a share of the source's train queries, held out by collection.splits")
+    dev = min([fold["dev"] for fold in findings.folds] or [findings.splits["dev"].queries])
+    if 0 < dev < FEW_DEV_QUERIES:
+        where = " in a fold" if findings.folds else ""
+        lines.append(
+            f"warning    {dev} dev queries{where}: fewer than {FEW_DEV_QUERIES} choose steps and "
+            "interpolation weights as chance has it; give dev a larger share in collection.splits"
+        )
+    return lines
 
 
 def _of_lengths(kind: str, lengths: Lengths) -> str:

@@ -13,7 +13,7 @@ from peftir.data.collection import SPLITS, full_text
 from peftir.data.ids import KnownIds, short
 from peftir.data.prepare import read
 from peftir.data.sources.pairs import words
-from peftir.data.splits import Folds
+from peftir.data.splits import Folds, HeldOut, sizes
 from peftir.data.validation import Validation
 
 MOST_PROBLEMS = 10_000  # that are held; how many more there are is counted
@@ -55,8 +55,7 @@ def check(
     for split in SPLITS:
         for judgement in checked.judgements(split):
             judged[split].add(judgement.query, judgement.grade)
-    if folds:
-        checked.folds(Folds.of(folds, splits))
+    dealt = checked.folds(Folds.of(folds, splits)) if folds else []
     asked: dict[str, list[str]] = {split: [] for split in SPLITS}
     that_are_documents = 0
     for query, split in checked.queries():
@@ -82,6 +81,8 @@ def check(
             )
             for split in SPLITS
         },
+        dev_held_out=isinstance(content.qrels.get("dev"), HeldOut),
+        folds=[sizes(fold) for fold in dealt],
         lengths={kind: lengths for kind in rulers if (lengths := lengths_of(samples[kind], rulers[kind]))},
         replaced=replaced,
         not_read=list(content.origin.get("not_read", [])),

@@ -1,0 +1,22 @@
+"""The bi-encoder that training starts from, and that ranks untrained."""
+
+from __future__ import annotations
+
+from sentence_transformers import SentenceTransformer
+
+from peftir.models.biencoder import new_biencoder
+from peftir.study.params import Params
+
+
+def new_retriever(params: Params) -> SentenceTransformer:
+    """A bi-encoder on the study's backbone, which is untouched."""
+    return new_biencoder(
+        params.backbone.name,
+        revision=params.backbone.revision,
+        pooling=params.backbone.pooling,
+        similarity=params.retriever.similarity,
+        query_length=params.retriever.query_length,
+        document_length=params.retriever.document_length,
+        query_prefix=params.retriever.query_prefix,
+        document_prefix=params.retriever.document_prefix,
+    )

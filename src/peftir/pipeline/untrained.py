@@ -1,0 +1,49 @@
+"""The backbone as it comes, as a retriever: one model, index and run, whatever the seeds and folds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from peftir import tuners
+from peftir.models import saving
+from peftir.pipeline.backbone import settled
+from peftir.pipeline.index import index_documents
+from peftir.pipeline.new_retriever import new_retriever
+from peftir.pipeline.retrieve import retrieve
+from peftir.pipeline.settings import check_settings
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.system.files import write_json
+
+
+def rank_untrained(params: Params, variant: str) -> dict[str, float]:
+    """Write the model, the index and the runs of ``variant``; gives the seconds of these two."""
+    params = settled(params)
+    check_settings(params)
+    model, method, backbone = new_retriever(params), params.methods[variant], params.backbone
+    saving.attach(model, variant, method)
+    saving.save(model, layout.model("retriever", variant, None), backbone.name, backbone.revision)
+    weights = tuners.count(saving.transformer_of(model))
+    write_json(
+        layout.training("retriever", variant, None),
+        {
+            "stage": "retriever",
+            "variant": variant,
+            "seed": None,
+            "type": method.type,
+            "knobs": {},
+            "weights": asdict(weights) | {"share": round(weights.share, 6)},
+            "bytes": 0,
+            "steps": 0,
+            "best_step": 0,
+        },
+    )
+    start = time.perf_counter()
+    index_documents(params, variant, None)
+    indexed = time.perf_counter()
+    retrieve(params, variant, None)
+    return {
+        "index_seconds": round(indexed - start, 1),
+        "retrieve_seconds": round(time.perf_counter() - indexed, 1),
+    }

@@ -1,0 +1,55 @@
+"""How deep rankings go, and whether that is as deep as what is taken from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from peftir.study.params import Params
+
+Depths = dict[str, int]
+"""By key of ``params.yaml``."""
+
+
+def problem(given: Params) -> str | None:
+    """The first setting that asks for more than a list holds, with the key of either."""
+    for key, wanted, lists in _taken(given):
+        for other, depth in lists.items():
+            if wanted > depth:
+                return f"{key}: {wanted}: expected {depth} at most, since {other} is {depth}"
+    for task, lists in (("retrieval", of_retrieval(given)), ("reranking", of_reranking(given))):
+        for measure in getattr(given.measures, task):
+            for other, depth in lists.items():
+                if cutoff(measure) > depth:
+                    return (
+                        f"measures.{task}: '{measure}': expected a cutoff of {depth} at most, since {other} "
+                        f"is {depth} and no ranking goes further"
+                    )
+    return None
+
+
+def of_retrieval(given: Params) -> Depths:
+    """What cuts the rankings that retrieval's table compares."""
+    return {"bm25.depth": given.bm25.depth, "retrieval.depth": given.retrieval.depth}
+
+
+def of_reranking(given: Params) -> Depths:
+    """What cuts the rankings that re-ranking's table compares."""
+    return {"bm25.depth": given.bm25.depth, "reranking.keep": given.reranking.keep}
+
+
+def cutoff(measure: str) -> int:
+    """The rank down to which ``measure``, as ir-measures spells it, looks; 0 for one that looks at all."""
+    found = re.search(r"@(\d+)$|\bcutoff=(\d+)", measure)
+    return int(found[1] or found[2]) if found else 0
+
+
+def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
+    bm25, trained_on = {"bm25.depth": given.bm25.depth}, {"bm25.train_depth": given.bm25.train_depth}
+    yield "reranking.depth", given.reranking.depth, {"reranking.keep": given.reranking.keep} | bm25
+    yield "reranker.dev_depth", given.reranker.dev_depth, bm25
+    if given.retriever.hard_negatives:
+        yield "retriever.negatives_depth", given.retriever.negatives_depth, trained_on
+    yield "reranker.negatives_depth", given.reranker.negatives_depth, trained_on

@@ -1,0 +1,35 @@
+"""Which names variants may have: they become rows, folders and files, and items of DVC's pipeline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LONGEST = 64
+RESERVED = {
+    "bm25": "the row of BM25 itself",
+    **dict.fromkeys(("true", "false", "yes", "no", "on", "off", "null", "y", "n"), "no name in every YAML"),
+}
+
+
+def problem(variants: Iterable[str]) -> str | None:
+    """The first of ``variants`` whose name is none, or another's, and what was expected.
+
+    A dot or a hyphen would be taken apart where DVC looks up ``methods.NAME`` and where a folder is called
+    ``NAME-SEED``; two names that differ in case alone are one folder on many file systems.
+    """
+    found: dict[str, str] = {}
+    for name in variants:
+        folded = name.lower()
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > LONGEST:
+            return (
+                f"{name}: expected a letter, then letters, digits and underscores, {LONGEST} in all at most"
+            )
+        if folded in RESERVED:
+            return f"{name}: expected another name: '{folded}' is {RESERVED[folded]}"
+        if found.setdefault(folded, name) != name:
+            return (
+                f"{name}: expected a name that differs from '{found[folded]}' in more than case, since on "
+                "many file systems they are one folder"
+            )
+    return None

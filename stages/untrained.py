@@ -1,0 +1,26 @@
+"""Index the documents with the backbone as it comes and rank them for every query; no seed changes it."""
+
+from __future__ import annotations
+
+from common import stage_arguments
+from peftir.pipeline.untrained import rank_untrained
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
+from peftir.system.threads import use_threads
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the model, the index and the runs."""
+    args = stage_arguments(__doc__, "python stages/untrained.py --variant zero_shot", per_variant=True)
+    params = load_params()
+    use_threads(params.threads)
+    with measured(layout.resources("untrained", args.variant)) as figures:
+        figures |= rank_untrained(params, args.variant)
+    print(f"{layout.runs('retrieval', args.variant, None)} has the runs")
+
+
+if __name__ == "__main__":
+    main()
