@@ -138,8 +138,8 @@ class Collection:
                 yield [full_text(title, text) for title, text in zip(*columns, strict=True)]
             start += batch.num_rows
 
-    def texts_of(self, ids: Iterable[str]) -> dict[str, str]:
-        """The :func:`full_text` of a few documents by id, in memory.
+    def texts_of(self, ids: Iterable[str]) -> Texts:
+        """A function that gives the :func:`full_text` of a few documents, which are in memory.
 
         Raises:
             PeftirError: a document is not in the collection.
@@ -148,7 +148,8 @@ class Collection:
         rows = self.row_numbers(pa.array(wanted, pa.string()))
         order = np.argsort(rows)
         texts = chain.from_iterable(self.texts_of_rows(rows[order]))
-        return {wanted[place]: text for place, text in zip(order, texts, strict=True)}
+        found = {wanted[place]: text for place, text in zip(order, texts, strict=True)}
+        return lambda ids: [found[id] for id in ids]
 
     def queries(self, split: str) -> dict[str, str]:
         """The texts of a split's queries by id, in the order of the file."""

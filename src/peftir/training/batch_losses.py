@@ -1,4 +1,4 @@
-"""The loss of a batch of examples: its tokens, collated, go through the model, and what comes out into the loss."""
+"""The loss of a batch of examples: tokens are collated, and read by the model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
-from peftir.models.biencoder import Task, prefix_and_length
+from peftir.models.biencoder import Task, texts_and_length
 from peftir.models.templates import Template
 from peftir.models.tokenizing import features
 from peftir.training.distributed import joined, share, total
@@ -55,7 +55,7 @@ class RetrieverLoss:
         )
 
     def _reading(self, task: Task) -> Reading:
-        prefix, length = prefix_and_length(self._model, task)
+        [prefix], length = texts_and_length(self._model, [""], task)
         return Reading(prefix, length - self._template.special)
 
     def _vectors(self, texts: Texts) -> Tensor:
@@ -63,7 +63,7 @@ class RetrieverLoss:
         return self._model(features(self.tokenizer, tokens, self._model.device))["sentence_embedding"]
 
     def _left_out(self, batch: list[Example], documents: list[int]) -> Tensor:
-        """True where a document is not the one to pick, but no negative of the query, ``[batch, documents]``."""
+        """True where a document is no negative of a query and not the one to pick, ``[batch, documents]``."""
         mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
         for row, example in enumerate(batch):
             barred = self._sampler.no_negatives(example.query)

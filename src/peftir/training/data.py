@@ -33,7 +33,5 @@ class TrainingData:
         collection = Collection(layout.COLLECTION, fold)
         qrels = collection.qrels("train")
         candidates = read_candidates(layout.BM25_RUNS / "train.trec", qrels, depth)
-        sampler = Sampler(
-            qrels, candidates, negatives=negatives, own_documents=collection.own_documents
-        )
+        sampler = Sampler(qrels, candidates, negatives=negatives, own_documents=collection.own_documents)
         return cls(collection, collection.queries("train"), sampler)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from peftir.models.precision import not_rounded
+
 
 def contrastive_loss(
     queries: Tensor, documents: Tensor, labels: Tensor, left_out: Tensor, temperature: float
@@ -23,7 +25,7 @@ def contrastive_loss(
     """
     scores = queries @ documents.T / temperature
     scores = scores.masked_fill(left_out, -torch.inf)
-    return torch.nn.functional.cross_entropy(scores.float(), labels)
+    return torch.nn.functional.cross_entropy(not_rounded(scores), labels)
 
 
 def listwise_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -35,4 +37,4 @@ def listwise_loss(scores: Tensor, labels: Tensor) -> Tensor:
         scores: ``[b, n]``, of n documents for each query.
         labels: ``[b]``, the column of each query's ``d⁺``.
     """
-    return torch.nn.functional.cross_entropy(scores.float(), labels)
+    return torch.nn.functional.cross_entropy(not_rounded(scores), labels)

@@ -81,7 +81,7 @@ class TokenTable:
 def tokenized(
     data: TrainingData, batches: Iterable[list[Example]], reader: Reader, file: Path
 ) -> Iterator[TokenTable]:
-    """Yield the tokens of each distinct text of ``batches`` that ``reader`` reads; ``file`` is theirs till then.
+    """Yield the tokens of each distinct text of ``batches`` that ``reader`` reads; ``file`` has them.
 
     Raises:
         PeftirError: a document is not in the collection, or the disk is full.
@@ -95,9 +95,7 @@ def tokenized(
         remove(file)
 
 
-def tokenized_in_memory(
-    data: TrainingData, batches: Iterable[list[Example]], reader: Reader
-) -> TokenTable:
+def tokenized_in_memory(data: TrainingData, batches: Iterable[list[Example]], reader: Reader) -> TokenTable:
     """As :func:`tokenized`, for a few batches."""
     sink = pa.BufferOutputStream()
     rows = _write(sink, data, *_read_in(data, batches, reader), reader)
