@@ -202,7 +202,7 @@ def _trained_reranker(params: Params, scratch: Path) -> Path:
         folder = scratch / "reranker"
         model = _new_model(params, "reranker")
         _train(params, "reranker", "full", model, Lessons.of(params, "reranker", 5), Stopwatch())
-        saving.save(model, folder, params.backbone.name)
+        saving.save(model, folder, params.backbone.name, params.backbone.revision)
     return folder
 
 

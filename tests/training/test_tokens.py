@@ -22,7 +22,10 @@ from tiny_backbone import write_tiny_bert
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text"]
 QUERIES = {f"q{i}": " ".join(WORDS[i : i + 2]) for i in range(4)} | {"long": "sort " * 40}
-DOCUMENTS = {f"d{i}": " ".join(WORDS[i:] + WORDS[:3]) for i in range(7)} | {"d7": "file " * 45, "d8": ""}
+DOCUMENTS = {f"d{i}": " ".join(WORDS[i:] + WORDS[:3]) for i in range(7)} | {
+    "d7": "file" + " file" * 44,
+    "d8": "",
+}
 QRELS = {query: {f"d{i}": 1} for i, query in enumerate(QUERIES)}
 
 
