@@ -11,7 +11,6 @@ from torch import Tensor
 
 from peftir import tuners
 from peftir.models import saving
-from peftir.models.backbone import backbone_folder, weights_of
 from peftir.models.precision import processor
 from peftir.study import layout
 from peftir.study.identity import identity
@@ -63,7 +62,6 @@ def fit(
         identity(
             [
                 [stage, variant, seed, processor()],
-                weights_of(backbone_folder(params.backbone.name, params.backbone.revision)),
                 [params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
             ],
             code=[*CODE, f"pipeline.train_{stage}"],
