@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, ByT5Tokenizer, CanineTokenizer, PreTrain
 
 from peftir.models.backbone import backbone_folder
 from peftir.models.templates import Template, bare_tokens, whole_sizes
+from peftir.models.tokenizing import tokenize
 
 WORDS = ["sort", "list", "file", "antidisestablishmentarianism", "a", "b", "zebra", "number"]
 SPECIAL = {"[PAD]": 0, "[UNK]": 1, "<s>": 2, "</s>": 3}
@@ -70,3 +71,19 @@ def test_tokens_are_those_of_the_tokenizer(name: str, side: str) -> None:
         found = single.encode([bare_tokens(tokenizer, [first], length - single.special)])
         assert found == {key: expected[key] for key in found}
     assert both_cut > 5
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "qwen"])
+def test_empty_texts_are_read_as_in_inference(name: str) -> None:
+    tokenizer = TOKENIZERS[name]()
+    single, pair = Template.of(tokenizer, 1), Template.of(tokenizer, 2)
+    for first, second in (("sort list", ""), ("", "file"), ("", "")):
+        tokens = bare_tokens(tokenizer, [first, second], 9)
+        sizes = whole_sizes(tokenizer, [first, second])
+        expected = tokenize(tokenizer, [first], [second], 9 + pair.special)
+        found = pair.encode([pair.cut(*tokens, (sizes[0], sizes[1]), 9 + pair.special)])
+        assert found == {key: expected[key] for key in found}
+        expected = tokenize(tokenizer, [second], None, 9 + single.special)
+        found = single.encode([tokens[1:]])
+        assert found == {key: expected[key] for key in found}
+        assert found["input_ids"][0]

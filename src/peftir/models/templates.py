@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peftir.models.tokenizing import Tokens, tokenize
+from peftir.models.tokenizing import Tokens, end_of_text, tokenize
 
 PROBE = "a"
 
@@ -23,12 +23,14 @@ class Template:
         parts: each is a special token's id, or ``None`` where the next text's tokens stand; and its type id.
         types: whether the tokenizer gives type ids at all.
         is_fast, keeps_end: of the tokenizer, by which follows what is cut.
+        end: what is read where there is no token at all; ``None`` if it cannot be so.
     """
 
     parts: tuple[tuple[int | None, int], ...]
     types: bool
     is_fast: bool
     keeps_end: bool
+    end: int | None
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
@@ -53,6 +55,7 @@ class Template:
             "token_type_ids" in encoded,
             tokenizer.is_fast,
             tokenizer.truncation_side == "left",
+            end_of_text(tokenizer) if len(parts) == texts else None,
         )
 
     @property
@@ -74,6 +77,8 @@ class Template:
             put = next(left) if id is None else [id]
             ids += put
             types += [type] * len(put)
+        if not ids and self.end is not None:
+            return [self.end], [0]
         return ids, types
 
     def encode(self, rows: Sequence[Sequence[list[int]]]) -> Tokens:
@@ -103,7 +108,12 @@ def bare_tokens(tokenizer: Any, texts: Sequence[str], count: int) -> list[list[i
     """The tokens of each text without special ones, ``count`` at most: those that stay when it is cut."""
     template = Template.of(tokenizer, 1)
     encoded = tokenize(tokenizer, texts, None, count + template.special)
-    return [template.bare(ids) for ids in encoded["input_ids"]]
+    tokens = [template.bare(ids) for ids in encoded["input_ids"]]
+    # The end of text, that an empty one is read as alone, is no token of its in a pair.
+    ended = [row for row, ids in enumerate(tokens) if ids == [template.end]]
+    for row, size in zip(ended, whole_sizes(tokenizer, [texts[row] for row in ended]), strict=True):
+        tokens[row] = tokens[row][:size]
+    return tokens
 
 
 def whole_sizes(tokenizer: Any, texts: Sequence[str]) -> list[int]:
