@@ -29,7 +29,7 @@ from peftir.system.processes import share_out
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and a float32 vector for each
 
-CODE = ("data.collection", "models", "pipeline.encode", "ranking.runs", "tuners")
+CODE = ("data.collection", "models", "pipeline.encode", "tuners")
 """What the vectors follow from, by name."""
 
 CHUNK = 4096  # documents encoded together; long enough for batches of like length

@@ -27,6 +27,8 @@ from peftir.training.state import Point, Settings
 CODE = (
     "data.collection",
     "models",
+    "pipeline.backbone",
+    "pipeline.settings",
     "ranking.candidates",
     "ranking.interpolation",
     "ranking.measures",
@@ -34,7 +36,7 @@ CODE = (
     "training",
     "tuners",
 )
-"""What a training's result follows from beside its own module of ``pipeline``, by name."""
+"""What a training's result follows from, beside the module of its stage, by name."""
 
 
 def fit(
