@@ -44,9 +44,9 @@ class Replaced:
 class Findings:
     """What is in a source; ``problems`` are those that keep it from being prepared.
 
-    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text. ``dev_held_out`` says
-    that dev is a share of the source's train queries; ``folds`` has how many queries each split of a fold has,
-    where there are folds. ``not_read`` has the files of the source that peftir knows and has no use for.
+    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text. ``dev_held_out``
+    says that dev is a share of the source's train queries; ``folds`` has how many queries each split of a
+    fold has, where there are folds. ``not_read`` has the files of the source that peftir knows and has no use for.
     """
 
     source: str
