@@ -46,7 +46,8 @@ class Findings:
 
     ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text. ``dev_held_out``
     says that dev is a share of the source's train queries; ``folds`` has how many queries each split of a
-    fold has, where there are folds. ``not_read`` has the files of the source that peftir knows and has no use for.
+    fold has, where there are folds. ``not_read`` has the files of the source that peftir knows and has no
+    use for.
     """
 
     source: str
