@@ -48,7 +48,7 @@ def processes_in(project: Project) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", "3"])
 def test_it_leaves_what_dvc_repro_leaves(fresh: Project, by_dvc: Project, jobs: str) -> None:
     output = fresh.repro("--jobs", jobs)
     assert len(stages_run(output)) == 14
