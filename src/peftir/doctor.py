@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil  # type: ignore[import-untyped]
-
 from peftir.pipeline.inputs import changed_inputs, other_packages
 from peftir.ranking.jvm import find_anserini, find_java
 from peftir.system.errors import PeftirError
 from peftir.system.files import nearest
 from peftir.system.git import ask
+from peftir.system.memory import free_memory
 
 STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
 TRIAL_BYTES = 2**20  # written for a try: enough for a full disk to say so
@@ -95,7 +94,7 @@ def openmp() -> Finding:
 
 def memory() -> Finding:
     """Is as much memory free as the hungriest stage takes?"""
-    free = min([psutil.virtual_memory().available, *_container_limits()]) / 2**30
+    free = free_memory() / 2**30
     if free >= STAGE_MEMORY_GIB:
         return Finding("ok", f"{free:.1f} GiB free")
     return Finding(
@@ -275,17 +274,6 @@ def _openmp_of(package: str) -> list[str]:
     libraries = [folder / "lib", folder / ".dylibs", *folder.parent.glob(f"{package}*.libs")]
     names = (file.name for library in libraries if library.is_dir() for file in library.iterdir())
     return sorted(name for name in names if re.match(r"lib(gomp|omp|iomp5)\b", name))
-
-
-def _container_limits() -> list[int]:
-    """Bytes left under this container's limit, on Linux; nothing where there is no limit."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = (group / "memory.current").read_text(encoding="ascii").strip()
-    except OSError:
-        return []
-    return [] if limit == "max" else [int(limit) - int(used)]
 
 
 def _processor_flags() -> set[str]:

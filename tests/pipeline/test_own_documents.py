@@ -93,9 +93,7 @@ def test_the_analysed_loss_leaves_a_query_s_own_document_out_as_training_does(st
     content["learning"]["queries"]["retriever"] = 2
     (study / "params.yaml").write_text(yaml.safe_dump(content))
     params = load_params()
-    shutil.copytree(
-        layout.model("retriever", "zero_shot", None), layout.model("retriever", "zero_shot", 13)
-    )
+    shutil.copytree(layout.model("retriever", "zero_shot", None), layout.model("retriever", "zero_shot", 13))
     found = objectives(params, "retriever", None)("zero_shot", 13).loss().item()
 
     model = saving.load(SentenceTransformer, layout.model("retriever", "zero_shot", 13))

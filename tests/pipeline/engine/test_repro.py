@@ -12,7 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from toy_project import PATIENCE, Project
+
+from peftir.system.quiet import SETTINGS
 
 
 def assert_same(project: Project, other: Project) -> None:
@@ -45,7 +48,7 @@ def processes_in(project: Project) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", "3"])
 def test_it_leaves_what_dvc_repro_leaves(fresh: Project, by_dvc: Project, jobs: str) -> None:
     output = fresh.repro("--jobs", jobs)
     assert len(stages_run(output)) == 14
@@ -87,7 +90,9 @@ def test_targets_are_run_with_what_they_need(fresh: Project, tmp_path: Path) -> 
         "index@b-3",
     }
     other.dvc("repro", "train@a-1", "index@b-3")
-    assert fresh.lock() == other.lock() and fresh.cached() == other.cached()
+    # In which order dvc repro takes the targets, and so writes their entries, differs from call to call.
+    assert yaml.safe_load(fresh.lock()) == yaml.safe_load(other.lock())
+    assert fresh.cached() == other.cached()
 
 
 def test_a_dry_run_says_what_would_run_and_does_nothing(finished: Project) -> None:
@@ -102,8 +107,8 @@ def test_an_unknown_target_is_one_line(finished: Project) -> None:
     assert finished.repro("train@x", code=1).startswith("error: ")
 
 
-def test_where_a_stage_fails_the_others_finish(fresh: Project, by_dvc: Project, tmp_path: Path) -> None:
-    trouble = fresh.trouble("trainb-1", "sys.exit('error: rate: 7: expected less')")
+def test_where_a_stage_fails_the_others_finish(fresh: Project, tmp_path: Path) -> None:
+    fresh.trouble("trainb-1", "sys.exit('error: rate: 7: expected less')")
     other = fresh.copy(tmp_path / "other")
     output = fresh.repro("--jobs", "2", code=1)
     last = output.splitlines()[-1]
@@ -111,9 +116,11 @@ def test_where_a_stage_fails_the_others_finish(fresh: Project, by_dvc: Project, 
     assert "2 more wait" in last and "run peftir repro again" in last
     assert other.run("dvc", "repro", "-k").returncode != 0
     assert fresh.lock() == other.lock() and fresh.cached() == other.cached()
-    trouble.unlink()
+    for project in (fresh, other):
+        (project.root / "trouble/trainb-1").unlink()
     assert stages_run(fresh.repro("--jobs", "1")) == {"train@b-1", "index@b-1", "evaluate"}
-    assert_same(fresh, by_dvc)
+    other.dvc("repro")
+    assert_same(fresh, other)
 
 
 def test_a_command_gets_the_environment_of_the_user(fresh: Project) -> None:
@@ -126,8 +133,8 @@ def test_a_command_gets_the_environment_of_the_user(fresh: Project) -> None:
     trouble.write_text(show + "\n")
     fresh.repro("prepare")
     found = eval(seen.read_text())
-    found.pop("PEFTIR_RUN")
-    assert found == expected
+    assert {name for name in found if found[name] != expected.get(name)} <= {"PEFTIR_RUN", "_", *SETTINGS}
+    assert not expected.keys() - found.keys()
 
 
 def test_after_a_kill_nothing_is_left_running_and_the_next_call_goes_on(

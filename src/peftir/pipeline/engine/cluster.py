@@ -1,8 +1,8 @@
 """Ray: which stage runs where, so that the threads, GPUs and memory that it asks for are there.
 
 With the address ``local`` a Ray of its own is started for the run: on this machine's loopback interface, with
-a token, without a dashboard, and with its files under ``.dvc/tmp`` or, where that path is too long for
-sockets, in a temporary folder. With another address the run joins a cluster that is there, whose nodes see the
+a token, without a dashboard, its files under ``.dvc/tmp`` or, where that path is too long for sockets,
+in a temporary folder. With another address the run joins a cluster that is there, whose nodes see the
 project's folder at the same path. A Ray task holds what its stage asks for while a forkserver of that node
 runs the command.
 """

@@ -48,7 +48,8 @@ def handed_to(
             yield
         finally:
             os.environ.pop("PEFTIR_COMMANDS")
-            listener.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # macOS says that nobody is connected, and ends the waiting all the same
+                listener.shutdown(socket.SHUT_RDWR)
 
 
 def _listen(listener: socket.socket, run: Run, before: dict[str, str], ours: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures as cf
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from peftir.pipeline.engine.project import Project, Stage, threads_of
 from peftir.pipeline.engine.turns import Turns
 from peftir.pipeline.engine.workers import OURS, Workers
 from peftir.system.errors import PeftirError
+from peftir.system.memory import free_memory
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell's
@@ -37,17 +39,20 @@ def repro(targets: Sequence[str], jobs: int | None, address: str | None, dry_run
     Raises:
         PeftirError: a stage failed, or nothing could start.
     """
-    project = Project(targets, FOLDER / "logs" / "dvc.log")
-    os.chdir(project.root)
-    if dry_run:
-        _say_what_would_run(project)
-        return 0
-    with to_oneself():
-        considered = project.to_consider(project.stale())
-        if not considered:
+    try:
+        project = Project(targets, FOLDER / "logs" / "dvc.log")
+        os.chdir(project.root)
+        if dry_run:
+            _say_what_would_run(project)
+            return 0
+        with to_oneself():
+            considered = project.to_consider(project.stale())
+            if considered:
+                return _Run(project, considered).run(jobs, address)
             print(f"nothing to do: {len(project.plan)} stages are up to date")
             return 0
-        return _Run(project, considered).run(jobs, address)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 class _Run:
@@ -62,6 +67,7 @@ class _Run:
         self.most_threads = max(filter(None, self.threads.values()), default=1)
         self.turns = Turns()
         self.slots = 1
+        self.memory_mb = free_memory() // 2**20
         self.running: dict[cf.Future[bool], str] = {}
         self.began: dict[str, float] = {}
         self.asked: set[str] = set()  # stages whose command was run, not restored
@@ -86,10 +92,9 @@ class _Run:
                 _signals_as_interrupts(),
             ):
                 with self.project.recording(self.ran):
-                    self._run_all()
+                    self._run_all(address)
                 self.progress.close()
         except KeyboardInterrupt:
-            self.progress.close()
             print(
                 f"stopped after {len(self.ran)} of {len(self.stages)} stages; peftir repro goes on from there"
             )
@@ -98,20 +103,21 @@ class _Run:
         print(f"{len(self.ran)} stages in {duration(time.monotonic() - start)}")
         return 0
 
-    def _run_all(self) -> None:
+    def _run_all(self, address: str | None) -> None:
         """Start what can start until all is done or waits for what failed."""
         pool = cf.ThreadPoolExecutor(len(self.stages))
         waiting = list(self.stages)
         try:
             while (startable := self._startable(waiting)) or self.running:
                 ready = self.workers.are_ready()
-                if ready:
+                if ready and address:  # Ray counts what its nodes have
                     self.slots = min(self.workers.slots(self.most_threads), self.jobs)
-                fitting = [name for name in startable if ready or self.threads[name] is None]
-                for name in fitting[: max(0, self.slots - len(self.running))]:
-                    waiting.remove(name)
-                    self.began[name] = time.monotonic()
-                    self.running[pool.submit(self.project.reproduce, self.stages[name])] = name
+                    self.memory_mb = sys.maxsize
+                for name in startable:
+                    if (ready or self.threads[name] is None) and self._fits(name):
+                        waiting.remove(name)
+                        self.began[name] = time.monotonic()
+                        self.running[pool.submit(self.project.reproduce, self.stages[name])] = name
                 if self.running:
                     cf.wait(self.running, timeout=1.0, return_when=cf.FIRST_COMPLETED)
                 else:
@@ -134,6 +140,12 @@ class _Run:
         paths = self._paths()
         startable = [name for name in waiting if all(other in self.done for other in self._needed_by(name))]
         return sorted(startable, key=lambda name: -paths[name])
+
+    def _fits(self, name: str) -> bool:
+        """Whether there are a slot and, as far as it is known, the memory for ``name`` beside what runs."""
+        held = sum(self.estimates.memory_mb(other) for other in self.running.values())
+        enough = held + self.estimates.memory_mb(name) <= self.memory_mb
+        return len(self.running) < self.slots and (enough or not self.running)
 
     def _needed_by(self, name: str) -> list[str]:
         """The stages of this run that ``name`` waits for."""

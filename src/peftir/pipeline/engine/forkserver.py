@@ -45,6 +45,7 @@ LIBRARIES = (
     "matplotlib",
     "dvclive",
 )
+FORKS = sys.platform == "linux"  # libraries of macOS do not bear a fork without an exec
 READY = ".ready"  # a file beside the socket
 
 
@@ -176,7 +177,7 @@ def _script(command: str) -> list[str] | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    plain = len(words) > 1 and words[0] == "python" and words[1].endswith(".py")
+    plain = FORKS and len(words) > 1 and words[0] == "python" and words[1].endswith(".py")
     return words[1:] if plain and not set(command) & set("|&;<>()$`\\\"'*?[#~%\n") else None
 
 
@@ -206,7 +207,8 @@ def main() -> None:
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # to ask for GPUs must not start CUDA before the fork
     gc.disable()
     for name in sys.argv[3:]:
-        importlib.import_module(name)
+        with contextlib.suppress(Exception):  # the stage that needs it will say so
+            importlib.import_module(name)
     gc.freeze()
     gc.enable()
     open(f"{sys.argv[2]}{READY}", "x").close()  # noqa: PTH123

@@ -18,7 +18,7 @@ from typing import Any
 
 from peftir.pipeline.engine import cluster, guard
 from peftir.pipeline.engine.cluster import LOCAL, Cluster, Needs
-from peftir.pipeline.engine.forkserver import LIBRARIES
+from peftir.pipeline.engine.forkserver import FORKS, LIBRARIES
 from peftir.pipeline.engine.place import FOLDER, short_folder
 from peftir.pipeline.engine.worker import Ended, Forkserver
 
@@ -53,7 +53,9 @@ class Workers:
             env={name: value for name, value in os.environ.items() if name != MARK},
         )
         environment = dict(os.environ)
-        self._forkserver = Forkserver(environment, LIBRARIES if computing else (), self.folder / "libraries")
+        self._forkserver = Forkserver(
+            environment, LIBRARIES if computing and FORKS else (), self.folder / "libraries"
+        )
         self._bare = Forkserver(environment, (), self.folder / "bare")
         self._starting: cf.Future[Cluster] | None = None
         self._slots = slots
