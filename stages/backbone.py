@@ -13,8 +13,7 @@ from peftir.system.errors import exits_cleanly
 def main() -> None:
     """Settle on a backbone."""
     stage_arguments(__doc__, "python stages/backbone.py")
-    params = load_params()
-    print(f"{params.backbone.name} is in {settle(params)}; {layout.BACKBONE} says what it is")
+    print(f"{layout.BACKBONE} says what is in {settle(load_params())}")
 
 
 if __name__ == "__main__":
