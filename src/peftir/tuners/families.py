@@ -25,6 +25,7 @@ class Family:
         inner: the projection whose input, the feed-forward's inner activations, (IA)³ scales.
         head: the modules that ``AutoModelForSequenceClassification`` adds to the bare encoder.
         pooler: a module that the head needs and a bi-encoder leaves unused, relative to the bare encoder.
+        rotary: whether positions turn queries and keys, rather than being added to the embeddings.
         no_prefix: why the family's attention does not admit a prefix; empty where it does.
     """
 
@@ -39,6 +40,7 @@ class Family:
     inner: str
     head: tuple[str, ...] = ("classifier",)
     pooler: str | None = None
+    rotary: bool = False
     no_prefix: str = ""
 
 
@@ -67,6 +69,7 @@ LLAMA = Family(
     keys_and_values=("self_attn.k_proj", "self_attn.v_proj"),
     inner="mlp.down_proj",
     head=("score",),
+    rotary=True,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -115,6 +118,7 @@ FAMILIES: dict[str, Family] = {
         keys_and_values=(),
         inner="mlp.Wo",
         head=("head", "classifier"),
+        rotary=True,
     ),
     "llama": LLAMA,
     "qwen3": LLAMA,

@@ -145,7 +145,7 @@ class Insertion:
         place: the name of the module whose output is changed.
         module: what goes there.
         sizes: what ``create`` and ``weigh`` of the module take.
-        entry: the name of the module whose input it sees, where that is not ``place``.
+        entry: the name of the module whose input it sees, where that is not ``place``; empty for the model.
     """
 
     place: str

@@ -59,6 +59,11 @@ class Backbone:
         return size * (getattr(config, "num_key_value_heads", None) or heads)
 
     @property
+    def encoder(self) -> str:
+        """The name of the bare encoder; empty where that is the model itself."""
+        return "" if self._bare else self.model.base_model_prefix
+
+    @property
     def layers(self) -> list[str]:
         """The names of the layers, first to last."""
         name = self._inside(self.family.layers)
@@ -132,16 +137,21 @@ class Backbone:
         if self._bare:
             return []
         names = [name for name in self.family.head if hasattr(self.model, name)]
-        if self._pooler is not None and _new(self._pooler):
+        if self.pooler is not None and _new(self.pooler):
             names.append(str(self.family.pooler))
         return names
+
+    @property
+    def pooler(self) -> nn.Module | None:
+        """The encoder's module that the head alone uses, if it has one."""
+        return getattr(self.model.base_model, self.family.pooler, None) if self.family.pooler else None
 
     @property
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """The encoder's own modules that take part in what the model computes, by name; no head, no tuner."""
         without = {self.model.get_submodule(name) for name in self.head if hasattr(self.model, name)}
-        if self._pooler is not None and (self._bare or self.family.pooler in self.head):
-            without.add(self._pooler)
+        if self.pooler is not None and (self._bare or self.family.pooler in self.head):
+            without.add(self.pooler)
         for layer in self.model.modules():
             if isinstance(layer, BaseTunerLayer):
                 without |= {getattr(layer, kind) for kind in layer.adapter_layer_names}
@@ -157,13 +167,9 @@ class Backbone:
     def _bare(self) -> bool:
         return self.model.base_model is self.model
 
-    @property
-    def _pooler(self) -> nn.Module | None:
-        return getattr(self.model.base_model, self.family.pooler, None) if self.family.pooler else None
-
     def _inside(self, name: str) -> str:
         """The name, seen from the model, of a module named from its bare encoder."""
-        return name if self._bare else f"{self.model.base_model_prefix}.{name}"
+        return name if self._bare else f"{self.encoder}.{name}"
 
 
 def _new(module: nn.Module) -> bool:

@@ -5,6 +5,8 @@ trained directly, without the re-parametrisation of section 4.3, as Ma et al. (2
 2·L·l·d, where keys and values have d dimensions.
 
 Positions are not shifted: a prefix is keys and values only, so a text may have as many tokens as without it.
+Where positions turn queries and keys, the prefix's keys are not turned, as if they stood at position 0, and
+a text's own positions count from its first token, also where padding stands before it.
 The prefix comes in through transformers' attention interface, at the point where keys, values and mask are
 ready; an encoder that computes attention in another way does not admit it.
 """
@@ -72,18 +74,36 @@ class Prefix(Insert):
         return 2 * length * width
 
     def hang(self, place: nn.Module, entry: nn.Module) -> None:
-        """Make this module a part of the attention module ``place``, which then asks ``INTERFACE``."""
+        """Make this module a part of the attention module ``place``, which then asks ``INTERFACE``.
+
+        An ``entry`` of its own is the encoder: its tokens' positions then follow from the attention mask.
+        """
         place.add_module(self.slot, self)
         # The model's own configuration, kept: what it says of the implementation stays in force.
         self.config = place.config
         changed: Any = copy.copy(place.config)
         changed._attn_implementation_internal = INTERFACE
         place.config = changed
+        if entry is not place:
+            self._handles = [entry.register_forward_pre_hook(self._count_positions, with_kwargs=True)]
 
     def take_down(self, place: nn.Module) -> None:
         """Undo ``hang``."""
         place.config = self.config
-        delattr(place, self.slot)
+        super().take_down(place)
+
+    def _count_positions(
+        self, encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Give the encoder positions that count each text's own tokens, if it was given none."""
+        mask = kwargs.get("attention_mask")
+        if not self.running or kwargs.get("position_ids") is not None or mask is None or mask.dim() != 2:
+            return None
+        tokens = args[0] if args else kwargs.get("input_ids")
+        read = (kwargs["inputs_embeds"] if tokens is None else tokens).shape[1]
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        # With a cache the mask has the tokens before these as well.
+        return args, kwargs | {"position_ids": positions[:, -read:]}
 
     def before(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values, ``(batch, heads, length, head size)``, with the prefixes before them."""
@@ -151,8 +171,10 @@ class PrefixTuner(InsertTuner):
         Raises:
             TunerError: the family's attention does not admit it.
         """
+        sizes = {"length": config.length, "width": backbone.key_width}
+        entry = backbone.encoder if backbone.family.rotary else None
         for place in backbone.attentions:
-            yield Insertion(place, Prefix, {"length": config.length, "width": backbone.key_width})
+            yield Insertion(place, Prefix, sizes, entry)
 
 
 register(PrefixConfig, PrefixTuner)

@@ -110,7 +110,8 @@ class InsertTuner(BaseTuner):
             insert = getattr(target, insertion.module.slot, None)
             if insert is None:
                 insert = insertion.module()
-                insert.hang(target, self.model.get_submodule(insertion.entry or current_key))
+                entry = current_key if insertion.entry is None else insertion.entry
+                insert.hang(target, self.model.get_submodule(entry))
             insert.create(adapter_name, **insertion.sizes)
             insert.move(adapter_name, like)
             if adapter_name in self.active_adapters:
