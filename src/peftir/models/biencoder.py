@@ -8,6 +8,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
+from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, let_it_pad
 from peftir.models.inference import run_in_batches
 
@@ -35,12 +36,22 @@ def new_biencoder(
         similarity: ``cosine``, or ``dot`` for the inner product of the vectors as they are.
         query_length, document_length: tokens kept of each, special tokens and prefix included.
         query_prefix, document_prefix: what stands before each text, such as ``"query: "``.
+
+    Raises:
+        PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
+    folder = backbone_folder(backbone, revision)
+    manifest.compute_plainly()
     transformer = Transformer(
-        str(backbone_folder(backbone, revision)), query_length=query_length, document_length=document_length
+        str(folder),
+        query_length=query_length,
+        document_length=document_length,
+        model_kwargs=manifest.loading(folder),
+        processor_kwargs={**manifest.TOKENIZER},
     )
+    manifest.refuse_other_formats(transformer, f"backbone.name: {backbone}")
     let_it_pad(transformer.tokenizer)
-    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling])
+    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)
     return SentenceTransformer(
         modules=[transformer, pooled, *([Normalize()] if similarity == "cosine" else [])],
         similarity_fn_name=similarity,

@@ -8,6 +8,7 @@ from sentence_transformers import CrossEncoder
 from tqdm import tqdm
 
 from peftir.data.collection import Texts
+from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, let_it_pad
 from peftir.models.inference import run_in_batches
 from peftir.ranking.runs import Run
@@ -22,9 +23,21 @@ def new_crossencoder(backbone: str, *, revision: str | None = None, length: int)
         backbone: a hub id or a local folder.
         revision: of a hub id, see :func:`peftir.models.backbone.backbone_folder`.
         length: tokens kept of query and document together; the longer of the two is cut.
+
+    Raises:
+        PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
-    folder = str(backbone_folder(backbone, revision))
-    model = CrossEncoder(folder, num_labels=1, max_length=length, activation_fn=torch.nn.Identity())
+    folder = backbone_folder(backbone, revision)
+    manifest.compute_plainly()
+    model = CrossEncoder(
+        str(folder),
+        num_labels=1,
+        max_length=length,
+        activation_fn=torch.nn.Identity(),
+        model_kwargs=manifest.loading(folder),
+        processor_kwargs={**manifest.TOKENIZER},
+    )
+    manifest.refuse_other_formats(model, f"backbone.name: {backbone}")
     let_it_pad(model.tokenizer)
     # The heads of decoders look for it to find each text's last token.
     if model[0].model.config.pad_token_id is None:

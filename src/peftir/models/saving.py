@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
+from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, base_name, note_backbone, on_own_backbone
 from peftir.study.params import Method
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
@@ -44,15 +45,21 @@ def head_of(model: SentenceTransformer | CrossEncoder) -> Callable[[str], bool]:
 
 
 def save(
-    model: SentenceTransformer | CrossEncoder, folder: Path, backbone: str, revision: str | None = None
+    model: SentenceTransformer | CrossEncoder,
+    folder: Path,
+    backbone: str,
+    revision: str | None = None,
+    training: dict[str, Any] | None = None,
 ) -> None:
     """Write ``model`` to ``folder``: adapter and head (all weights if all were trained), and the tokenizer.
 
-    The bytes follow from the weights alone: no dates, paths or orders that change from run to run.
+    With them go the choices that its numbers hang on, see :mod:`peftir.models.manifest`. The bytes follow
+    from these and the weights alone: no dates, paths or orders that change from run to run.
 
     Args:
         backbone: what the adapter calls its backbone: a hub id or a local folder.
         revision: the one of the hub id that was pinned.
+        training: how it was trained, for the manifest.
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
         # PEFT looks at the config.json of the backbone as it saves, and asks the hub if there is no folder.
@@ -67,9 +74,11 @@ def save(
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
         note_backbone(partial, backbone, revision)
+        _tidy(partial / "adapter_config.json", base_name(backbone))
+        _keep_how_to_load(partial / "sentence_bert_config.json", model)
+        manifest.write(partial, manifest.describe(model) | ({"training": training} if training else {}))
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        _tidy(partial / "adapter_config.json", base_name(backbone))
 
 
 def stored_bytes(folder: Path) -> int:
@@ -81,13 +90,19 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
     """Load a model that :func:`save` wrote; ``kind`` is ``SentenceTransformer`` or ``CrossEncoder``.
 
     Raises:
-        PeftirError: the folder is missing or a file in it is damaged.
+        PeftirError: the folder is missing or a file in it is damaged, or it is loaded otherwise than its
+            manifest says.
     """
     if not (folder / "modules.json").is_file():
         raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
+    manifest.compute_plainly()
     try:
+        recorded = manifest.read(folder)
         with on_own_backbone(folder) as place:
-            return kind(str(place))
+            model = kind(str(place))
+        manifest.refuse_other_formats(model, str(folder))
+        manifest.compare(model, recorded)
+        return model
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _not_loaded(folder, error) from error
 
@@ -125,3 +140,17 @@ def _tidy(config: Path, base: str) -> None:
                 content[key] = sorted(value)
         content["base_model_name_or_path"] = base
         config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _keep_how_to_load(config: Path, model: SentenceTransformer | CrossEncoder) -> None:
+    """Write down for sentence-transformers what the model in memory has and its backbone's files do not say.
+
+    So a plain ``CrossEncoder(folder)`` is the model that was saved: an adapter's folder has no config.json.
+    """
+    chosen = transformer_of(model).config
+    content = json.loads(config.read_text(encoding="utf-8"))
+    content["model_kwargs"] = {"dtype": "float32", "attn_implementation": chosen._attn_implementation}
+    if isinstance(model, CrossEncoder):
+        # The heads of decoders look for the padding token to find each text's last one.
+        content["config_kwargs"] = {"num_labels": chosen.num_labels, "pad_token_id": chosen.pad_token_id}
+    config.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from peftir import tuners
+from peftir.models import manifest
 from peftir.models.backbone import backbone_folder
 from peftir.pipeline.backbone import as_settled
 from peftir.study.params import Method, Params
@@ -54,7 +55,9 @@ def count_variants(params: Params, backbone: str, names: list[str]) -> list[Coun
 
 def _count(folder: Path, name: str, method: Method) -> Count:
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=1, **manifest.loading(folder)
+    )
     try:
         knobs = tuners.attach(model, method.type, **method.knobs)
     except tuners.TunerError as error:

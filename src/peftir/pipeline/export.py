@@ -10,7 +10,7 @@ from typing import Any
 from peft import PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from peftir.models import saving
+from peftir.models import manifest, saving
 from peftir.models.backbone import own_backbone
 from peftir.pipeline.backbone import as_settled
 from peftir.pipeline.model_card import model_card
@@ -62,7 +62,8 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
     model = saving.load(kind, source)
     encoder = saving.transformer_of(model)
     head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
-    whole = type(encoder).from_pretrained(own_backbone(source), **head)
+    folder = own_backbone(source)
+    whole = type(encoder).from_pretrained(folder, **manifest.loading(folder), **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
     try:
         model[0].model = PeftModel.from_pretrained(whole, str(source)).merge_and_unload(safe_merge=True)
@@ -72,4 +73,4 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
             "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "
             f"leave --merged out, and load it where {name} can be had or is in the cache"
         ) from error
-    saving.save(model, target, name, revision)
+    saving.save(model, target, name, revision, training=manifest.read(source).get("training"))

@@ -73,7 +73,8 @@ def fit(
     if rank() > 0:
         return timing
     folder = layout.model(stage, variant, seed)
-    saving.save(model, folder, params.backbone.name, params.backbone.revision)
+    trained = {"precision": params.backbone.precision, "dropout": params.backbone.dropout}
+    saving.save(model, folder, params.backbone.name, params.backbone.revision, training=trained)
     weights = tuners.count(saving.transformer_of(model))
     write_json(
         layout.training(stage, variant, seed),
