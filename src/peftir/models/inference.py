@@ -43,10 +43,10 @@ def run_in_batches(
     order = np.argsort(-lengths, kind="stable")
     tokens = TOKENS if model.device.type == "cpu" else GPU_TOKENS
     outputs = []
-    with torch.inference_mode(), computing_in(precision):
+    with torch.inference_mode(), computing_in(model, precision):
         for rows in _batches(lengths[order], tokens):
             batch = {key: [values[row] for row in order[rows]] for key, values in encoded.items()}
-            outputs.append(model(features(model.tokenizer, batch, model.device))[output].float().cpu())
+            outputs.append(model(features(model.tokenizer, batch, model.device))[output].cpu())
     return torch.cat(outputs).numpy()[np.argsort(order)]
 
 

@@ -84,7 +84,7 @@ class TrainingState:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.factor(self.step)
         self.model.train(self.settings.dropout)
-        with computing_in(self.settings.precision):
+        with computing_in(self.model, self.settings.precision):
             loss = loss_of(batch)
         loss.backward()
         sum_gradients(self.weights.values())
