@@ -40,8 +40,8 @@ RULES = {
     "products of float32": "float32, no TF32",
     "sums of bfloat16 products": "float32",
     "equal scores": "by descending document id, as in trec_eval",
-    # Last bits only, and they may differ between two runs on one machine: not recorded.
-    "left to the machine": "threads, kind of processor, kernel of the attention",
+    # Last bits only; what the machine is has no place in the folder. How many threads is a setting.
+    "left to the machine": "kind of processor, kernel of the attention",
 }
 
 LIBRARIES = ("peft", "sentence-transformers", "tokenizers", "torch", "transformers")

@@ -73,7 +73,11 @@ def fit(
     if rank() > 0:
         return timing
     folder = layout.model(stage, variant, seed)
-    trained = {"precision": params.backbone.precision, "dropout": params.backbone.dropout}
+    trained = {
+        "precision": params.backbone.precision,
+        "dropout": params.backbone.dropout,
+        "threads": params.threads,
+    }
     saving.save(model, folder, params.backbone.name, params.backbone.revision, training=trained)
     weights = tuners.count(saving.transformer_of(model))
     write_json(
