@@ -1,4 +1,4 @@
-"""What number format the encoder computes in. All weights, and all that follows the encoder, are in float32."""
+"""What number format the encoder computes in; all weights and all that follows the encoder are in float32."""
 
 from __future__ import annotations
 

@@ -1,0 +1,170 @@
+"""Models of all families travel: tuned, saved, and loaded by sentence-transformers in a fresh process."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import ADMITTED, ALL, CONFIGS
+from sentence_transformers import CrossEncoder
+from tiny import SENTENCE, SPECIAL, stir, tiny_model
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from peftir import tuners
+from peftir.models import saving
+from peftir.models.biencoder import encode, new_biencoder
+from peftir.models.crossencoder import new_crossencoder, score
+
+DECODERS = ("llama", "qwen3")
+STAGES = ("retriever", "reranker")
+FEW = ("full", "lora", "iaa_l", "iaa_s_mam")
+"""What of the encoders is tried here; tests/tuners saves and loads all methods in all of them."""
+
+MODELS = [
+    f"{family}/{case}/{stage}"
+    for family in CONFIGS
+    for case in ALL
+    for stage in STAGES
+    if (family, case) in ADMITTED or case in ("full", "zero_shot")
+    if family in DECODERS or case in FEW
+]
+TEXTS = ["how do i sort a list", "order", "the stable way is to call sorted", SENTENCE]
+PAIRS = [(TEXTS[0], text) for text in TEXTS]
+
+IN_A_FRESH_PROCESS = """
+import json, sys
+from sentence_transformers import CrossEncoder, SentenceTransformer
+import peftir.tuners
+asked = json.load(sys.stdin)
+assert not [name for name in sys.modules if name.startswith("peftir.models")]
+print(json.dumps({
+    name: CrossEncoder(folder).predict(asked["pairs"]).tolist() if name.endswith("reranker")
+    else SentenceTransformer(folder).encode(asked["texts"]).tolist()
+    for name, folder in asked["folders"].items()
+}))
+"""
+
+
+def write_backbone(folder: Path, family: str) -> Path:
+    """A tiny backbone of ``family``; a decoder as published: padding on the left, and none in its config.
+
+    As Llama's, the one tokenizer has no padding token and marks where texts begin; as Qwen 3's, the other
+    has one and adds nothing.
+    """
+    config = copy.deepcopy(CONFIGS[family])
+    if family in DECODERS:
+        config.pad_token_id = None
+    tiny_model(config).save_pretrained(folder)
+    words = [*SPECIAL, *dict.fromkeys(SENTENCE.split())]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokens: dict[str, str] = {"unk_token": "[UNK]", "pad_token": "[PAD]", "eos_token": "[SEP]"}
+    if family == "llama":
+        del tokens["pad_token"]
+        begin = [("[CLS]", 2)]
+        tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A", "[CLS] $A [CLS] $B", begin)
+    elif family not in DECODERS:
+        both = [("[CLS]", 2), ("[SEP]", 3)]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", both
+        )
+    side = "left" if family in DECODERS else "right"
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side=side, **tokens).save_pretrained(folder)
+    return folder
+
+
+def new(stage: str, backbone: Path) -> Any:
+    torch.manual_seed(6)
+    if stage == "reranker":
+        return new_crossencoder(str(backbone), length=24)
+    pooling = "last" if backbone.name in DECODERS else "mean"
+    return new_biencoder(str(backbone), pooling=pooling, query_length=20, document_length=20)
+
+
+def tune(model: Any, case: str) -> Any:
+    type, knobs = ALL[case]
+    tuners.attach(saving.transformer_of(model), type, **knobs)
+    stir((weight for weight in model.parameters() if weight.requires_grad), size=0.2)
+    return model.eval()
+
+
+def plain_scores(model: Any, stage: str) -> list[Any]:
+    return (model.predict(PAIRS) if stage == "reranker" else model.encode(TEXTS)).tolist()
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("backbones")
+    return {family: write_backbone(root / family, family) for family in CONFIGS}
+
+
+@pytest.fixture(scope="module")
+def made(
+    backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scores of each model before it was saved, and after that in a fresh process."""
+    root = tmp_path_factory.mktemp("models")
+    before: dict[str, Any] = {}
+    folders: dict[str, str] = {}
+    for name in MODELS:
+        family, case, stage = name.split("/")
+        model = tune(new(stage, backbones[family]), case)
+        before[name] = plain_scores(model, stage)
+        saving.save(model, root / name, str(backbones[family]))
+        folders[name] = str(root / name)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS],
+        input=json.dumps({"folders": folders, "texts": TEXTS, "pairs": PAIRS}),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return before, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fresh_process_gives_the_same_scores(
+    made: tuple[dict[str, Any], dict[str, Any]], name: str
+) -> None:
+    before, after = made
+    assert after[name] == before[name]
+    assert np.ptp(np.array(after[name]), axis=0).max() > 1e-3  # it tells the texts apart
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("case", ["zero_shot", "lora", "prefix", "mam"])
+@pytest.mark.parametrize("family", DECODERS)
+def test_a_decoders_numbers_do_not_depend_on_the_texts_beside(
+    backbones: dict[str, Path], family: str, case: str, stage: str
+) -> None:
+    model = tune(new(stage, backbones[family]), case)
+    if stage == "reranker":
+        together = score(model, PAIRS, "float32")
+        alone = np.concatenate([score(model, [pair], "float32") for pair in PAIRS])
+    else:
+        together = encode(model, TEXTS, "document", "float32")
+        alone = np.concatenate([encode(model, [text], "document", "float32") for text in TEXTS])
+    assert np.allclose(together, alone, atol=1e-5)
+
+
+def test_a_reranker_keeps_its_one_score_on_a_backbone_that_names_three_labels(tmp_path: Path) -> None:
+    backbone = write_backbone(tmp_path / "bert", "bert")
+    config = json.loads((backbone / "config.json").read_text())
+    labels = {"id2label": {str(i): f"{i}" for i in range(3)}, "label2id": {f"{i}": i for i in range(3)}}
+    config |= {"architectures": ["BertForSequenceClassification"], **labels}
+    (backbone / "config.json").write_text(json.dumps(config))
+    model = tune(new("reranker", backbone), "lora")
+    saving.save(model, tmp_path / "model", str(backbone))
+    loaded = CrossEncoder(str(tmp_path / "model"))
+    assert plain_scores(loaded, "reranker") == plain_scores(model, "reranker")
