@@ -34,7 +34,9 @@ $(STAMP): requirements.lock pyproject.toml
 	echo "Environment: $$python ($$($$python --version)), packages of requirements.lock"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	LC_ALL=C.UTF-8 $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Python reads this file in the locale's letters: the clone's absolute path may have others.
+	echo ../../../../src > $$(echo $(VENV)/lib/python3.*/site-packages/__editable__.peftir-*.pth)
 	$(VENV)/bin/python -c 'from pathlib import Path; from peftir.models.backbone import link_wheels; link_wheels(Path())'
 	touch $@
 
