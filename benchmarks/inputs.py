@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from peftir.data.collection import Collection, Qrels, Texts
+from peftir.data.collection import Collection, Qrels
 from peftir.data.texts import DocumentTexts
 from peftir.pipeline.train_retriever import dev_documents
 from peftir.ranking.interpolation import rerank
@@ -14,7 +15,8 @@ from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.training.examples import Example, dev_sample, sample_batches
+from peftir.training.data import TrainingData
+from peftir.training.examples import Batches, Example, dev_sample
 
 MEASURE = "RR@10"
 
@@ -78,27 +80,25 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a model is trained on: batches of examples, and the texts that they name."""
+    """What a model is trained on: batches of examples, and the texts of their documents by number."""
 
+    data: TrainingData
     batches: list[list[Example]]
-    queries: dict[str, str]
-    texts: Texts
-    qrels: Qrels
+    documents: dict[int, str]
 
     @classmethod
     def of(cls, params: Params, stage: str, steps: int) -> Lessons:
         """The first ``steps`` batches that the study trains ``stage`` on."""
-        collection, settings = Collection(layout.COLLECTION), getattr(params, stage)
-        qrels = collection.qrels("train")
-        batches = sample_batches(
-            qrels,
-            read_run(layout.BM25_RUNS / "train.trec"),
-            steps=steps,
-            batch_size=settings.batch_size,
-            negatives=params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives,
-            key=f"{stage}.negatives",
-            depth=settings.negatives_depth,
-            seed=getattr(params.seeds, stage)[0],
+        settings = getattr(params, stage)
+        negatives = params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives
+        data = TrainingData.read(
+            None, negatives=negatives, key=f"{stage}.negatives", depth=settings.negatives_depth
         )
-        texts = DocumentTexts(collection, [doc for batch in batches for e in batch for doc in e.documents])
-        return cls(batches, collection.queries("train"), texts, qrels)
+        batches = list(Batches(data.sampler, steps, settings.batch_size, getattr(params.seeds, stage)[0]))
+        numbers = sorted({number for batch in batches for e in batch for number in e.documents})
+        ids = [data.sampler.documents[number].as_py() for number in numbers]
+        return cls(data, batches, dict(zip(numbers, data.collection.texts_of(ids)(ids), strict=True)))
+
+    def texts(self, numbers: Iterable[int]) -> list[str]:
+        """The texts of documents, in their order."""
+        return [self.documents[number] for number in numbers]

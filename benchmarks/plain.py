@@ -68,7 +68,7 @@ def train_retriever(
     model = new_retriever(params.backbone.name, params.retriever.document_length)
     _tune(model, method)
     examples = [example for batch in lessons.batches for example in batch]
-    columns = {"anchor": [lessons.queries[example.query] for example in examples]}
+    columns = {"anchor": [lessons.data.queries[example.query] for example in examples]}
     for place in range(1 + params.retriever.hard_negatives):
         name = f"negative_{place}" if place else "positive"
         columns[name] = lessons.texts([example.documents[place] for example in examples])
@@ -96,8 +96,8 @@ def train_reranker(
     _tune(model, method)
     examples = [example for batch in lessons.batches for example in batch]
     columns = {
-        "query": [lessons.queries[example.query] for example in examples],
-        "docs": [lessons.texts(list(example.documents)) for example in examples],
+        "query": [lessons.data.queries[example.query] for example in examples],
+        "docs": [lessons.texts(example.documents) for example in examples],
         "labels": [[1] + [0] * len(example.negatives) for example in examples],
     }
     with tempfile.TemporaryDirectory() as folder:

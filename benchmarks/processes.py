@@ -1,14 +1,13 @@
 """Training by one process and by several, in one run: seconds a step, and how many times as fast.
 
-The model is params.yaml's backbone with LoRA, batches and lengths are params.yaml's, the texts are random
-words. `1 × 2` is one process with two threads. Run it on a machine that does nothing else; with GPUs each
-process takes one, and threads matter little.
+The model is params.yaml's backbone with LoRA, batches and lengths are params.yaml's, the texts are the
+study's, which `dvc repro bm25` makes. `1 × 2` is one process with two threads. Run it on a machine that does
+nothing else; with GPUs each process takes one, and threads matter little.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 from typing import Any
 
@@ -21,14 +20,14 @@ from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method, Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
+from peftir.training.data import TrainingData
 from peftir.training.distributed import rank, run
-from peftir.training.examples import Example
 from peftir.training.loop import train
-from peftir.training.losses import contrastive_loss, listwise_loss
 from peftir.training.state import Settings
+from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Stopwatch, machine
 
-WORDS = ["array", "axis", "file", "index", "key", "line", "list", "number", "object", "path", "row", "sort"]
 METHOD = Method.model_validate(
     {"type": "lora", "budget": 0.005, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
 )
@@ -39,18 +38,10 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
     logging.disable_progress_bar()
     settings = getattr(params, stage)
     negatives = params.retriever.hard_negatives if stage == "retriever" else params.reranker.negatives
-    chooser = random.Random(5)
-    count = settings.batch_size * (negatives + 1)
-    texts = {f"d{i}": " ".join(chooser.choices(WORDS, k=chooser.randrange(20, 90))) for i in range(count)}
-    queries = {f"q{i}": " ".join(chooser.choices(WORDS, k=8)) for i in range(settings.batch_size)}
-    others = iter([f"d{i}" for i in range(settings.batch_size, count)])
-    batch = [
-        Example(query, f"d{i}", tuple(next(others) for _ in range(negatives)))
-        for i, query in enumerate(queries)
-    ]
-
-    def texts_of(ids: list[str]) -> list[str]:
-        return [texts[id] for id in ids]
+    data = TrainingData.read(
+        None, negatives=negatives, key=f"{stage}.negatives", depth=settings.negatives_depth
+    )
+    [batch] = data.sampler.draw(1, settings.batch_size, 13)
 
     torch.manual_seed(13)
     if stage == "retriever":
@@ -58,23 +49,26 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
             params.backbone.name,
             revision=params.backbone.revision,
             pooling=params.backbone.pooling,
+            similarity=params.retriever.similarity,
             query_length=params.retriever.query_length,
             document_length=params.retriever.document_length,
+            query_prefix=params.retriever.query_prefix,
+            document_prefix=params.retriever.document_prefix,
         )
-        qrels = {example.query: {example.positive: 1} for example in batch}
-        loss = contrastive_loss(model, queries, texts_of, qrels, params.retriever.temperature)
+        loss: Any = RetrieverLoss(model, data.sampler, params.retriever.temperature)
     else:
         model = new_crossencoder(
             params.backbone.name, revision=params.backbone.revision, length=params.reranker.length
         )
-        loss = listwise_loss(model, queries, texts_of)
+        loss = RerankerLoss(model)
     saving.attach(model, "lora", METHOD)
+    tokens = tokenized_in_memory(data, [batch], loss)
     watch = Stopwatch()
 
     def loss_of(number: int) -> Tensor:
         if number > 0:  # the first step sets up
             watch.tick()
-        return loss(batch)
+        return loss(batch, tokens)
 
     train(
         model,

@@ -29,10 +29,11 @@ from peftir.models.crossencoder import new_crossencoder, score
 from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.examples import Example
 from peftir.training.loop import train
-from peftir.training.losses import contrastive_loss, listwise_loss
 from peftir.training.state import Settings
+from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Row, Stopwatch, in_turns, report, timed
 
 VARIANTS = ("full", "lora")
@@ -127,13 +128,17 @@ def training(params: Params, stage: str, variant: str, steps: int, repeats: int,
 
 def _new_model(params: Params, stage: str) -> Model:
     """The model that the study trains at ``stage``."""
+    backbone = {"backbone": params.backbone.name, "revision": params.backbone.revision}
     if stage == "reranker":
-        return new_crossencoder(params.backbone.name, length=params.reranker.length)
+        return new_crossencoder(**backbone, length=params.reranker.length)
     return new_biencoder(
-        params.backbone.name,
+        **backbone,
         pooling=params.backbone.pooling,
+        similarity=params.retriever.similarity,
         query_length=params.retriever.query_length,
         document_length=params.retriever.document_length,
+        query_prefix=params.retriever.query_prefix,
+        document_prefix=params.retriever.document_prefix,
     )
 
 
@@ -144,15 +149,16 @@ def _train(
     method, settings = params.methods[variant], getattr(params, stage)
     assert method.learning_rate is not None
     saving.attach(model, variant, method)
+    loss: RetrieverLoss | RerankerLoss
     if stage == "reranker":
-        loss = listwise_loss(model, lessons.queries, lessons.texts)
+        loss = RerankerLoss(model)
     else:
-        temperature = params.retriever.temperature
-        loss = contrastive_loss(model, lessons.queries, lessons.texts, lessons.qrels, temperature)
+        loss = RetrieverLoss(model, lessons.data.sampler, params.retriever.temperature)
+    tokens = tokenized_in_memory(lessons.data, lessons.batches, loss)
 
     def timed_loss(batch: list[Example]) -> Tensor:
         watch.tick()
-        return loss(batch)
+        return loss(batch, tokens)
 
     rate = getattr(method.learning_rate, stage)
     # A measure that rises from one evaluation to the next keeps the last step.
@@ -196,7 +202,7 @@ def _trained_reranker(params: Params, scratch: Path) -> Path:
         folder = scratch / "reranker"
         model = _new_model(params, "reranker")
         _train(params, "reranker", "full", model, Lessons.of(params, "reranker", 5), Stopwatch())
-        saving.save(model, folder, params.backbone.name)
+        saving.save(model, folder, params.backbone.name, params.backbone.revision)
     return folder
 
 

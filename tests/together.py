@@ -14,15 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lessons import example, loss_of, training_data
 from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.checkpoint import Checkpoint
+from peftir.training.data import TrainingData
 from peftir.training.distributed import draw_apart, of_all, rank, sum_gradients
 from peftir.training.examples import Example
 from peftir.training.loop import train
-from peftir.training.losses import contrastive_loss, listwise_loss
 from peftir.training.state import Settings
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
@@ -45,32 +47,29 @@ class Lesson:
     killed_in: int | None = None
 
 
-def batches(stage: str) -> list[list[Example]]:
+def batches(stage: str, data: TrainingData) -> list[list[Example]]:
     """Six batches of five queries, which two cannot share equally; nor a retriever's hard negatives."""
     chooser = random.Random(7)
 
-    def example(number: int) -> Example:
+    def drawn(number: int) -> Example:
         count = 3 if stage == "reranker" else number % 3
-        negatives = tuple(f"d{chooser.randrange(22, 60)}" for _ in range(count))
-        return Example(f"q{number}", f"d{number}", negatives)
+        negatives = (f"d{chooser.randrange(22, 60)}" for _ in range(count))
+        return example(data, f"q{number}", f"d{number}", *negatives)
 
-    return [[example(chooser.randrange(20)) for _ in range(5)] for _ in range(6)]
+    return [[drawn(chooser.randrange(20)) for _ in range(5)] for _ in range(6)]
 
 
-def start(lesson: Lesson) -> tuple[Any, Any]:
-    """The model, and its loss of a batch; in float64, so that what is equal differs by next to nothing."""
-
-    def texts(ids: list[str]) -> list[str]:
-        return [TEXTS[id] for id in ids]
-
+def start(lesson: Lesson) -> tuple[Any, Any, list[list[Example]]]:
+    """The model, its loss of a batch, and the batches; in float64: what is equal hardly differs."""
+    data = training_data(lesson.out / f"collection-{rank()}", QUERIES, TEXTS, QRELS)
     torch.manual_seed(13)
     backbone = str(lesson.backbone)
     if lesson.stage == "reranker":
         model: Any = new_crossencoder(backbone, length=24)
-        loss = listwise_loss(model, QUERIES, texts)
+        loss: Any = RerankerLoss(model)
     else:
         model = new_biencoder(backbone, pooling="mean", query_length=8, document_length=16)
-        loss = contrastive_loss(model, QUERIES, texts, QRELS, 0.5)
+        loss = RetrieverLoss(model, data.sampler, 0.5)
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
     if lesson.method != "full":
         method["rank"] = 4
@@ -78,7 +77,8 @@ def start(lesson: Lesson) -> tuple[Any, Any]:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = lesson.dropout
-    return model.double(), loss
+    drawn = batches(lesson.stage, data)
+    return model.double(), loss_of(data, drawn, loss), drawn
 
 
 def all_of(lessons: list[Lesson], out: Path) -> None:
@@ -90,7 +90,7 @@ def all_of(lessons: list[Lesson], out: Path) -> None:
 
 def trained(lesson: Lesson) -> None:
     """Train, and write the weights and the losses of each step, a file a process."""
-    model, loss = start(lesson)
+    model, loss, drawn = start(lesson)
     step = 0
 
     def loss_of(batch: list[Example]) -> Tensor:
@@ -104,7 +104,7 @@ def trained(lesson: Lesson) -> None:
     points: list[Any] = []
     outcome = train(
         model,
-        batches(lesson.stage),
+        drawn,
         loss_of,
         lambda: float(len(points)),  # the last step is the best
         Settings(1e-3, 1e-3, warmup=0.0, evaluate_every=1, precision="float32", dropout=True),
@@ -125,8 +125,8 @@ def trained(lesson: Lesson) -> None:
 
 def gradients(lesson: Lesson) -> None:
     """Write the gradient of the first batch, a file a process."""
-    model, loss = start(lesson)
-    loss(batches(lesson.stage)[0]).backward()
+    model, loss, [batch, *_] = start(lesson)
+    loss(batch).backward()
     sum_gradients(model.parameters())
     _write(lesson.out, {n: weight.grad for n, weight in model.named_parameters() if weight.grad is not None})
 

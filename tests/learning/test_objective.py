@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from lessons import example, loss_of, training_data
 from peftir import tuners
 from peftir.learning.objective import trained_weights
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import surface
 from peftir.models import saving
-from peftir.training.examples import Example
-from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from tuned_models import BACKBONE, tuned
 
 QUERIES = {"q1": "sort a list", "q2": "open a file"}
 TEXTS = {"d1": "Return the items in order.", "d2": "Opens a path for reading.", "d3": "Adds two numbers."}
-BATCH = [Example("q1", "d1", ("d3",)), Example("q2", "d2", ("d3",))]
 KINDS = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
-def texts(ids: list[str]) -> list[str]:
-    return [TEXTS[id] for id in ids]
-
-
-def loss_of(kind: str, model):
-    if kind == "retriever":
-        return contrastive_loss(model, QUERIES, texts, {"q1": {"d1": 1}, "q2": {"d2": 1}}, 0.05)
-    return listwise_loss(model, QUERIES, texts)
+def loss_of_model(kind: str, model, folder: Path):
+    """Its loss of the one batch."""
+    data = training_data(folder / "collection", QUERIES, TEXTS, {"q1": {"d1": 1}, "q2": {"d2": 1}})
+    batch = [example(data, "q1", "d1", "d3"), example(data, "q2", "d2", "d3")]
+    loss = RetrieverLoss(model, data.sampler, 0.05) if kind == "retriever" else RerankerLoss(model)
+    return partial(loss_of(data, [batch], loss), batch)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,14 +42,14 @@ def test_a_saved_models_loss_is_that_before_saving_over_the_same_weights(
     weights, vectors = trained_weights(loaded)
     counted = tuners.count(saving.transformer_of(model))
     assert sum(weight.numel() for weight in weights) == counted.trained + counted.head
-    loss = loss_of(kind, loaded)
+    loss = loss_of_model(kind, loaded, tmp_path)
     with torch.no_grad():
-        before = loss_of(kind, model)(BATCH).item()
-        assert loss(BATCH).item() == pytest.approx(before, rel=1e-5)
+        before = loss_of_model(kind, model, tmp_path)().item()
+        assert loss().item() == pytest.approx(before, rel=1e-5)
 
     if variant != "full":  # its Hessian takes seconds
-        sharpness = largest_eigenvalue(weights, lambda: loss(BATCH), iterations=3, seed=0)
-        grid = surface(weights, vectors, lambda: loss(BATCH), span=0.5, points=3, seed=0)
+        sharpness = largest_eigenvalue(weights, loss, iterations=3, seed=0)
+        grid = surface(weights, vectors, loss, span=0.5, points=3, seed=0)
         assert sharpness > 0
         assert grid[1, 1] == pytest.approx(before, rel=1e-5)
         assert len({round(value, 6) for value in grid.ravel()}) == 9

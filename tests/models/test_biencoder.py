@@ -14,11 +14,13 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
+from torch import Tensor
 from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast
 
+from lessons import example, loss_of, training_data
+from peftir.data.collection import Qrels
 from peftir.models.biencoder import encode, new_biencoder
-from peftir.training.examples import Example
-from peftir.training.losses import contrastive_loss
+from peftir.training.batch_losses import RetrieverLoss
 
 BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 QUERY_LENGTH, DOCUMENT_LENGTH = 8, 12  # tokens, of which [CLS] and [SEP] are two
@@ -38,10 +40,10 @@ DOCUMENTS = {
     "d5": "The items, each once.",
 }
 BATCH = [
-    Example("q0", "d0", ("d3",)),
-    Example("q1", "d1", ("d0",)),  # q0's document comes again, as a negative of q1
-    Example("q2", "d2", ("d4",)),
-    Example("q3", "d0", ("d5",)),  # the same relevant document as q0's
+    ("q0", "d0", "d3"),
+    ("q1", "d1", "d0"),  # q0's document comes again, as a negative of q1
+    ("q2", "d2", "d4"),
+    ("q3", "d0", "d5"),  # the same relevant document as q0's
 ]
 QRELS = {
     "q0": {"d0": 1, "d2": 3, "d3": 0},  # d2 is relevant to q0 too, d3 is judged and is not
@@ -64,8 +66,19 @@ def exact(model: SentenceTransformer) -> SentenceTransformer:
     return copy.deepcopy(model).double()
 
 
-def texts(ids: list[str]) -> list[str]:
-    return [DOCUMENTS[id] for id in ids]
+def loss_of_batch(
+    model: SentenceTransformer,
+    folder: Path,
+    temperature: float,
+    batch: list[tuple[str, ...]] = BATCH,
+    queries: dict[str, str] = QUERIES,
+    qrels: Qrels = QRELS,
+    own_documents: bool = False,
+) -> Tensor:
+    data = training_data(folder / "collection", queries, DOCUMENTS, qrels, own_documents)
+    examples = [example(data, *ids) for ids in batch]
+    loss = RetrieverLoss(model, data.sampler, temperature)
+    return loss_of(data, [examples], loss)(examples)
 
 
 def shuffled_texts() -> list[str]:
@@ -98,31 +111,37 @@ def loss_by_hand(model: SentenceTransformer, temperature: float) -> float:
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0])
-def test_the_loss_is_the_one_written_out_by_hand(exact: SentenceTransformer, temperature: float) -> None:
-    loss = contrastive_loss(exact, QUERIES, texts, QRELS, temperature)(BATCH)
+def test_the_loss_is_the_one_written_out_by_hand(
+    exact: SentenceTransformer, temperature: float, tmp_path: Path
+) -> None:
+    loss = loss_of_batch(exact, tmp_path, temperature)
     assert loss.shape == ()
     assert loss.item() == pytest.approx(loss_by_hand(exact, temperature), rel=1e-9)
 
 
-def test_a_query_alone_picks_between_its_document_and_its_negative(exact: SentenceTransformer) -> None:
-    loss = contrastive_loss(exact, QUERIES, texts, QRELS, 0.05)(BATCH[:1])
+def test_a_query_alone_picks_between_its_document_and_its_negative(
+    exact: SentenceTransformer, tmp_path: Path
+) -> None:
+    loss = loss_of_batch(exact, tmp_path, 0.05, BATCH[:1])
     margin = (similarity(exact, "q0", "d0") - similarity(exact, "q0", "d3")) / 0.05
     assert loss.item() == pytest.approx(math.log1p(math.exp(-margin)), rel=1e-9)
 
 
-def test_a_query_s_own_document_is_no_negative(exact: SentenceTransformer) -> None:
-    batch = [Example("q0", "d0", ()), Example("d0", "d1", ())]  # the second query is the document d0
+def test_a_query_s_own_document_is_no_negative(exact: SentenceTransformer, tmp_path: Path) -> None:
+    batch = [("q0", "d0"), ("d0", "d1")]  # the second query is the document d0
     queries, qrels = {"q0": QUERIES["q0"], "d0": QUERIES["q1"]}, {"q0": {"d0": 1}, "d0": {"d1": 1}}
-    both = contrastive_loss(exact, queries, texts, qrels, 1.0)(batch).item()
-    own = contrastive_loss(exact, queries, texts, qrels, 1.0, own_documents=True)(batch).item()
+    both, own = (
+        loss_of_batch(exact, tmp_path, 1.0, batch, queries, qrels, own_documents).item()
+        for own_documents in (False, True)
+    )
     # Left with its document alone, the second query has nothing to learn.
     first = math.log1p(math.exp(similarity(exact, "q0", "d1") - similarity(exact, "q0", "d0")))
     assert own == pytest.approx(first / 2, rel=1e-9)
     assert own < both
 
 
-def test_the_loss_reaches_every_weight_that_is_trained(model: SentenceTransformer) -> None:
-    contrastive_loss(model, QUERIES, texts, QRELS, 0.05)(BATCH).backward()
+def test_the_loss_reaches_every_weight_that_is_trained(model: SentenceTransformer, tmp_path: Path) -> None:
+    loss_of_batch(model, tmp_path, 0.05).backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     model.zero_grad(set_to_none=True)
     # Mean pooling has no use for BERT's own pooler; adding one number to all keys changes no attention.
@@ -280,8 +299,8 @@ def test_prefix_pooling_and_similarity_go_with_the_saved_folder(
     assert np.allclose(loaded.similarity(ours, ours).numpy(), ours @ ours.T, atol=1e-4)
 
 
-def test_training_sees_the_prefixes_too(prefixed: SentenceTransformer) -> None:
-    loss = contrastive_loss(prefixed, QUERIES, texts, QRELS, 1.0)(BATCH[:1])
+def test_training_sees_the_prefixes_too(prefixed: SentenceTransformer, tmp_path: Path) -> None:
+    loss = loss_of_batch(prefixed, tmp_path, 1.0, BATCH[:1])
     query = encode(prefixed, [QUERIES["q0"]], "query", "float32")
     scores = (query @ encode(prefixed, [DOCUMENTS["d0"], DOCUMENTS["d3"]], "document", "float32").T)[0]
     # Vectors of this length make scores of dozens; the temperature of 1 leaves a tiny loss.

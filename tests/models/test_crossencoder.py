@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
+from torch import Tensor
 
+from lessons import example, loss_of, training_data
 from peftir.models import crossencoder
 from peftir.models.crossencoder import new_crossencoder, score, score_candidates
-from peftir.training.examples import Example
-from peftir.training.losses import listwise_loss
+from peftir.training.batch_losses import RerankerLoss
 
 BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 LENGTH = 16  # tokens, of which [CLS] and two [SEP] are three
@@ -26,7 +28,7 @@ DOCUMENTS = {
     "d3": "Close.",
     "d4": "Write text to the window on the left, and to the one on the right as well.",
 }
-BATCH = [Example("q0", "d0", ("d3", "d1")), Example("q1", "d1", ("d4", "d2"))]
+BATCH = [("q0", "d0", "d3", "d1"), ("q1", "d1", "d4", "d2")]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,19 @@ def model() -> CrossEncoder:
 
 def texts(ids: list[str]) -> list[str]:
     return [DOCUMENTS[id] for id in ids]
+
+
+def loss_of_batch(
+    model: CrossEncoder,
+    folder: Path,
+    batch: list[tuple[str, ...]] = BATCH,
+    queries: dict[str, str] = QUERIES,
+    documents: dict[str, str] = DOCUMENTS,
+) -> Tensor:
+    qrels = {query: {positive: 1} for query, positive, *_ in batch}
+    data = training_data(folder / "collection", queries, documents, qrels)
+    examples = [example(data, *ids) for ids in batch]
+    return loss_of(data, [examples], RerankerLoss(model))(examples)
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -57,8 +72,8 @@ def one(model: CrossEncoder, query: str, document: str) -> float:
     return float(model.predict([(query, document)])[0])
 
 
-def test_the_loss_is_the_one_written_out_by_hand(model: CrossEncoder) -> None:
-    loss = listwise_loss(model, QUERIES, texts)(BATCH)
+def test_the_loss_is_the_one_written_out_by_hand(model: CrossEncoder, tmp_path: Path) -> None:
+    loss = loss_of_batch(model, tmp_path)
     expected = 0.0
     for query, ids in (("q0", ["d0", "d3", "d1"]), ("q1", ["d1", "d4", "d2"])):
         exponentials = [math.exp(one(model, QUERIES[query], DOCUMENTS[id])) for id in ids]
@@ -68,8 +83,8 @@ def test_the_loss_is_the_one_written_out_by_hand(model: CrossEncoder) -> None:
     assert abs(loss.item() - math.log(3)) > 0.01  # a model that tells nothing apart would give log 3
 
 
-def test_the_loss_reaches_every_weight_that_is_trained(model: CrossEncoder) -> None:
-    listwise_loss(model, QUERIES, texts)(BATCH).backward()
+def test_the_loss_reaches_every_weight_that_is_trained(model: CrossEncoder, tmp_path: Path) -> None:
+    loss_of_batch(model, tmp_path).backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()}
     model.zero_grad(set_to_none=True)
     # One number added to all keys changes no attention, one added to all scores no softmax.
@@ -127,9 +142,10 @@ def test_the_longer_of_the_two_is_cut(model: CrossEncoder) -> None:
     assert np.isfinite(score(model, [(query, document)], "float32")).all()
 
 
-def test_a_batch_with_a_query_longer_than_the_maximum_trains(model: CrossEncoder) -> None:
+def test_a_batch_with_a_query_longer_than_the_maximum_trains(model: CrossEncoder, tmp_path: Path) -> None:
+    documents = {"d0": "list", "d3": "order", "d1": "file"}
     long, cut = (
-        listwise_loss(model, {"q0": "sort " * count}, lambda ids: ["list", "order", "file"])(BATCH[:1])
+        loss_of_batch(model, tmp_path, BATCH[:1], {"q0": "sort " * count}, documents)
         for count in (600, LENGTH - 4)
     )
     assert long.item() == pytest.approx(cut.item(), rel=1e-4)

@@ -116,7 +116,7 @@ def test_what_was_finished_before_a_kill_is_not_encoded_again(
         patch.setattr(Collection, "text_chunks", killed_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             in_shards(root, collection, model, shards)
-    assert sorted(path.name for path in shards.iterdir()) == ["000000.safetensors", "source.json"]
+    assert sorted(path.name for path in shards.iterdir()) == ["000000.safetensors", "identity.json"]
     before = (shards / "000000.safetensors").stat()
     _, found = joined(in_shards(root, collection, model, shards))
     after = (shards / "000000.safetensors").stat()

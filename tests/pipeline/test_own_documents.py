@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from sentence_transformers import SentenceTransformer
 
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
+from peftir.learning.objective import objectives
 from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.retrieve import retrieve
-from peftir.ranking.runs import read_run
+from peftir.ranking.runs import read_run, write_run
 from peftir.study import layout
 from peftir.study.params import load_params
 from structure import ROOT
@@ -76,3 +79,29 @@ def test_bm25_and_retrieval_leave_a_query_s_own_document_out(
             assert len(dense) == 3  # as deep as was asked for, all the same
             assert (dense[0] == query) is not own_documents
             assert (query in dense) is not own_documents
+
+
+def test_the_analysed_loss_leaves_a_query_s_own_document_out_as_training_does(study: Path) -> None:
+    """Two queries, each relevant to the other: in one batch, each meets itself as the other's document."""
+    relevant = {"train": [Judgement("a", "b", 1), Judgement("b", "a", 1)]}
+    documents = [Document(id, "", text) for id, text in TEXTS.items()]
+    queries = [Query(id, TEXTS[id]) for id in ("a", "b")]
+    write_collection(layout.COLLECTION, Content(documents, relevant, queries, {"source": "test"}), True)
+    write_run(layout.BM25_RUNS / "train.trec", {"a": [("c", 1.0)], "b": [("c", 1.0)]}, tag="bm25")
+    content = yaml.safe_load((study / "params.yaml").read_text())
+    content["learning"]["queries"]["retriever"] = 2
+    (study / "params.yaml").write_text(yaml.safe_dump(content))
+    params = load_params()
+    found = objectives(params, "retriever", None)("zero_shot", 13).loss().item()
+
+    model = saving.load(SentenceTransformer, layout.model("retriever", "zero_shot", 13))
+    vectors = dict(zip(TEXTS, model.encode([*TEXTS.values()]).astype(float), strict=True))
+
+    def similarity(query: str, document: str) -> float:
+        return math.exp(vectors[query] @ vectors[document] / params.retriever.temperature)
+
+    losses = []
+    for query, positive in (("a", "b"), ("b", "a")):
+        right, wrong = similarity(query, positive), similarity(query, "c")
+        losses.append(-math.log(right / (right + 2 * wrong)))  # c is the hard negative of both
+    assert found == pytest.approx(sum(losses) / 2, rel=1e-3)

@@ -2,25 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
 import pytest
 
+from peftir.ranking.candidates import Candidates
 from peftir.system.errors import PeftirError
-from peftir.training.examples import dev_sample, sample_batches
+from peftir.training.examples import Batches, Sampler, dev_sample
 
 QRELS = {f"q{i}": {f"d{i}": 1} for i in range(6)}
 RUN = {f"q{i}": [(f"d{j}", 10.0 - j) for j in range(6)] for i in range(6)}
 
 
-def draw(qrels=QRELS, run=RUN, **changes):
-    settings = {
-        "steps": 4,
-        "batch_size": 3,
-        "negatives": 2,
-        "key": "reranker.negatives",
-        "depth": 5,
-        "seed": 1,
-    } | changes
-    return sample_batches(qrels, run, **settings)
+@dataclass(frozen=True)
+class Named:
+    """An example with ids for numbers."""
+
+    query: str
+    positive: str
+    negatives: tuple[str, ...]
+
+
+def draw(
+    qrels=QRELS, run=RUN, *, steps=4, batch_size=3, negatives=2, depth=5, seed=1, own_documents=False
+) -> list[list[Named]]:
+    candidates = Candidates.of_run(run, depth)
+    key = "reranker.negatives"
+    sampler = Sampler(qrels, candidates, negatives=negatives, key=key, own_documents=own_documents)
+    ids = sampler.documents.to_pylist()
+    return [
+        [Named(e.query, ids[e.positive], tuple(ids[number] for number in e.negatives)) for e in batch]
+        for batch in Batches(sampler, steps, batch_size, seed)
+    ]
+
+
+def draw_plainly(qrels, run, *, steps, batch_size, negatives, depth, seed, own_documents):
+    """The same in the plainest way: lists of ids, all of them in memory."""
+    relevant = {query: [doc for doc, grade in docs.items() if grade > 0] for query, docs in qrels.items()}
+    queries = [query for query, docs in relevant.items() if docs]
+    random = np.random.default_rng(seed)
+    pool = list(dict.fromkeys(doc for ranking in run.values() for doc, _ in ranking[:depth]))
+    order = (queries[i] for _ in iter(int, 1) for i in random.permutation(len(queries)))
+
+    def example(query: str) -> Named:
+        positive = relevant[query][random.integers(len(relevant[query]))]
+        barred = {*relevant[query], query} if own_documents else set(relevant[query])
+        taken = [doc for doc, _ in run.get(query, [])[:depth] if doc not in barred]
+        chosen = [taken[i] for i in random.permutation(len(taken))[:negatives]]
+        if len(chosen) < negatives:
+            others = [doc for doc in pool if doc not in barred and doc not in chosen]
+            chosen += [others[i] for i in random.permutation(len(others))[: negatives - len(chosen)]]
+        return Named(query, positive, tuple(chosen))
+
+    return [[example(next(order)) for _ in range(batch_size)] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("own_documents", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_examples_are_those_that_plain_lists_of_ids_give(seed: int, own_documents: bool) -> None:
+    random = np.random.default_rng(seed)
+    ids = [f"d{i}" for i in range(30)]
+    qrels = {id: {doc: int(random.integers(3)) for doc in random.choice(ids, 3)} for id in ids[:20]}
+    run = {
+        id: [
+            (str(doc), float(-rank)) for rank, doc in enumerate(random.permutation(ids)[: random.integers(9)])
+        ]
+        for id in random.permutation(ids)[:20].tolist()
+    }
+    settings = {"steps": 20, "batch_size": 3, "negatives": 4, "depth": 6, "seed": seed}
+    expected = draw_plainly(qrels, run, **settings, own_documents=own_documents)
+    assert draw(qrels, run, **settings, own_documents=own_documents) == expected
+
+
+def test_batches_are_drawn_alike_each_time_and_none_is_kept() -> None:
+    sampler = Sampler(QRELS, Candidates.of_run(RUN, 5), negatives=2, key="n", own_documents=False)
+    few, many = (Batches(sampler, steps, 3, seed=1) for steps in (50, 100_000))
+    assert list(few) == list(few) == list(islice(many, 50))
+    assert (len(few), len(many)) == (50, 100_000)
 
 
 def test_batches_have_the_size_asked_for_and_pairs_that_are_relevant() -> None:

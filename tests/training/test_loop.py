@@ -145,6 +145,7 @@ def test_a_loss_that_is_no_number_stops_with_a_hint() -> None:
             lambda: 0.0,
             SETTINGS,
             lambda p: None,
+            lambda name: False,
         )
 
 
@@ -159,6 +160,7 @@ def test_gradients_are_recorded_before_clipping_and_seconds_without_evaluation()
         lambda: next(values),
         settings,
         lambda point: None,
+        lambda name: False,
         modules={"weight": [model.weight], "bias": [model.bias]},
     )
     # The gradient of the sum is the input: norms of (3, 3) and (6, 6), then of (8, 8).
@@ -197,6 +199,7 @@ def interrupted(folder: Path, kills: list[int], identity: str = "same") -> tuple
                 lambda model=model: -model(torch.ones(1, 4)).square().item(),
                 SETTINGS,
                 points.append,
+                lambda name: False,
                 modules={"all": list(model.parameters())},
                 checkpoint=Checkpoint(folder, identity, every=0.0),
             )
@@ -240,5 +243,6 @@ def test_the_backbones_dropout_is_on_or_off_as_asked(dropout: bool) -> None:
         lambda: 0.0,
         Settings(0.1, 0.1, warmup=0.0, evaluate_every=1, precision="float32", dropout=dropout),
         lambda point: None,
+        lambda name: False,
     )
     assert on == [dropout, dropout]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
@@ -102,11 +106,50 @@ class Collection:
             start += batch.num_rows
         missing = wanted - rows.keys()
         if missing:
-            raise PeftirError(
-                f"{self.folder / CORPUS}: has no document '{min(missing)}' ({len(missing)} of {len(wanted)} "
-                "are missing); what names it was made from another collection: make it again"
-            )
+            self._refuse(missing, len(wanted))
         return rows
+
+    def _refuse(self, missing: set[str], wanted: int) -> NoReturn:
+        raise PeftirError(
+            f"{self.folder / CORPUS}: has no document '{min(missing)}' ({len(missing)} of {wanted} are "
+            "missing); what names it was made from another collection: make it again"
+        )
+
+    def row_numbers(self, ids: pa.StringArray) -> NDArray[np.int64]:
+        """As :meth:`rows_of`, for millions of documents: the rows of ``ids``, in their order, ``[len(ids)]``.
+
+        Raises:
+            PeftirError: a document is not in the collection.
+        """
+        batches = _batches(self.folder / CORPUS, ("_id",), 4096)
+        rows = pc.index_in(ids, pa.chunked_array([batch.column("_id") for batch in batches], pa.string()))
+        if rows.null_count:
+            self._refuse(set(ids.filter(pc.is_null(rows)).to_pylist()), len(ids))
+        return rows.to_numpy().astype(np.int64)
+
+    def texts_of_rows(self, rows: NDArray[np.int64]) -> Iterator[list[str]]:
+        """Stream the :func:`full_text` of the documents in ``rows``, which rise, in lists of at most 1024."""
+        start = 0
+        for batch in _batches(self.folder / CORPUS, ("title", "text"), 1024):
+            first, last = np.searchsorted(rows, (start, start + batch.num_rows))
+            if first < last:
+                chosen = batch.take(pa.array(rows[first:last] - start))
+                columns = (chosen.column(name).to_pylist() for name in ("title", "text"))
+                yield [full_text(title, text) for title, text in zip(*columns, strict=True)]
+            start += batch.num_rows
+
+    def texts_of(self, ids: Iterable[str]) -> Texts:
+        """A function that gives the :func:`full_text` of a few documents, which are in memory.
+
+        Raises:
+            PeftirError: a document is not in the collection.
+        """
+        wanted = sorted(set(ids))
+        rows = self.row_numbers(pa.array(wanted, pa.string()))
+        order = np.argsort(rows)
+        texts = chain.from_iterable(self.texts_of_rows(rows[order]))
+        found = {wanted[place]: text for place, text in zip(order, texts, strict=True)}
+        return lambda ids: [found[id] for id in ids]
 
     def queries(self, split: str) -> dict[str, str]:
         """The texts of a split's queries by id, in the order of the file."""

@@ -42,7 +42,7 @@ class Validation:
     def __init__(
         self,
         content: Content,
-        own_documents: bool = False,
+        own_documents: bool,
         report: Report = refuse,
         reported: Callable[[], int] = lambda: 0,
     ) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
 from peftir import tuners
-from peftir.data.collection import Collection
-from peftir.data.texts import DocumentTexts
 from peftir.models import saving
-from peftir.ranking.runs import read_run
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.training.examples import sample_batches
-from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
+from peftir.training.data import TrainingData
+from peftir.training.tokens import TokenTable, tokenized_in_memory
+
+KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,40 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
         stage: ``retriever`` or ``reranker``.
         fold: whose train queries these are, if there are folds.
     """
-    retrieves = stage == "retriever"
-    collection = Collection(layout.COLLECTION, fold)
-    queries, qrels = collection.queries("train"), collection.qrels("train")
-    [batch] = sample_batches(
-        qrels,
-        read_run(layout.BM25_RUNS / "train.trec", qrels),
-        steps=1,
-        batch_size=getattr(params.learning.queries, stage),
-        negatives=params.retriever.hard_negatives if retrieves else params.reranker.negatives,
-        key="retriever.hard_negatives" if retrieves else "reranker.negatives",
-        depth=params.retriever.negatives_depth if retrieves else params.reranker.negatives_depth,
-        seed=params.learning.seed,
-    )
-    texts = DocumentTexts(collection, [doc for example in batch for doc in example.documents])
+    data, loss_of_batch = _read(params, stage, fold)
+    [batch] = data.sampler.draw(1, getattr(params.learning.queries, stage), params.learning.seed)
+    tokens: TokenTable | None = None
 
     def objective(variant: str, seed: Seed) -> Objective:
-        folder = layout.model(stage, variant, seed)
-        if retrieves:
-            retriever = saving.load(SentenceTransformer, folder)
-            loss_of = contrastive_loss(retriever, queries, texts, qrels, params.retriever.temperature)
-            return Objective(*trained_weights(retriever), lambda: loss_of(batch))
-        reranker = saving.load(CrossEncoder, folder)
-        loss_of = listwise_loss(reranker, queries, texts)
-        return Objective(*trained_weights(reranker), lambda: loss_of(batch))
+        nonlocal tokens
+        model = saving.load(KINDS[stage], layout.model(stage, variant, seed))
+        loss = loss_of_batch(model)
+        # All models read the same: they have the backbone's tokenizer and the study's lengths.
+        tokens = tokens or tokenized_in_memory(data, [batch], loss)
+        return Objective(*trained_weights(model), partial(loss, batch, tokens))
 
     return objective
+
+
+def _read(
+    params: Params, stage: str, fold: int | None
+) -> tuple[TrainingData, Callable[[Any], RetrieverLoss | RerankerLoss]]:
+    """What ``stage`` trains on, and a function that gives a model's loss of a batch of it."""
+    if stage == "reranker":
+        data = TrainingData.read(
+            fold,
+            negatives=params.reranker.negatives,
+            key="reranker.negatives",
+            depth=params.reranker.negatives_depth,
+        )
+        return data, RerankerLoss
+    data = TrainingData.read(
+        fold,
+        negatives=params.retriever.hard_negatives,
+        key="retriever.hard_negatives",
+        depth=params.retriever.negatives_depth,
+    )
+    return data, lambda model: RetrieverLoss(model, data.sampler, params.retriever.temperature)
 
 
 def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.Parameter], list[bool]]:

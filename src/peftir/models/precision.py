@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 
 import torch
 
@@ -17,6 +18,14 @@ def computing_in(precision: str) -> contextlib.AbstractContextManager[object]:
 def not_rounded(values: torch.Tensor) -> torch.Tensor:
     """``values`` in float32, or in float64 if they are: whatever follows is not computed in bfloat16."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def processor() -> str:
+    """What computes, by name: last digits follow from it and the number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    kind = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {kind}, {torch.get_num_threads()} threads"
 
 
 def device() -> torch.device:

@@ -87,10 +87,16 @@ def features(tokenizer: Any, tokens: Tokens, device: Any) -> dict[str, Tensor]:
     return dict(tokenizer.pad(tokens, return_tensors="pt").to(device))
 
 
+def end_of_text(tokenizer: Any) -> int:
+    """What is read of a text without any token."""
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
+    return int(end)
+
+
 def _leave_none_empty(tokenizer: Any, tokens: Tokens) -> None:
     for row, ids in enumerate(tokens["input_ids"]):
         if not ids:
-            end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
+            end = end_of_text(tokenizer)
             for key, rows in tokens.items():
                 rows[row] = [{"input_ids": end, "attention_mask": 1}.get(key, 0)]
 

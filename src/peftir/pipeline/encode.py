@@ -7,7 +7,6 @@ documents are encoded together however the work is split, so the vectors do not 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -15,19 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
 from peftir.data.collection import CORPUS, Collection
-from peftir.models import biencoder, inference, saving, tokenizing
+from peftir.models import saving
 from peftir.models.biencoder import encode
+from peftir.models.precision import processor
+from peftir.study.identity import identity
 from peftir.system.files import remove, replacing, write_json
 from peftir.system.processes import share_out
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and a float32 vector for each
+
+CODE = ("data.collection", "models", "pipeline.encode", "tuners")
+"""What the vectors follow from, by name."""
 
 CHUNK = 4096  # documents encoded together; long enough for batches of like length
 SHARD = 8  # chunks in a file: 100 MB at 768 numbers a vector, and some minutes' work lost to a kill
@@ -60,7 +63,7 @@ def encode_collection(
     """
     if collection.count_documents() <= CHUNK * size:
         return list(_encoded(collection, model, precision))
-    _claim(shards, _source(collection, model_folder, precision) | {"size": str(size)})
+    _claim(shards, _identity(collection, model_folder, precision, size))
     if processes == 1:
         _write_share(0, 1, collection, model, shards, precision, size)
     else:
@@ -138,29 +141,18 @@ def _work(
     _write_share(worker, processes, Collection(collection), model, shards, precision, size)
 
 
-def _claim(shards: Path, source: dict[str, str]) -> None:
-    """Make ``shards`` a folder of shards of ``source``: those of anything else in it are removed."""
-    note = shards / "source.json"
-    if not note.is_file() or json.loads(note.read_text(encoding="utf-8")) != source:
+def _claim(shards: Path, identity: str) -> None:
+    """Make ``shards`` a folder of shards of this ``identity``: those of any other in it are removed."""
+    note = shards / "identity.json"
+    if not note.is_file() or json.loads(note.read_text(encoding="utf-8")) != identity:
         remove(shards)
-        write_json(note, source)
+        write_json(note, identity)
 
 
-def _source(collection: Collection, model_folder: Path, precision: str) -> dict[str, str]:
-    """All that the vectors follow from, in hashes."""
-    code = (Path(module.__file__ or "") for module in (biencoder, inference, tokenizing))
-    return {
-        "corpus": collection.manifest["sha256"][CORPUS],
-        "model": _hash_of(path for path in sorted(model_folder.rglob("*")) if path.is_file()),
-        "code": _hash_of([*code, Path(__file__)]),
-        "precision": precision,
-        "torch": torch.__version__,
-    }
-
-
-def _hash_of(files: Iterable[Path]) -> str:
-    found = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
+def _identity(collection: Collection, model_folder: Path, precision: str, size: int) -> str:
+    """Of what the shards follow from."""
+    return identity(
+        [collection.manifest["sha256"][CORPUS], precision, size, processor()],
+        code=CODE,
+        files=sorted(path for path in model_folder.rglob("*") if path.is_file()),
+    )

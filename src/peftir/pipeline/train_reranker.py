@@ -7,8 +7,7 @@ from typing import Any
 
 from sentence_transformers import CrossEncoder
 
-from peftir.data.collection import Collection, Qrels, Texts
-from peftir.data.texts import DocumentTexts
+from peftir.data.collection import Qrels, Texts
 from peftir.models.crossencoder import new_crossencoder, score_candidates
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.settings import check_settings
@@ -18,11 +17,14 @@ from peftir.ranking.runs import Run, read_run
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw
+from peftir.training.batch_losses import RerankerLoss
+from peftir.training.data import TrainingData
 from peftir.training.determinism import start_from
-from peftir.training.examples import dev_sample, sample_batches
+from peftir.training.distributed import rank
+from peftir.training.examples import Batches, dev_sample
 from peftir.training.fitting import fit
-from peftir.training.losses import listwise_loss
 from peftir.training.state import Point
+from peftir.training.tokens import tokenized
 
 
 def train_reranker(
@@ -32,52 +34,40 @@ def train_reranker(
     params = settled(params)
     check_settings(params)
     number, fold = draw(seed)
-    settings, collection = params.reranker, Collection(layout.COLLECTION, fold)
-    qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
-    batches = sample_batches(
-        qrels,
-        read_run(layout.BM25_RUNS / "train.trec", qrels),
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        negatives=settings.negatives,
-        key="reranker.negatives",
-        depth=settings.negatives_depth,
-        seed=number,
-        own_documents=collection.own_documents,
+    settings, method = params.reranker, params.methods[variant]
+    data = TrainingData.read(
+        fold, negatives=settings.negatives, key="reranker.negatives", depth=settings.negatives_depth
     )
+    steps = settings.steps if method.learning_rate else 0
+    batches = Batches(data.sampler, steps, settings.batch_size, number)
+    dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(layout.BM25_RUNS / "dev.trec", dev_qrels)
+    dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
-    texts = DocumentTexts(
-        collection,
-        [
-            *(doc for ranking in candidates.values() for doc, _ in ranking),
-            *(doc for batch in batches for e in batch for doc in e.documents),
-        ],
-    )
-    dev_queries = collection.queries("dev")
 
     start_from(number)
     model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
-    return fit(
-        params,
-        "reranker",
-        variant,
-        seed,
-        model,
-        batches,
-        listwise_loss(model, collection.queries("train"), texts),
-        reranker_on_dev(
+    loss = RerankerLoss(model)
+    with tokenized(data, batches, loss, layout.tokens("reranker", variant, seed, rank())) as tokens:
+        return fit(
+            params,
+            "reranker",
+            variant,
+            seed,
             model,
-            {query: dev_queries[query] for query in dev_ids},
-            candidates,
-            texts,
-            dev_qrels,
-            measure=settings.selected_by,
-            precision=params.backbone.precision,
-        ),
-        on_point,
-    )
+            batches,
+            lambda batch: loss(batch, tokens),
+            reranker_on_dev(
+                model,
+                {query: dev_queries[query] for query in dev_ids},
+                candidates,
+                data.collection.texts_of(doc for ranking in candidates.values() for doc, _ in ranking),
+                dev_qrels,
+                measure=settings.selected_by,
+                precision=params.backbone.precision,
+            ),
+            on_point,
+        )
 
 
 def reranker_on_dev(

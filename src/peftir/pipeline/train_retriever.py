@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from peftir.data.collection import Collection, Qrels, Texts
-from peftir.data.texts import DocumentTexts
+from peftir.data.collection import Qrels, Texts
 from peftir.models.biencoder import encode
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_retriever import new_retriever
@@ -19,11 +18,14 @@ from peftir.ranking.runs import Run, read_run, search_beyond_own
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw
+from peftir.training.batch_losses import RetrieverLoss
+from peftir.training.data import TrainingData
 from peftir.training.determinism import start_from
-from peftir.training.examples import dev_sample, sample_batches
+from peftir.training.distributed import rank
+from peftir.training.examples import Batches, dev_sample
 from peftir.training.fitting import fit
-from peftir.training.losses import contrastive_loss
 from peftir.training.state import Point
+from peftir.training.tokens import tokenized
 
 
 def train_retriever(
@@ -33,56 +35,44 @@ def train_retriever(
     params = settled(params)
     check_settings(params)
     number, fold = draw(seed)
-    settings, collection = params.retriever, Collection(layout.COLLECTION, fold)
-    qrels, dev_qrels = collection.qrels("train"), collection.qrels("dev")
-    batches = sample_batches(
-        qrels,
-        read_run(layout.BM25_RUNS / "train.trec", qrels),
-        steps=settings.steps,
-        batch_size=settings.batch_size,
+    settings, method = params.retriever, params.methods[variant]
+    data = TrainingData.read(
+        fold,
         negatives=settings.hard_negatives,
         key="retriever.hard_negatives",
         depth=settings.negatives_depth,
-        seed=number,
-        own_documents=collection.own_documents,
     )
+    steps = settings.steps if method.learning_rate else 0
+    batches = Batches(data.sampler, steps, settings.batch_size, number)
+    dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(layout.BM25_RUNS / "dev.trec", dev_qrels)
+    dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
     pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
-    texts = DocumentTexts(
-        collection, [*pool, *(doc for batch in batches for e in batch for doc in e.documents)]
-    )
-    dev_queries = collection.queries("dev")
 
     start_from(number)
     model = new_retriever(params)
-    return fit(
-        params,
-        "retriever",
-        variant,
-        seed,
-        model,
-        batches,
-        contrastive_loss(
+    loss = RetrieverLoss(model, data.sampler, settings.temperature)
+    with tokenized(data, batches, loss, layout.tokens("retriever", variant, seed, rank())) as tokens:
+        return fit(
+            params,
+            "retriever",
+            variant,
+            seed,
             model,
-            collection.queries("train"),
-            texts,
-            qrels,
-            settings.temperature,
-            collection.own_documents,
-        ),
-        retriever_on_dev(
-            model,
-            {query: dev_queries[query] for query in dev_ids},
-            pool,
-            texts,
-            dev_qrels,
-            measure=settings.selected_by,
-            precision=params.backbone.precision,
-            own_documents=collection.own_documents,
-        ),
-        on_point,
-    )
+            batches,
+            lambda batch: loss(batch, tokens),
+            retriever_on_dev(
+                model,
+                {query: dev_queries[query] for query in dev_ids},
+                pool,
+                data.collection.texts_of(pool),
+                dev_qrels,
+                measure=settings.selected_by,
+                precision=params.backbone.precision,
+                own_documents=data.collection.own_documents,
+            ),
+            on_point,
+        )
 
 
 def dev_documents(queries: Iterable[str], qrels: Qrels, run: Run, count: int) -> list[str]:
@@ -93,12 +83,12 @@ def dev_documents(queries: Iterable[str], qrels: Qrels, run: Run, count: int) ->
     queries = list(queries)
     chosen = dict.fromkeys(doc for query in queries for doc in qrels[query])
     rankings = [[doc for doc, _ in run.get(query, [])] for query in queries]
-    for rank in range(max((len(ranking) for ranking in rankings), default=0)):
+    for place in range(max((len(ranking) for ranking in rankings), default=0)):
         for ranking in rankings:
             if len(chosen) >= count:
                 return list(chosen)
-            if rank < len(ranking):
-                chosen.setdefault(ranking[rank])
+            if place < len(ranking):
+                chosen.setdefault(ranking[place])
     return list(chosen)
 
 
@@ -111,7 +101,7 @@ def retriever_on_dev(
     *,
     measure: str,
     precision: str,
-    own_documents: bool = False,
+    own_documents: bool,
 ) -> Callable[[], float]:
     """A function that ranks ``documents`` for ``queries`` with ``model`` and gives the mean ``measure``.
 

@@ -37,6 +37,11 @@ def checkpoint(stage: str, variant: str, seed: Seed) -> Path:
     return Path("models/unfinished") / stage / key(variant, seed)
 
 
+def tokens(stage: str, variant: str, seed: Seed, process: int) -> Path:
+    """The tokens of one process's part of a training's texts, while it lasts."""
+    return Path("models/unfinished") / stage / f"{key(variant, seed)}.{process}.tokens"
+
+
 def training(stage: str, variant: str, seed: Seed | None) -> Path:
     """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
     return Path("metrics/training") / stage / f"{key(variant, seed)}.json"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,8 @@ class Checkpoint:
 
     Attributes:
         folder: where the state lies.
-        identity: names all that the training's result depends on; another one's state is not used.
+        identity: of what the training's result follows from (:func:`peftir.study.identity.identity`); the
+            state of another is not used.
         every: least seconds between two checkpoints.
     """
 
@@ -69,16 +67,6 @@ class Checkpoint:
         remove(self.folder)
 
 
-def identity(*facts: Any, files: Iterable[Path]) -> str:
-    """A hash of ``facts``, of the content of ``files``, and of the code and libraries that train."""
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for path in [*files, *sorted(Path(__file__).parent.rglob("*.py"))]:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    for library in ("torch", "transformers", "peft", "sentence-transformers"):
-        digest.update(version(library).encode())
-    return digest.hexdigest()
-
-
 def optimizer_tensors(
     optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter]
 ) -> dict[str, Tensor]:
@@ -93,11 +81,14 @@ def optimizer_tensors(
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter], tensors: dict[str, Tensor]
 ) -> None:
-    """Put back what :func:`optimizer_tensors` gave."""
+    """Put back what :func:`optimizer_tensors` gave; torch knows on which device which of it has to be."""
+    held = [weight for group in optimizer.param_groups for weight in group["params"]]
+    places = {id(weight): place for place, weight in enumerate(held)}
+    state: dict[int, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
-        place = value if key == "step" else value.to(weights[name].device)
-        optimizer.state[weights[name]][key] = place
+        state.setdefault(places[id(weights[name])], {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def random_state() -> dict[str, Tensor]:

@@ -5,73 +5,135 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from peftir.data.collection import Qrels
-from peftir.ranking.runs import Run
+from peftir.ranking.candidates import Candidates
 from peftir.system.errors import PeftirError
 
 
 @dataclass(frozen=True)
 class Example:
-    """Ids of a query, one document relevant to it, and negatives sampled from a run."""
+    """A query's id, the number of one document relevant to it, and those of negatives sampled for it.
+
+    Numbers count in :attr:`Sampler.documents`.
+    """
 
     query: str
-    positive: str
-    negatives: tuple[str, ...]
+    positive: int
+    negatives: tuple[int, ...]
 
     @property
-    def documents(self) -> tuple[str, ...]:
+    def documents(self) -> tuple[int, ...]:
         """The relevant document, then the negatives."""
         return (self.positive, *self.negatives)
 
 
-def sample_batches(
-    qrels: Qrels,
-    run: Run,
-    *,
-    steps: int,
-    batch_size: int,
-    negatives: int,
-    key: str,
-    depth: int,
-    seed: int,
-    own_documents: bool = False,
-) -> list[list[Example]]:
-    """Draw all of training's batches; they follow from the arguments alone, so every method gets the same.
+class Sampler:
+    """Draws examples: what may be drawn for which query, and what is no negative of it.
 
-    Queries come in a fresh random order each time all of them have been used. A query's negatives are sampled
-    without replacement from the first ``depth`` documents of its ranking, never one judged relevant or, with
-    ``own_documents``, one with the query's id; a query whose ranking is too short is filled up from other
-    queries' rankings.
+    A query's negatives are sampled without replacement from its candidates, never one judged relevant or,
+    with ``own_documents``, one with the query's id; a query with too few candidates gets others of all
+    queries' candidates.
 
     Args:
-        key: the setting that ``negatives`` comes from, for whoever has to change it.
+        qrels: grades above 0 are relevant.
+        candidates: where negatives come from.
+        negatives: how many each query gets.
+        key: the setting that they come from, for whoever has to change it.
+        own_documents: see :attr:`peftir.data.collection.Collection.own_documents`.
 
-    Returns:
-        ``steps`` lists of ``batch_size`` examples.
+    Attributes:
+        documents: the ids of all documents that may be drawn, by number.
 
     Raises:
         PeftirError: no query has a relevant document.
     """
-    relevant = {query: [doc for doc, grade in docs.items() if grade > 0] for query, docs in qrels.items()}
-    queries = [query for query, docs in relevant.items() if docs]
-    if not queries:
-        raise PeftirError(
-            "qrels/train.tsv: no query has a relevant document (score above 0); training needs some"
-        )
-    random = np.random.default_rng(seed)
-    pool = list(dict.fromkeys(doc for ranking in run.values() for doc, _ in ranking[:depth]))
-    order = _in_random_order(queries, random)
 
-    def example(query: str) -> Example:
-        positive = relevant[query][random.integers(len(relevant[query]))]
-        barred = {*relevant[query], query} if own_documents else set(relevant[query])
-        taken = [doc for doc, _ in run.get(query, [])[:depth] if doc not in barred]
-        return Example(query, positive, tuple(_sample(taken, pool, barred, negatives, random, key)))
+    def __init__(
+        self, qrels: Qrels, candidates: Candidates, *, negatives: int, key: str, own_documents: bool
+    ) -> None:
+        relevant = {query: [doc for doc, grade in docs.items() if grade > 0] for query, docs in qrels.items()}
+        self._queries = [query for query, docs in relevant.items() if docs]
+        if not self._queries:
+            raise PeftirError(
+                "qrels/train.tsv: no query has a relevant document (score above 0); training needs some"
+            )
+        self._candidates, self._negatives, self._key = candidates, negatives, key
+        ids = pa.array(chain.from_iterable(relevant.values()), pa.string())
+        new = ids.filter(pc.invert(pc.is_in(ids, candidates.documents))).unique()
+        self.documents: pa.StringArray = pa.concat_arrays([candidates.documents, new])
+        numbers = iter(pc.index_in(ids, self.documents).to_pylist())
+        self._relevant = {query: tuple(next(numbers) for _ in docs) for query, docs in relevant.items()}
+        self._own: dict[str, int | None] = {}
+        if own_documents:
+            own = pc.index_in(pa.array(self._queries, pa.string()), self.documents).to_pylist()
+            self._own = dict(zip(self._queries, own, strict=True))
 
-    return [[example(next(order)) for _ in range(batch_size)] for _ in range(steps)]
+    def no_negatives(self, query: str) -> set[int]:
+        """The documents that are never negatives of ``query``: those relevant to it, and itself."""
+        own = self._own.get(query)
+        return {*self._relevant[query], *(() if own is None else (own,))}
+
+    def draw(self, steps: int, batch_size: int, seed: int) -> Iterator[list[Example]]:
+        """Batches for so many steps; they follow from the arguments alone, so every method gets the same.
+
+        Queries come in a fresh random order each time all of them have been used.
+
+        Raises:
+            PeftirError: there are too few documents for a query's negatives.
+        """
+        random = np.random.default_rng(seed)
+        order = _in_random_order(self._queries, random)
+        for _ in range(steps):
+            yield [self._example(next(order), random) for _ in range(batch_size)]
+
+    def _example(self, query: str, random: np.random.Generator) -> Example:
+        relevant = self._relevant[query]
+        positive = relevant[random.integers(len(relevant))]
+        barred = self.no_negatives(query)
+        candidates = [number for number in self._candidates.of(query).tolist() if number not in barred]
+        chosen = [candidates[i] for i in random.permutation(len(candidates))[: self._negatives]]
+        if len(chosen) < self._negatives:
+            chosen += self._from_all(barred.union(chosen), self._negatives - len(chosen), random)
+        if len(chosen) < self._negatives:
+            raise PeftirError(
+                f"{self._key}: {self._negatives}: BM25's lists hold only {len(chosen)} documents that are "
+                "not relevant to a query; ask for fewer negatives or take a larger collection"
+            )
+        return Example(query, positive, tuple(chosen))
+
+    def _from_all(self, barred: set[int], count: int, random: np.random.Generator) -> list[int]:
+        """At most ``count`` of all queries' candidates that are not ``barred``."""
+        pool = len(self._candidates.documents)
+        without = sorted(number for number in barred if number < pool)
+        drawn: NDArray[np.int64] = random.permutation(pool - len(without))[:count]
+        for number in without:
+            drawn = drawn + (drawn >= number)
+        return drawn.tolist()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a training, drawn anew, and alike, each time they are iterated over: none is kept."""
+
+    sampler: Sampler
+    steps: int
+    batch_size: int
+    seed: int
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Example]]:
+        """Draw them."""
+        return self.sampler.draw(self.steps, self.batch_size, self.seed)
 
 
 def dev_sample(qrels: Qrels, count: int) -> list[str]:
@@ -92,24 +154,3 @@ def _in_random_order(queries: list[str], random: np.random.Generator) -> Iterato
     while True:
         for position in random.permutation(len(queries)):
             yield queries[position]
-
-
-def _sample(
-    candidates: list[str],
-    pool: list[str],
-    barred: set[str],
-    count: int,
-    random: np.random.Generator,
-    key: str,
-) -> list[str]:
-    """``count`` of ``candidates``, filled up from ``pool`` if there are too few."""
-    chosen = [candidates[i] for i in random.permutation(len(candidates))[:count]]
-    if len(chosen) < count:
-        others = [doc for doc in pool if doc not in barred and doc not in chosen]
-        chosen += [others[i] for i in random.permutation(len(others))[: count - len(chosen)]]
-    if len(chosen) < count:
-        raise PeftirError(
-            f"{key}: {count}: BM25's lists hold only {len(chosen)} documents that are not relevant to a "
-            "query; ask for fewer negatives or take a larger collection"
-        )
-    return chosen

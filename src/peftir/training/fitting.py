@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,16 +11,33 @@ from torch import Tensor
 
 from peftir import tuners
 from peftir.models import saving
+from peftir.models.precision import processor
 from peftir.study import layout
+from peftir.study.identity import identity
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.system.files import write_json
-from peftir.training.checkpoint import Checkpoint, identity
+from peftir.training.checkpoint import Checkpoint
 from peftir.training.distributed import rank
-from peftir.training.examples import Example
+from peftir.training.examples import Batches, Example
 from peftir.training.gradients import trained_modules
 from peftir.training.loop import train
 from peftir.training.state import Point, Settings
+
+CODE = (
+    "data.collection",
+    "models",
+    "pipeline.backbone",
+    "pipeline.new_retriever",
+    "pipeline.settings",
+    "ranking.candidates",
+    "ranking.interpolation",
+    "ranking.measures",
+    "ranking.runs",
+    "training",
+    "tuners",
+)
+"""What a training's result follows from, beside the module of its stage, by name."""
 
 
 def fit(
@@ -29,7 +46,7 @@ def fit(
     variant: str,
     seed: Seed,
     model: SentenceTransformer | CrossEncoder,
-    batches: Sequence[list[Example]],
+    batches: Batches,
     loss_of: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
@@ -46,14 +63,21 @@ def fit(
     checkpoint = Checkpoint(
         layout.checkpoint(stage, variant, seed),
         identity(
-            [stage, variant, seed, params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
-            [asdict(example) for batch in batches for example in batch],
-            files=[layout.BACKBONE, layout.COLLECTION / "manifest.json", layout.BM25_RUNS / "dev.trec"],
+            [
+                [stage, variant, seed, processor()],
+                [params.backbone.model_dump(), settings.model_dump(), method.model_dump()],
+            ],
+            code=[*CODE, f"pipeline.train_{stage}"],
+            files=[
+                layout.BACKBONE,
+                layout.COLLECTION / "manifest.json",  # has the hashes of the other files
+                *(layout.BM25_RUNS / f"{split}.trec" for split in ("train", "dev")),
+            ],
         ),
     )
     outcome = train(
         model,
-        batches if method.learning_rate else [],
+        batches,
         loss_of,
         evaluate,
         Settings(
@@ -85,7 +109,7 @@ def fit(
             "knobs": knobs,
             "weights": asdict(weights) | {"share": round(weights.share, 6)},
             "bytes": saving.stored_bytes(folder) if method.learning_rate else 0,
-            "steps": len(batches) if method.learning_rate else 0,
+            "steps": len(batches),
             "best_step": outcome.best_step,
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import islice
+from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -15,6 +16,17 @@ from peftir.training.gradients import GradientNorms
 from peftir.training.state import Point, Settings, TrainingState
 
 Batch = TypeVar("Batch")
+Drawn = TypeVar("Drawn", covariant=True)
+
+
+class Batches(Protocol[Drawn]):
+    """What training iterates over: a list, or what draws batches as they are needed."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[Drawn]:
+        """From the first on."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +47,12 @@ class Outcome:
 
 def train(
     model: nn.Module,
-    batches: Sequence[Batch],
+    batches: Batches[Batch],
     loss_of: Callable[[Batch], Tensor],
     evaluate: Callable[[], float],
     settings: Settings,
     on_point: Callable[[Point], None],
-    head: Callable[[str], bool] = lambda name: False,
+    head: Callable[[str], bool],
     modules: Mapping[str, list[nn.Parameter]] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Outcome:
@@ -51,7 +63,7 @@ def train(
     In a group (:mod:`peftir.training.distributed`) every process calls this with the same arguments.
 
     Args:
-        batches: one a step.
+        batches: one a step, the same in each iteration over them.
         loss_of: the scalar loss of a batch.
         evaluate: the dev measure of the model as it stands.
         on_point: called with every point of the learning curve.
@@ -66,7 +78,7 @@ def train(
     run = TrainingState(model, head, settings, len(batches), GradientNorms(modules or {}), on_point)
     if not (checkpoint and run.resume(checkpoint)):
         run.end_point(0, evaluate)
-    left = batches[run.step :]
+    left = islice(batches, run.step, None)
     progress = {"unit": "step", "mininterval": 5, "initial": run.step, "disable": rank() > 0}
     for batch in tqdm(left, "training", len(batches), **progress):
         run.take_step(loss_of, batch)

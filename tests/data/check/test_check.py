@@ -49,7 +49,8 @@ def folder(tmp_path):
 
 
 def look(folder, **changes):
-    return check(f"beir:{folder}", splits=SHARES, rulers=RULERS, **changes)
+    settings = {"splits": SHARES, "own_documents": False, "folds": None, "rulers": RULERS} | changes
+    return check(f"beir:{folder}", **settings)
 
 
 def test_everything_is_counted(folder):

@@ -23,8 +23,8 @@ def check(
     source: str,
     *,
     splits: Mapping[str, float],
-    own_documents: bool = False,
-    folds: int | None = None,
+    own_documents: bool,
+    folds: int | None,
     rulers: Mapping[str, Ruler],
 ) -> Findings:
     """Read all of ``source`` and say what is in it.

@@ -1,0 +1,139 @@
+"""The candidates of a great many queries, in four bytes each: what negatives are sampled from.
+
+A run of MS MARCO's train queries has some 50 million lines, which as Python objects (:func:`read_run`) take
+ten gigabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from peftir.ranking.runs import COLUMNS, Run, read_run
+
+BLOCK = 16 * 2**20  # bytes of a file that are parsed at a time
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best documents of each query, by number in the list of all that occur.
+
+    Attributes:
+        documents: the ids of the documents, in the order in which they first occur: query by query in the
+            order of the run, best first.
+        numbers: of all queries' documents, one query after the other, best first.
+        spans: where each query's are among these.
+    """
+
+    documents: pa.StringArray
+    numbers: NDArray[np.int32]
+    spans: dict[str, slice]
+
+    def of(self, query: str) -> NDArray[np.int32]:
+        """The numbers of a query's documents, best first; none where the run has no such query."""
+        return self.numbers[self.spans.get(query, slice(0, 0))]
+
+    @classmethod
+    def of_run(cls, run: Run, depth: int) -> Candidates:
+        """The first ``depth`` documents of each query of ``run``."""
+        ids = [document for hits in run.values() for document, _ in hits[:depth]]
+        encoded = pa.array(ids, pa.string()).dictionary_encode()
+        return cls._of_chunks([*run], [min(depth, len(hits)) for hits in run.values()], [encoded])
+
+    @classmethod
+    def _of_chunks(
+        cls, queries: list[str], counts: list[int], chunks: list[pa.DictionaryArray]
+    ) -> Candidates:
+        ends = np.cumsum(counts, dtype=np.int64).tolist()
+        spans = {
+            query: slice(end - count, end) for query, count, end in zip(queries, counts, ends, strict=True)
+        }
+        if not ends or not ends[-1]:
+            return cls(pa.array([], pa.string()), np.zeros(0, np.int32), spans)
+        unified = pa.chunked_array(chunks).unify_dictionaries()
+        numbers = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks])
+        return cls(unified.chunk(0).dictionary, numbers, spans)
+
+
+def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidates:
+    """The first ``depth`` documents of each of ``queries`` in a run, as :func:`read_run` orders them.
+
+    Where the file is as :func:`peftir.ranking.runs.write_run` writes it, no more than a block of it is in
+    memory; any other is read by :func:`read_run`.
+
+    Raises:
+        PeftirError: as :func:`read_run`.
+    """
+    asked: list[str] = []
+    counts: list[int] = []
+    chunks: list[pa.DictionaryArray] = []
+    seen: set[str] = set()
+    try:
+        for ids, starts, block in _blocks(path):
+            if seen.intersection(ids) or not _falls(starts, block):
+                return Candidates.of_run(read_run(path, queries), depth)
+            seen.update(ids)
+            sizes = np.diff(starts, append=block.num_rows)
+            wanted = np.array([query in queries for query in ids])
+            ranks = np.arange(block.num_rows) - np.repeat(starts, sizes)
+            kept = np.repeat(wanted, sizes) & (ranks < depth)
+            asked += [query for query in ids if query in queries]
+            counts += np.minimum(sizes, depth)[wanted].tolist()
+            chunks.append(block["document"].filter(pa.array(kept)).combine_chunks().dictionary_encode())
+    except (pa.ArrowInvalid, OSError):
+        return Candidates.of_run(read_run(path, queries), depth)  # which names what is wrong, and the line
+    return Candidates._of_chunks(asked, counts, chunks)
+
+
+def _blocks(path: Path) -> Iterator[tuple[list[str], NDArray[np.int64], pa.Table]]:
+    """Blocks of lines of whole queries: the queries' ids, the row at which each starts, and the lines."""
+    reader = csv.open_csv(
+        path,
+        csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=COLUMNS.split()),
+        csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
+        csv.ConvertOptions(
+            include_columns=["query", "document", "score"],
+            column_types={"query": pa.string(), "document": pa.string(), "score": pa.float64()},
+            null_values=[],
+        ),
+    )
+    rest = reader.schema.empty_table()
+    for batch in reader:
+        block = pa.concat_tables([rest, pa.Table.from_batches([batch])]).combine_chunks()
+        if starts := _starts(block):
+            rest = block.slice(starts[-1])
+            if len(starts) > 1:
+                yield _whole(block.slice(0, starts[-1]), starts[:-1])
+    if rest.num_rows:
+        yield _whole(rest, [0])
+
+
+def _starts(block: pa.Table) -> list[int]:
+    """The rows at which another query starts, the first among them."""
+    if not block.num_rows:
+        return []
+    query = block["query"].combine_chunks()
+    changes = pc.not_equal(query[1:], query[:-1]).to_numpy(zero_copy_only=False)
+    return [0, *(np.flatnonzero(changes) + 1).tolist()]
+
+
+def _whole(block: pa.Table, starts: list[int]) -> tuple[list[str], NDArray[np.int64], pa.Table]:
+    return block["query"].take(pa.array(starts)).to_pylist(), np.array(starts, np.int64), block
+
+
+def _falls(starts: NDArray[np.int64], block: pa.Table) -> bool:
+    """Whether each query's scores are finite and fall line by line, and no query has a document twice."""
+    scores = block["score"].to_numpy()
+    falling = np.diff(scores) < 0
+    falling[starts[1:] - 1] = True  # from one query to the next
+    codes = block["document"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    query = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(scores)))
+    pairs = query * len(scores) + codes
+    return bool(np.isfinite(scores).all() and falling.all() and len(np.unique(pairs)) == len(pairs))

@@ -1,0 +1,153 @@
+"""The tokens of a training's texts: made once, before its first step, and read from a memory-mapped file.
+
+A table has no special tokens in it: what reads a text puts them around it, alone or in a pair
+(:mod:`peftir.models.templates`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from peftir.models.templates import bare_tokens, whole_sizes
+from peftir.system.files import remove, replacing
+from peftir.training.data import TrainingData
+from peftir.training.examples import Example
+
+SCHEMA = pa.schema([("tokens", pa.list_(pa.int32())), ("size", pa.int32())])
+CHUNK = 1024  # texts tokenized at a time
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model reads texts of one kind: what stands before each, and how many of its tokens can matter."""
+
+    prefix: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Some texts: the tokens of each that can matter, and how many it has.
+
+    Where a model reads texts alone, or no query is too long, ``sizes`` count no more than these tokens.
+    """
+
+    tokens: list[list[int]]
+    sizes: list[int]
+
+
+class Reader(Protocol):
+    """What reads tokens: the loss of a stage's batches, in one process of its training."""
+
+    tokenizer: Any
+    query: Reading
+    document: Reading
+    in_pairs: bool
+    """Whether a query and a document are read together, and cut where they are too long together."""
+
+    def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
+        """The queries and the documents of a batch that this process reads."""
+
+
+class TokenTable:
+    """The tokens of queries by id and of documents by number."""
+
+    def __init__(self, rows: Dataset, queries: dict[str, int], documents: NDArray[np.int32]) -> None:
+        self._rows, self._queries, self._documents = rows, queries, documents
+
+    def queries(self, ids: Iterable[str]) -> Texts:
+        """The tokens of queries, in their order."""
+        return self._read([self._queries[id] for id in ids])
+
+    def documents(self, numbers: Iterable[int]) -> Texts:
+        """The tokens of documents, in their order."""
+        return self._read([int(self._documents[number]) for number in numbers])
+
+    def _read(self, rows: list[int]) -> Texts:
+        found = self._rows[rows]
+        return Texts(found["tokens"], found["size"])
+
+
+@contextmanager
+def tokenized(
+    data: TrainingData, batches: Iterable[list[Example]], reader: Reader, file: Path
+) -> Iterator[TokenTable]:
+    """Yield the tokens of each distinct text of ``batches`` that ``reader`` reads; ``file`` has them.
+
+    Raises:
+        PeftirError: a document is not in the collection, or the disk is full.
+    """
+    queries, documents = _read_in(data, batches, reader)
+    with replacing(file) as partial, pa.OSFile(str(partial), "wb") as sink:
+        rows = _write(sink, data, queries, documents, reader)
+    try:
+        yield TokenTable(Dataset.from_file(str(file)), *rows)
+    finally:
+        remove(file)
+
+
+def tokenized_in_memory(data: TrainingData, batches: Iterable[list[Example]], reader: Reader) -> TokenTable:
+    """As :func:`tokenized`, for a few batches."""
+    sink = pa.BufferOutputStream()
+    rows = _write(sink, data, *_read_in(data, batches, reader), reader)
+    return TokenTable(Dataset.from_buffer(sink.getvalue()), *rows)
+
+
+def _read_in(
+    data: TrainingData, batches: Iterable[list[Example]], reader: Reader
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The queries and the documents of ``batches`` that ``reader`` reads, each once."""
+    asked: dict[str, None] = {}
+    read = np.zeros(len(data.sampler.documents), dtype=bool)
+    for batch in batches:
+        queries, documents = reader.reads(batch)
+        asked.update(dict.fromkeys(queries))
+        read[documents] = True
+    return [*asked], np.flatnonzero(read)
+
+
+def _write(
+    sink: Any, data: TrainingData, queries: list[str], documents: NDArray[np.int64], reader: Reader
+) -> tuple[dict[str, int], NDArray[np.int32]]:
+    """Write queries, then documents in the corpus's order; gives the row of each, by id and by number."""
+    corpus = data.collection.row_numbers(data.sampler.documents.take(pa.array(documents)))
+    order = np.argsort(corpus)
+    rows = np.full(len(data.sampler.documents), -1, dtype=np.int32)
+    rows[documents[order]] = len(queries) + np.arange(len(documents))
+    with pa.ipc.new_stream(sink, SCHEMA) as writer:
+        too_long = False
+        for start in range(0, len(queries), CHUNK):
+            texts = [reader.query.prefix + data.queries[id] for id in queries[start : start + CHUNK]]
+            found = _texts(reader.tokenizer, texts, reader.query.tokens, whole=reader.in_pairs)
+            too_long |= any(size >= reader.query.tokens for size in found.sizes)
+            writer.write_batch(_batch(found))
+        # Which of two texts is the longer one matters only where neither fits.
+        whole = reader.in_pairs and too_long
+        for texts in data.collection.texts_of_rows(corpus[order]):
+            texts = [reader.document.prefix + text for text in texts]
+            writer.write_batch(_batch(_texts(reader.tokenizer, texts, reader.document.tokens, whole=whole)))
+    return {id: row for row, id in enumerate(queries)}, rows
+
+
+def _texts(tokenizer: Any, texts: list[str], count: int, whole: bool) -> Texts:
+    """``count`` tokens at most of each; with ``whole``, sizes count all tokens of a text that has more."""
+    tokens = bare_tokens(tokenizer, texts, count)
+    sizes = [len(ids) for ids in tokens]
+    cut = [place for place, size in enumerate(sizes) if whole and size >= count]
+    for place, size in zip(cut, whole_sizes(tokenizer, [texts[place] for place in cut]), strict=True):
+        sizes[place] = size
+    return Texts(tokens, sizes)
+
+
+def _batch(texts: Texts) -> pa.RecordBatch:
+    columns = zip((texts.tokens, texts.sizes), SCHEMA.types, strict=True)
+    return pa.record_batch([pa.array(values, type) for values, type in columns], schema=SCHEMA)
