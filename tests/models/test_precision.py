@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor
 from transformers import AutoModel
 
+from lessons import example, loss_of, training_data
 from peftir.models import manifest, saving
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
 from peftir.models.precision import computing_in
 from peftir.study.params import Method
 from peftir.system.errors import PeftirError
-from peftir.training.examples import Example
-from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from tiny_backbone import write_tiny_bert
 
 QUERIES = {"q0": "sort a list", "q1": "open file"}
@@ -32,14 +33,10 @@ DOCUMENTS = {
     "d2": "draw line",
     "d3": "write text",
 }
-BATCH = [Example("q0", "d0", ("d2",)), Example("q1", "d1", ("d3",))]
+BATCH = [("q0", "d0", "d2"), ("q1", "d1", "d3")]
 QRELS = {"q0": {"d0": 1}, "q1": {"d1": 1}}
 WORDS = " ".join([*QUERIES.values(), *DOCUMENTS.values()]).split()
 PAIRS = [(query, document) for query in QUERIES.values() for document in DOCUMENTS.values()]
-
-
-def texts(ids: list[str]) -> list[str]:
-    return [DOCUMENTS[id] for id in ids]
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +60,13 @@ def new(kind: str, backbone: Path) -> Any:
     return new_crossencoder(str(backbone), length=16)
 
 
-def loss_of(kind: str, model: Any) -> Any:
-    if kind == "retriever":
-        return contrastive_loss(model, QUERIES, texts, QRELS, 0.05, False)
-    return listwise_loss(model, QUERIES, texts)
+def loss_on(kind: str, model: Any, folder: Path) -> Callable[[], Tensor]:
+    """The loss of ``BATCH``, as a function of the weights as they stand."""
+    data = training_data(folder / "collection", QUERIES, DOCUMENTS, QRELS)
+    examples = [example(data, *ids) for ids in BATCH]
+    loss = RetrieverLoss(model, data.sampler, 0.05) if kind == "retriever" else RerankerLoss(model)
+    of = loss_of(data, [examples], loss)
+    return lambda: of(examples)
 
 
 def numbers(kind: str, model: Any, precision: str = "float32") -> np.ndarray:
@@ -75,7 +75,7 @@ def numbers(kind: str, model: Any, precision: str = "float32") -> np.ndarray:
     return score(model, PAIRS, precision)
 
 
-def trained(kind: str, backbone: Path, type: str) -> Any:
+def trained(kind: str, backbone: Path, type: str, folder: Path) -> Any:
     """A model after three steps at a rate so small that bfloat16 weights would not move."""
     model = new(kind, backbone)
     knobs = {"rank": 2} if type == "lora" else {}
@@ -83,10 +83,10 @@ def trained(kind: str, backbone: Path, type: str) -> Any:
         model, type, Method(type=type, **knobs, learning_rate={"retriever": 1e-5, "reranker": 1e-5})
     )
     optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], 1e-5)
-    loss = loss_of(kind, model)
+    loss = loss_on(kind, model, folder)
     for _ in range(3):
         optimizer.zero_grad()
-        loss(BATCH).backward()
+        loss().backward()
         optimizer.step()
     return model
 
@@ -96,7 +96,7 @@ def trained(kind: str, backbone: Path, type: str) -> Any:
 def test_a_backbone_stored_in_bfloat16_trains_as_its_float32_copy(
     stored: dict[str, Path], tmp_path: Path, kind: str, type: str
 ) -> None:
-    models = {dtype: trained(kind, folder, type) for dtype, folder in stored.items()}
+    models = {dtype: trained(kind, folder, type, tmp_path / dtype) for dtype, folder in stored.items()}
     weights = {dtype: model.state_dict() for dtype, model in models.items()}
     assert all(torch.equal(weight, weights["float32"][name]) for name, weight in weights["bfloat16"].items())
     assert {w.dtype for w in models["bfloat16"].parameters()} == {torch.float32}
@@ -168,10 +168,11 @@ def recording(model: Any, seen: dict[str, set[torch.dtype]]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["retriever", "reranker"])
-def test_bfloat16_is_the_encoders_alone(stored: dict[str, Path], kind: str) -> None:
+def test_bfloat16_is_the_encoders_alone(stored: dict[str, Path], tmp_path: Path, kind: str) -> None:
     model, seen = new(kind, stored["float32"]), dict[str, set[torch.dtype]]()
+    loss_now = loss_on(kind, model, tmp_path)
     with recording(model, seen), computing_in(model, "bfloat16"):
-        loss = loss_of(kind, model)(BATCH)
+        loss = loss_now()
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     assert loss.dtype == torch.float32
     head = {name for name in seen if "classifier" in name or ("pooler" in name and kind == "reranker")}
@@ -182,7 +183,7 @@ def test_bfloat16_is_the_encoders_alone(stored: dict[str, Path], kind: str) -> N
     # Afterwards it is as before.
     seen.clear()
     with recording(model, seen):
-        loss_of(kind, model)(BATCH)
+        loss_now()
     assert {dtype for formats in seen.values() for dtype in formats} == {torch.float32}
 
 
