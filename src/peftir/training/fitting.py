@@ -28,6 +28,7 @@ CODE = (
     "data.collection",
     "models",
     "pipeline.backbone",
+    "pipeline.new_retriever",
     "pipeline.settings",
     "ranking.candidates",
     "ranking.interpolation",
