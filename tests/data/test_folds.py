@@ -96,9 +96,9 @@ def test_a_source_with_test_alone_is_told_of_folds_and_is_right_with_them(tmp_pa
         PeftirError, match=r"has test queries but none of train and dev; .* collection.folds: 5"
     ):
         prepare(source, tmp_path / "c", documents=None, splits=SHARES)
-    [problem] = check(source, splits=SHARES, rulers=RULERS).problems
+    [problem] = check(source, splits=SHARES, own_documents=False, folds=None, rulers=RULERS).problems
     assert "collection.folds: 5" in problem
-    findings = check(source, splits=SHARES, folds=3, rulers=RULERS)
+    findings = check(source, splits=SHARES, own_documents=False, folds=3, rulers=RULERS)
     assert (findings.problems, findings.splits["test"].queries) == ([], len(QUERIES["test"]))
     prepare(source, tmp_path / "c", documents=None, splits=SHARES, folds=3)
     assert {len(Collection(tmp_path / "c", fold).queries("test")) for fold in (1, 2, 3)} <= {1, 2, 3, 4}

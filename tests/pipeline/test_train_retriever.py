@@ -30,5 +30,6 @@ def test_a_collapsed_retriever_gains_nothing_from_the_place_of_the_judged_docume
         QRELS,
         measure="RR@10",
         precision="float32",
+        own_documents=False,
     )
     assert evaluate() == (1 / 4 + 1 / 3) / 2  # d, c, b, a: all scores are 0

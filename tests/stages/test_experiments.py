@@ -27,7 +27,7 @@ def study(tmp_path: Path) -> Study:
     params["backbone"]["name"] = "mine"
     del params["methods"]["lora"]["budget"]
     params["methods"]["lora"]["rank"] = 2
-    params["variants"] = {"retriever": ["lora"], "reranker": ["lora"]}
+    params["variants"] = {"untrained": [], "retriever": ["lora"], "reranker": ["lora"]}
     params["seeds"] = {"retriever": [13], "reranker": [13]}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]

@@ -201,6 +201,9 @@ def test_a_stage_gives_the_same_with_two_processes(study: Path, name: str, launc
 def test_a_mistake_ends_all_processes_with_one_line(study: Path) -> None:
     file = study / "tiny/model.safetensors"
     save_file({n: weight * torch.nan for n, weight in load_file(file).items()}, file, {"format": "pt"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        settle(load_params())
     done = stage(study, "retriever")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

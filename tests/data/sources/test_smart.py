@@ -127,7 +127,7 @@ def test_it_is_the_collection_of_the_other_layouts_with_splits_by_hash(tmp_path:
 def test_check_counts_titles_without_text(tmp_path: Path) -> None:
     folder = smart(tmp_path / "cran", "1 1 1\n2 1 2\n3 2 4\n", CRANFIELD)
     rulers = dict.fromkeys(("document", "query"), Ruler(lambda texts: [len(text) for text in texts], 9))
-    findings = check(f"smart:{folder}", splits=SHARES, folds=3, rulers=rulers)
+    findings = check(f"smart:{folder}", splits=SHARES, own_documents=False, folds=3, rulers=rulers)
     assert (findings.documents, findings.titles_alone, findings.empty_documents) == (3, 1, 0)
     assert findings.problems == []
 
