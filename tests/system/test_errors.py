@@ -135,7 +135,7 @@ def test_a_damaged_file_of_a_model_is_named_and_others_are_left_alone(tmp_path: 
     folder.mkdir(parents=True)
     (folder / "modules.json").write_text("[]")
     (folder / "backbone.json").write_text("{}")
-    (folder / "manifest.json").write_text("{}")
+    (folder / "manifest.json").write_text('{"weights": {}}')
 
     def fails(_: str) -> None:
         raise RuntimeError("the GPU is busy")
