@@ -72,7 +72,7 @@ BM25, LEARNING, LAST = {"bm25"}, {"learning"}, {"evaluate", "report"}
 ZERO_SHOT = {"untrained@zero_shot"}
 LORA = {f"{stage}@lora-13" for stage in ("train_retriever", "index", "retrieve")}
 IAA_L = {"train_reranker@iaa_l-13", "rerank@iaa_l-13"}
-# `untrained` writes its model beside the trained ones, so `learning` waits for it and then has the same bytes.
+# `untrained` writes its model beside the trained ones, so `learning` waits for it, and finds the same bytes.
 DENSE = ZERO_SHOT | {"index@lora-13", "retrieve@lora-13"} | LEARNING
 
 IN_A_FRESH_PROCESS = """
