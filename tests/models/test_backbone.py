@@ -14,7 +14,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from local_hub import LocalHub, local_hub
-from peftir.models import saving
+from peftir.models import manifest, saving
 from peftir.models.backbone import backbone_folder, base_name, link_wheels, on_own_backbone, wheel_folder
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.study.params import Method
@@ -180,17 +180,17 @@ def test_a_saved_model_is_shown_with_the_revision_of_its_backbone(tmp_path: Path
     (saved / "adapter_config.json").write_text(json.dumps(adapter))
     code = f"""
 from peftir.models.backbone import *
-note_backbone(Path({str(saved)!r}), "some/model", None)
-with on_own_backbone(Path({str(saved)!r})) as folder:
+record = record_of("some/model", None)
+assert record["commit"] == {"c" * 40!r}
+with on_own_backbone(Path({str(saved)!r}), record) as folder:
     print((folder / "adapter_config.json").read_text(), (folder / "modules.json").read_text())
 """
     shown, modules = in_fresh_process(code, cache).stdout.rsplit(maxsplit=1)
     assert json.loads(shown) == adapter | {"base_model_name_or_path": str(snapshot)}
     assert modules == "[]"
     assert json.loads((saved / "adapter_config.json").read_text()) == adapter
-    assert json.loads((saved / "backbone.json").read_text())["commit"] == "c" * 40
     (saved / "adapter_config.json").unlink()
-    with on_own_backbone(saved) as folder:
+    with on_own_backbone(saved, {}) as folder:
         assert folder == saved
 
 
@@ -332,7 +332,7 @@ def test_a_backbone_is_downloaded_once_by_processes_that_start_together_and_then
         error = tuned.communicate()[1]
         assert tuned.returncode == 0, error
         assert hub.asked == []
-    assert json.loads((tmp_path / "saved" / "backbone.json").read_text())["commit"] == commit
+    assert manifest.read(tmp_path / "saved")["backbone"]["commit"] == commit
 
 
 def test_what_a_tokenizer_alone_left_in_the_cache_is_completed_by_the_hub(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_the_card_says_what_it_is_and_how_well_it_does(root: Path, params: Param
         "seed 13, 60 steps, the best on dev was step 40 with RR@10 0.612 |",
         "| lora | 0.550 |\n| lora+bm25 | 0.600 |\n| bm25 | 0.500 |",
         "Means over 1 test queries",
-        f"it needs `{root / 'backbone'}` beside it",
+        "it needs `./backbone` under this path from where Python starts",
         "head_learning_rate: 0.001",
     ):
         assert said in card

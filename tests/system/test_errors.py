@@ -94,7 +94,7 @@ def test_what_may_not_be_read_is_not_called_damaged(may_not: Callable[[Path], Pa
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "model").mkdir()
     (tmp_path / "model/modules.json").write_text("[]")
-    (tmp_path / "model/backbone.json").write_text("{}")
+    (tmp_path / "model/manifest.json").write_text('{"backbone": {}, "weights": {}}')
     (tmp_path / "model/weights.safetensors").write_text("cut short")
     readers: dict[Path, Callable[[Path], object]] = {
         tmp_path / "dense/index.faiss": lambda path: dense.DenseIndex(path.parent),
@@ -134,8 +134,7 @@ def test_a_damaged_file_of_a_model_is_named_and_others_are_left_alone(tmp_path: 
     folder = tmp_path / "retriever/lora-13"
     folder.mkdir(parents=True)
     (folder / "modules.json").write_text("[]")
-    (folder / "backbone.json").write_text("{}")
-    (folder / "manifest.json").write_text('{"weights": {}}')
+    (folder / "manifest.json").write_text('{"backbone": {}, "weights": {}}')
 
     def fails(_: str) -> None:
         raise RuntimeError("the GPU is busy")

