@@ -51,6 +51,7 @@ def test_without_figures_the_like_of_this_run_are_taken() -> None:
     estimates.took("train@b", 70.0)
     assert estimates.seconds("train@a") == 70
     assert estimates.seconds("index@a") == UNKNOWN
+    assert [estimates.knows(name) for name in ("train@a", "index@a")] == [True, False]
 
 
 def test_memory_is_its_own_or_the_most_of_the_like() -> None:

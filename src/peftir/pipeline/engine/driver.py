@@ -207,12 +207,14 @@ class _Run:
     def _paths(self) -> dict[str, float]:
         return self.estimates.to_the_end(list(self.stages), self._needed_by)
 
-    def remaining(self) -> float:
-        """Seconds until all is done, as far as one can tell."""
+    def remaining(self) -> tuple[float, int]:
+        """Seconds left for the stages whose duration can be estimated, and the number of the others."""
+        now, paths = time.monotonic(), self._paths()
         left = [name for name in self.stages if name not in self.done and name not in self.failed]
-        work = sum(self.estimates.seconds(name) for name in left) / self.slots
-        paths = self._paths()
-        return max([work, *(paths[name] for name in left)])
+        known = [name for name in left if self.estimates.knows(name)]
+        spent = {name: min(now - self.began.get(name, now), self.estimates.seconds(name)) for name in known}
+        work = sum(self.estimates.seconds(name) - spent[name] for name in known) / self.slots
+        return max([work, *(paths[name] - spent[name] for name in known)]), len(left) - len(known)
 
     def _raise_if_failed(self) -> None:
         if not self.failed:

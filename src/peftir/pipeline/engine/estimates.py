@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-UNKNOWN = 10.0  # seconds of a stage of which nothing is known
+UNKNOWN = 10.0  # seconds of a stage of which nothing is known, for the order of the stages
 
 
 class Estimates:
@@ -42,6 +42,10 @@ class Estimates:
                 return here
             known = _like(name, self._seconds) or UNKNOWN
         return known * self._scale()
+
+    def knows(self, name: str) -> bool:
+        """Whether a stage of this kind has been measured, in this run or before."""
+        return any(_kind(other) == _kind(name) for other in (*self._seconds, *self._took))
 
     def memory_mb(self, name: str) -> int:
         """The most that ``name``, or one like it, has taken; 0 if nothing is known."""

@@ -15,10 +15,11 @@ class Progress:
 
     Args:
         total: how many stages there are to do.
-        remaining: gives the seconds that are left, as far as one can tell.
+        remaining: gives the seconds left for the stages whose duration can be estimated, and how many others
+            there are.
     """
 
-    def __init__(self, total: int, remaining: Callable[[], float]) -> None:
+    def __init__(self, total: int, remaining: Callable[[], tuple[float, int]]) -> None:
         self._total = total
         self._remaining = remaining
         self._places: dict[str, int] = {}
@@ -79,7 +80,11 @@ class Progress:
         return f"[{number}/{self._total}]"
 
     def _left(self) -> str:
-        return f"; about {duration(self._remaining())} left" if self._ended < self._total else ""
+        if self._ended == self._total:
+            return ""
+        seconds, unknown = self._remaining()
+        more = f" and {unknown} stages of unknown duration" if unknown else ""
+        return f"; about {duration(seconds)}{more} left"
 
 
 def duration(seconds: float) -> str:
