@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -37,6 +38,56 @@ def test_flat_is_exact_search(tmp_path: Path, vectors: np.ndarray) -> None:
         order = np.argsort(-exact)[:20]
         assert [doc for doc, _ in run[query]] == [IDS[i] for i in order]
         assert [score for _, score in run[query]] == pytest.approx(exact[order].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("queries", [1, 3, 19, 64])
+def test_threads_do_not_change_what_flat_finds_equal_scores_included(
+    tmp_path: Path, vectors: np.ndarray, queries: int
+) -> None:
+    vectors = np.concatenate([vectors] * 40)
+    ids = [f"d{i}" for i in range(len(vectors))]
+    build_index([(ids, vectors)], "Flat", tmp_path / "index", count=len(ids), sample=1)
+    before = faiss.omp_get_max_threads()
+    try:
+        runs = []
+        for threads in (1, 2, 4):
+            faiss.omp_set_num_threads(threads)
+            index = DenseIndex(tmp_path / "index")
+            # Within each forty equal scores, and cut between two of them.
+            runs.append(index.search(ids[:queries], vectors[:queries], 70))
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_a_flat_index_is_mapped_and_not_loaded(tmp_path: Path) -> None:
+    """In a fresh process: searching holds no copy of the vectors that the system could not drop."""
+    code = """
+import sys
+from pathlib import Path
+import faiss, numpy as np
+from peftir.ranking.dense import DenseIndex, build_index
+folder = Path(sys.argv[1])
+
+def private():
+    lines = open("/proc/self/smaps_rollup").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
+
+vectors = np.ones((1, 64), np.float32)
+if sys.argv[2] == "build":
+    data = np.random.default_rng(0).random((400_000, 64), np.float32)
+    build_index([([str(i) for i in range(len(data))], data)], "Flat", folder, count=len(data), sample=1)
+else:
+    before = private()
+    DenseIndex(folder).search(["q", "r"], np.concatenate([vectors, vectors]), 10)
+    print(private() - before)
+"""
+    folder = str(tmp_path / "index")
+    subprocess.run([sys.executable, "-c", code, folder, "build"], check=True)
+    grown = subprocess.run(
+        [sys.executable, "-c", code, folder, "search"], check=True, capture_output=True, text=True
+    ).stdout
+    assert int(grown) < 40_000  # kB; the vectors take 100,000
 
 
 def test_the_chunks_do_not_change_the_index(tmp_path: Path, vectors: np.ndarray) -> None:

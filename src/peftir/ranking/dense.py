@@ -16,14 +16,13 @@ from peftir.system.files import replacing, unusable
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let faiss use one thread, for the same result each time.
+def _threads_at_most(most: int | None) -> Iterator[None]:
+    """Let faiss use fewer threads than the process has, where the result would depend on their timing.
 
-    torch brings an OpenMP runtime of its own, but the call to set the number of threads reaches both: left
-    at one, torch would encode on one thread too.
+    The number is restored afterwards: torch may share faiss's OpenMP runtime.
     """
     threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(threads if most is None else min(most, threads))
     try:
         yield
     finally:
@@ -35,7 +34,8 @@ def build_index(
 ) -> int:
     """Add vectors to a new index as they come and write it with its documents' ids to ``folder``.
 
-    Building uses one thread: faiss's graphs (``HNSW…``) differ from build to build with more.
+    faiss uses all threads of the process, but one for graphs (``HNSW…``, ``NSG…``), which differ from build
+    to build with more.
 
     Args:
         chunks: (ids, vectors ``[n, d]`` float32), to be iterated over twice if the index must be trained.
@@ -55,7 +55,7 @@ def build_index(
         partial.mkdir()
         with (partial / "ids.txt").open("w", encoding="utf-8") as ids_file:
             for ids, vectors in chunks:
-                with _one_thread():
+                with _threads_at_most(1 if "HNSW" in factory or "NSG" in factory else None):
                     index = index or _trained(factory, vectors.shape[1], chunks, count, sample)
                     index.add(vectors)
                 ids_file.writelines(f"{id}\n" for id in ids)
@@ -129,7 +129,9 @@ def _reason(error: RuntimeError) -> str:
 
 
 class DenseIndex:
-    """A written index, read back for searching.
+    """A written index, mapped into memory for searching: the system reads what a search needs.
+
+    So a ``Flat`` index may be larger than the memory: it is searched block by block.
 
     Args:
         folder: what :func:`build_index` wrote.
@@ -143,7 +145,7 @@ class DenseIndex:
     def __init__(self, folder: Path, parameters: str = "") -> None:
         again = f"make it again: `dvc repro --force --single-item index@{folder.name}`"
         try:
-            self._index = faiss.read_index(str(folder / "index.faiss"))
+            self._index = faiss.read_index(str(folder / "index.faiss"), faiss.IO_FLAG_MMAP_IFC)
             self._ids = _Lines(folder / "ids.txt")
         except (RuntimeError, OSError, ValueError) as error:
             raise unusable(folder, error, again) from error
@@ -160,7 +162,8 @@ class DenseIndex:
             queries: ids of the queries.
             vectors: their vectors, ``[len(queries), d]`` float32.
         """
-        with _one_thread():
+        # More threads than queries would share the documents: equal scores would come in another order.
+        with _threads_at_most(max(len(queries), 1)):
             scores, rows = self._index.search(vectors, min(depth, self._index.ntotal))
         ids = {row: self._ids[row] for row in np.unique(rows).tolist() if row >= 0}
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # numpy's matrix products are small here, and not to depend on the machine.
 _ONE = ("OPENBLAS_NUM_THREADS",)
@@ -29,3 +30,5 @@ def use_threads(count: int) -> None:
     for name in _AS_MANY:  # read by what is imported later, and by new processes
         os.environ[name] = str(count)
     torch.set_num_threads(count)
+    if faiss := sys.modules.get("faiss"):
+        faiss.omp_set_num_threads(count)
