@@ -1,186 +1,221 @@
-"""Peak memory and time of the steps that read every document, at N documents and at ten times N.
+"""A rehearsal of MS MARCO: seconds and peak memory of every stage on a collection of its shape.
 
-Generated passages in MS MARCO's layout go through the study's own code, each step in a process of its own;
-the figure is the most memory that the process held resident. Only the encoder is a stand-in: a random vector
-a word, averaged, which is a random projection of the words and takes no time. What may grow is what a step
-is there to make: ``Flat`` holds all vectors, ``IVF…,PQ…`` some bytes of each.
+Generated passages, queries and judgements in MS MARCO's own files go through the stages' own scripts, each in
+a process of its own, at several shares of 8.8 million passages and 500,000 train queries. The backbone is a
+tiny random one, so that a stage's time is that of what surrounds the model. From the shares follow each
+stage's time and memory at the full size, by a straight line. The test set has the size of MS MARCO's
+dev set at every share; at last, copies of the trained models stand for 16 variants with 5 seeds each.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import random
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-SYLLABLES = ["ba", "de", "fi", "go", "hu", "ka", "le", "mi", "no", "pu"]
-WORDS = ["".join(syllables) for syllables in itertools.product(SYLLABLES, repeat=3)]
-DIMENSION = 64
-QUERIES = 100
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PASSAGES, TRAIN, DEV, TEST = 8_841_823, 500_000, 1_000, 6_980
+PASSAGE_WORDS, QUERY_WORDS = 56, 6
+SYLLABLES = ["ba", "de", "fi", "go", "hu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "wu", "ya"]
+WORDS = np.array(["".join(syllables) for syllables in itertools.product(SYLLABLES, repeat=4)], dtype=object)
+CHUNK = 50_000
+
+CHANGES: dict[str, Any] = {
+    "collection": {"source": "msmarco-passage:passages", "documents": None},
+    "backbone": {"name": "./backbone", "revision": None},
+    "methods": {
+        "zero_shot": {"type": "zero_shot"},
+        "lora": {"type": "lora", "rank": 4, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}},
+    },
+    "variants": {"untrained": ["zero_shot"], "retriever": ["lora"], "reranker": ["lora"]},
+    "seeds": {"retriever": [13], "reranker": [13]},
+    "learning": {"seeds": 1},
+}
+STAGES: list[tuple[str, ...]] = [
+    ("prepare",),
+    ("backbone",),
+    ("bm25",),
+    ("untrained", "zero_shot"),
+    ("train_retriever", "lora", "13"),
+    ("index", "lora", "13"),
+    ("retrieve", "lora", "13"),
+    ("train_reranker", "lora", "13"),
+    ("rerank", "lora", "13"),
+    ("evaluate",),
+    ("learning",),
+    ("report",),
+]
+VARIANTS, SEEDS = [f"lora{number}" for number in range(16)], list(range(13, 18))
+WIDE: list[tuple[str, ...]] = [("evaluate",), ("learning",), ("report",)]
 
 
-def write_passages(folder: Path, count: int, words: int) -> None:
-    """Write ``collection.tsv`` with ``count`` passages of ``words`` words, and queries of each split."""
-    generator = random.Random(0)
-    folder.mkdir()
+@dataclass(frozen=True)
+class Spent:
+    """What a stage took."""
+
+    seconds: float
+    megabytes: float
+
+
+def write_passages(folder: Path, passages: int, train: int) -> None:
+    """Write MS MARCO's files: passages of Zipf's words, queries of words of a passage."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    splits = {"train": train, "dev.small": DEV, "test": TEST}
+    asked = np.sort(random.choice(passages, sum(splits.values()), replace=False))
+    texts: list[str] = []
     with (folder / "collection.tsv").open("w") as file:
-        file.writelines(f"{i}\t{' '.join(generator.choices(WORDS, k=words))}\n" for i in range(count))
-    for number, split in enumerate(("train", "dev", "test")):
-        queries = range(number * QUERIES, (number + 1) * QUERIES)
-        text = "".join(f"{q}\t{' '.join(generator.choices(WORDS, k=3))}\n" for q in queries)
-        (folder / f"queries.{split}.tsv").write_text(text)
-        (folder / f"qrels.{split}.tsv").write_text("".join(f"{q}\t0\t{q}\t1\n" for q in queries))
+        for start in range(0, passages, CHUNK):
+            words = _words(random, min(CHUNK, passages - start))
+            file.writelines(f"{start + i}\t{' '.join(row)}\n" for i, row in enumerate(words))
+            chosen = asked[(asked >= start) & (asked < start + len(words))] - start
+            places = random.integers(0, PASSAGE_WORDS, (len(chosen), QUERY_WORDS))
+            texts += [" ".join(words[row][place]) for row, place in zip(chosen, places, strict=True)]
+    order, start = random.permutation(len(asked)), 0
+    for split, count in splits.items():
+        rows = order[start : start + count]
+        queries = "".join(f"{row}\t{texts[row]}\n" for row in rows)
+        (folder / f"queries.{split}.tsv").write_text(queries)
+        judged = "".join(f"{row}\t0\t{asked[row]}\t1\n" for row in rows)
+        (folder / f"qrels.{split}.tsv").write_text(judged)
+        start += count
 
 
-def write_stand_in(folder: Path) -> None:
-    """Write a retriever whose vectors are the means of random vectors of the words."""
+def _words(random: np.random.Generator, passages: int) -> np.ndarray:
+    """Words by Zipf's law with exponent 1: ``[passages, PASSAGE_WORDS]``."""
+    ranks = len(WORDS) ** random.random((passages, PASSAGE_WORDS), dtype=np.float32)
+    return WORDS[np.minimum(ranks.astype(np.int64), len(WORDS)) - 1]
+
+
+def write_backbone(folder: Path) -> None:
+    """Write a random BERT of one layer of 32 numbers, whose tokens are the words."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
+    from tokenizers.processors import TemplateProcessing
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from peftir.models import saving
-    from peftir.models.biencoder import new_biencoder
-
-    backbone = folder / "backbone"
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *WORDS])}
-    shape = {"hidden_size": DIMENSION, "num_hidden_layers": 0, "num_attention_heads": 1}
-    BertModel(BertConfig(vocab_size=len(vocabulary), **shape)).save_pretrained(backbone)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    vocabulary = {word: i for i, word in enumerate([*special.values(), *WORDS])}
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=len(vocabulary), **sizes)).save_pretrained(folder)
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(
-        backbone
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    model = new_biencoder(str(backbone), pooling="mean", query_length=32, document_length=64)
-    saving.save(model, folder / "model", str(backbone))
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **special)
+    fast.save_pretrained(folder)
 
 
-def prepare(folder: Path) -> None:
-    """Read the TSV files and write the collection."""
-    from peftir.data.prepare import prepare
-
-    source = f"msmarco-passage:{folder / 'passages'}"
-    prepare(source, folder / "collection", documents=None, splits={"train": 0.8, "dev": 0.1, "test": 0.1})
-
-
-def bm25(folder: Path) -> None:
-    """Index with Lucene, search 100 queries."""
-    from peftir.data.collection import Collection
-    from peftir.ranking.bm25 import build_index, search
-
-    collection = Collection(folder / "collection")
-    build_index(collection.texts(), folder / "bm25", threads=2)
-    search(folder / "bm25", collection.queries("test"), k1=0.9, b=0.4, depth=100, threads=2)
+def write_params(folder: Path, **changes: dict[str, Any]) -> None:
+    """Write the repository's params with :data:`CHANGES` and others."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for block, content in (CHANGES | changes).items():
+        params[block] = content if block in ("methods", "variants", "seeds") else params[block] | content
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def texts(folder: Path) -> None:
-    """Look up 1,000 documents by id, as training does."""
-    from peftir.data.collection import Collection
-    from peftir.data.texts import DocumentTexts
-
-    collection = Collection(folder / "collection")
-    count = collection.count_documents()
-    ids = [str(i) for i in range(0, count, max(1, count // 1000))]
-    look_up = DocumentTexts(collection, ids)
-    for start in range(0, len(ids), 50):
-        look_up(ids[start : start + 50])
-
-
-def encode(folder: Path) -> None:
-    """Encode into shards."""
-    _vectors(folder)
+def run(folder: Path, stage: tuple[str, ...]) -> Spent:
+    """Run a stage's script in ``folder``; what it took is the process's own, without its children."""
+    name, *model = stage
+    options = [text for pair in zip(("--variant", "--seed"), model, strict=False) for text in pair]
+    command = [sys.executable, str(ROOT / "stages" / f"{name}.py"), *options]
+    start = time.perf_counter()
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{name} failed:\n{(folder / f'{name}.log').read_text()[-2000:]}")
+    return Spent(time.perf_counter() - start, usage.ru_maxrss / 1024)
 
 
-def flat(folder: Path) -> None:
-    """From the shards into a Flat index, search 100 queries."""
-    _index(folder, "Flat")
+def widen(folder: Path) -> None:
+    """Let the trained models' artefacts, linked under other names, stand for many variants and seeds."""
+    write_params(
+        folder,
+        methods={"zero_shot": CHANGES["methods"]["zero_shot"]}
+        | dict.fromkeys(VARIANTS, CHANGES["methods"]["lora"]),
+        variants={"untrained": ["zero_shot"], "retriever": VARIANTS, "reranker": VARIANTS},
+        seeds={"retriever": SEEDS, "reranker": SEEDS},
+        learning={"seeds": 0},
+    )
+    for path in [path for path in folder.rglob("lora-13*") if path.parts[-2] != "unfinished"]:
+        for variant, seed in itertools.product(VARIANTS, SEEDS):
+            copy = path.with_name(path.name.replace("lora-13", f"{variant}-{seed}"))
+            if path.is_dir():
+                shutil.copytree(path, copy, copy_function=os.link)
+            else:
+                copy.hardlink_to(path)
 
 
-def ivfpq(folder: Path) -> None:
-    """From the shards into an IVF256,PQ16 index, search 100 queries."""
-    _index(folder, "IVF256,PQ16", "nprobe=16")
+def measured(folder: Path, share: float) -> Iterator[tuple[str, Spent]]:
+    """All stages at ``share`` of MS MARCO, then what compares the variants for many of them."""
+    write_passages(folder / "passages", round(PASSAGES * share), round(TRAIN * share))
+    write_backbone(folder / "backbone")
+    write_params(folder)
+    for stage in STAGES:
+        yield stage[0], run(folder, stage)
+    widen(folder)
+    for stage in WIDE:
+        yield f"{stage[0]}, {len(VARIANTS)} x {len(SEEDS)}", run(folder, stage)
 
 
-def _vectors(folder: Path) -> tuple:
-    from sentence_transformers import SentenceTransformer
-
-    from peftir.data.collection import Collection
-    from peftir.models import saving
-    from peftir.pipeline.encode import encode_collection
-
-    collection, place = Collection(folder / "collection"), folder / "model"
-    model = saving.load(SentenceTransformer, place)
-    vectors = encode_collection(collection, model, place, folder / "shards", precision="float32", processes=1)
-    return collection, model, vectors
-
-
-def _index(folder: Path, factory: str, parameters: str = "") -> None:
-    from peftir.models.biencoder import encode
-    from peftir.ranking.dense import DenseIndex, build_index
-
-    collection, model, vectors = _vectors(folder)
-    place = folder / factory
-    build_index(vectors, factory, place, count=collection.count_documents(), sample=100_000)
-    queries = collection.queries("test")
-    found = encode(model, list(queries.values()), "query", "float32")
-    DenseIndex(place, parameters).search(list(queries), found, 100)
-
-
-STEPS: dict[str, Callable[[Path], None]] = {
-    step.__name__: step for step in (prepare, bm25, texts, encode, flat, ivfpq)
-}
-
-
-def measured(step: str, folder: Path) -> tuple[int, float]:
-    """Run ``step`` in a process of its own; gives its peak memory in MB and its seconds."""
-    command = [sys.executable, __file__, "--step", step, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{step} failed:\n{done.stderr}")
-    memory, seconds = done.stdout.split()[-2:]
-    return int(memory), float(seconds)
+def full_size(shares: list[float], figures: list[float]) -> float:
+    """The straight line through ``figures`` by share, at the whole collection."""
+    if len(shares) == 1:
+        return float("nan")
+    slope, start = np.polyfit(shares, figures, 1)
+    return float(max(start + slope, *figures))
 
 
 def main() -> None:
-    """Print a line per step: both sizes' memory, their ratio, and both times."""
+    """Print a line per stage: seconds and memory at each share, and at the full size by a line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python benchmarks/scale.py --documents 100000"
+        description=__doc__, epilog="example: python benchmarks/scale.py --shares 0.01 0.1"
     )
-    parser.add_argument("--documents", type=int, default=100_000, help="N (default 100000)")
-    parser.add_argument("--words", type=int, default=12, help="words of a passage (default 12)")
-    parser.add_argument(
-        "--step", choices=STEPS, help="run this step alone; print its peak memory and seconds"
-    )
-    parser.add_argument("--folder", type=Path, help="where --step works")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1], help="of MS MARCO's size")
+    parser.add_argument("--folder", type=Path, help="keep all files here (default: a temporary folder)")
     arguments = parser.parse_args()
-    if arguments.step:
-        from time import perf_counter
+    table: dict[str, list[Spent]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for share in arguments.shares:
+            folder = (arguments.folder or Path(temporary)).resolve() / str(share)
+            folder.mkdir(parents=True)
+            for stage, spent in measured(folder, share):
+                table.setdefault(stage, []).append(spent)
+                print(f"{share} {stage}: {spent.seconds:.0f} s, {spent.megabytes:,.0f} MB", flush=True)
+            (folder / "spent.json").write_text(json.dumps({s: vars(spent[-1]) for s, spent in table.items()}))
+    print_table(arguments.shares, table)
 
-        from peftir.system.resources import peak_memory_mb
 
-        start = perf_counter()
-        STEPS[arguments.step](arguments.folder)
-        print(peak_memory_mb(), round(perf_counter() - start, 1))
-        return
-    sizes = (arguments.documents, 10 * arguments.documents)
-    heads = [f"{what}, {size:,}" for what in ("MB", "s") for size in sizes]
-    print(f"{'step':8}" + "".join(f"{head:>16}" for head in heads) + "  MB, ratio")
-    with tempfile.TemporaryDirectory() as root:
-        places = [Path(root) / str(size) for size in sizes]
-        for place, size in zip(places, sizes, strict=True):
-            place.mkdir()
-            write_passages(place / "passages", size, arguments.words)
-            write_stand_in(place)
-        for step, work in STEPS.items():
-            figures = [measured(step, place) for place in places]
-            cells = [f"{figure:,}" for figure in (*(m for m, _ in figures), *(s for _, s in figures))]
-            ratio = figures[1][0] / figures[0][0]
-            columns = "".join(f"{cell:>16}" for cell in cells)
-            print(f"{step:8}{columns}{ratio:>11.2f}  {work.__doc__}", flush=True)
+def print_table(shares: list[float], table: dict[str, list[Spent]]) -> None:
+    """Print the figures as a Markdown table."""
+    heads = [f"{what}, {share:g}" for what in ("s", "MB") for share in shares]
+    heads[len(shares) : len(shares)] = ["s, whole"]
+    print("| stage | " + " | ".join([*heads, "MB, whole"]) + " |")
+    print("| --- |" + " ---: |" * (len(heads) + 1))
+    for stage, spent in table.items():
+        cells = [stage]
+        for figures in ([one.seconds for one in spent], [one.megabytes for one in spent]):
+            cells += [f"{figure:,.0f}" for figure in (*figures, full_size(shares, figures))]
+        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main() -> None:
             rank = partial(search, layout.BM25_INDEX, queries, bm25.k1, bm25.b, threads=bm25.threads)
             run = search_beyond_own(rank, depth, collection.own_documents)
             write_run(layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
-            print(f"{layout.BM25_RUNS}/{split}.trec: {len(run)} queries")
+            print(f"{layout.BM25_RUNS}/{split}.trec: {len(queries)} queries")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def index(documents: Documents, folder: Path, threads: int = 1) -> Path:
 def hits(
     folder: Path, query: str, k1: float = 0.9, b: float = 0.4, depth: int = 10
 ) -> list[tuple[str, float]]:
-    return search(folder, {"q": query}, k1=k1, b=b, depth=depth, threads=1)["q"]
+    return dict(search(folder, {"q": query}, k1=k1, b=b, depth=depth, threads=1))["q"]
 
 
 def ids(folder: Path, query: str, **settings: float) -> list[str]:
@@ -104,7 +104,7 @@ def test_b_turns_length_on_and_k1_turns_repetition_on(animals: Path) -> None:
 def test_rankings_are_those_of_an_independent_bm25(
     corpus: Documents, corpus_index: Path, queries: dict[str, str], k1: float, b: float
 ) -> None:
-    run = search(corpus_index, queries, k1=k1, b=b, depth=300, threads=2)
+    run = dict(search(corpus_index, queries, k1=k1, b=b, depth=300, threads=2))
     assert list(run) == list(queries)
     for query, text in queries.items():
         expected = dict(reference(corpus, text, k1, b))
@@ -118,7 +118,7 @@ def test_agrees_with_the_searcher_that_pyserini_uses(corpus_index: Path, queries
     start_java()
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(corpus_index))
     searcher.set_bm25(0.9, 0.4)
-    run = search(corpus_index, queries, k1=0.9, b=0.4, depth=20, threads=1)
+    run = dict(search(corpus_index, queries, k1=0.9, b=0.4, depth=20, threads=1))
     for query, text in queries.items():
         theirs = searcher.search(text, 20)
         assert [document for document, _ in run[query]] == [hit.docid for hit in theirs]
@@ -130,9 +130,9 @@ def test_the_result_depends_neither_on_threads_nor_on_the_order_of_documents(
     corpus: Documents, corpus_index: Path, queries: dict[str, str], tmp_path: Path
 ) -> None:
     turned = index(dict(reversed(corpus.items())), tmp_path / "index", threads=3)
-    one = search(corpus_index, queries, k1=0.9, b=0.4, depth=25, threads=1)
-    assert search(corpus_index, queries, k1=0.9, b=0.4, depth=25, threads=4) == one
-    assert search(turned, queries, k1=0.9, b=0.4, depth=25, threads=2) == one
+    one = list(search(corpus_index, queries, k1=0.9, b=0.4, depth=25, threads=1))
+    assert list(search(corpus_index, queries, k1=0.9, b=0.4, depth=25, threads=4)) == one
+    assert list(search(turned, queries, k1=0.9, b=0.4, depth=25, threads=2)) == one
 
 
 def test_equal_scores_are_ordered_by_id_also_where_depth_cuts_them(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_fresh_process_says_nothing_and_loads_neither_torch_nor_pyserinis_sear
         from peftir.ranking.bm25 import build_index, search
         folder = pathlib.Path(sys.argv[1])
         build_index([("d1", "cat")], folder, threads=2)
-        assert search(folder, {"q": "cat"}, 0.9, 0.4, 10, 2)["q"][0][0] == "d1"
+        assert dict(search(folder, {"q": "cat"}, 0.9, 0.4, 10, 2))["q"][0][0] == "d1"
         assert not {"torch", "faiss", "pyserini.search"} & set(sys.modules)
     """
     done = fresh(script, tmp_path / "index")
@@ -257,7 +257,7 @@ def test_torch_and_faiss_work_beside_java(animals: Path) -> None:
         import pathlib, sys
         import torch
         from peftir.ranking.bm25 import search
-        found = search(pathlib.Path(sys.argv[1]), {"q": "cat"}, 0.9, 0.4, 10, 2)["q"]
+        found = dict(search(pathlib.Path(sys.argv[1]), {"q": "cat"}, 0.9, 0.4, 10, 2))["q"]
         import faiss
         index = faiss.IndexFlatIP(8)
         index.add(torch.eye(8).numpy())

@@ -32,7 +32,7 @@ def build(vectors: np.ndarray, factory: str, folder: Path, size: int = 128, samp
 
 def test_flat_is_exact_search(tmp_path: Path, vectors: np.ndarray) -> None:
     assert build(vectors, "Flat", tmp_path / "index") == 500
-    run = DenseIndex(tmp_path / "index").search(["x", "y"], vectors[:2] * 1.0, 20)
+    run = dict(DenseIndex(tmp_path / "index").search(["x", "y"], vectors[:2] * 1.0, 20))
     for row, query in enumerate(("x", "y")):
         exact = vectors @ vectors[row]
         order = np.argsort(-exact)[:20]
@@ -54,7 +54,7 @@ def test_threads_do_not_change_what_flat_finds_equal_scores_included(
             faiss.omp_set_num_threads(threads)
             index = DenseIndex(tmp_path / "index")
             # Within each forty equal scores, and cut between two of them.
-            runs.append(index.search(ids[:queries], vectors[:queries], 70))
+            runs.append(list(index.search(ids[:queries], vectors[:queries], 70)))
     finally:
         faiss.omp_set_num_threads(before)
     assert runs[0] == runs[1] == runs[2]
@@ -79,7 +79,7 @@ if sys.argv[2] == "build":
     build_index([([str(i) for i in range(len(data))], data)], "Flat", folder, count=len(data), sample=1)
 else:
     before = private()
-    DenseIndex(folder).search(["q", "r"], np.concatenate([vectors, vectors]), 10)
+    list(DenseIndex(folder).search(["q", "r"], np.concatenate([vectors, vectors]), 10))
     print(private() - before)
 """
     folder = str(tmp_path / "index")
@@ -99,7 +99,7 @@ def test_the_chunks_do_not_change_the_index(tmp_path: Path, vectors: np.ndarray)
 
 def test_depth_beyond_the_collection_gives_every_document_once(tmp_path: Path, vectors: np.ndarray) -> None:
     build(vectors, "Flat", tmp_path / "index")
-    (ranking,) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 1000).values()
+    ((_, ranking),) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 1000)
     assert sorted(doc for doc, _ in ranking) == sorted(IDS)
 
 
@@ -107,12 +107,12 @@ def test_an_index_that_needs_training_is_trained_and_lost_rows_are_dropped(
     tmp_path: Path, vectors: np.ndarray
 ) -> None:
     build(vectors, "IVF4,Flat", tmp_path / "index")
-    (ranking,) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 400).values()
+    ((_, ranking),) = DenseIndex(tmp_path / "index").search(["q"], vectors[:1], 400)
     assert ranking[0][0] == "d0"
     assert 0 < len(ranking) < 400  # one of four cells is searched
-    (exhaustive,) = DenseIndex(tmp_path / "index", "nprobe=4").search(["q"], vectors[:1], 400).values()
+    ((_, exhaustive),) = DenseIndex(tmp_path / "index", "nprobe=4").search(["q"], vectors[:1], 400)
     build(vectors, "Flat", tmp_path / "flat")
-    assert exhaustive == DenseIndex(tmp_path / "flat").search(["q"], vectors[:1], 400)["q"]
+    assert [("q", exhaustive)] == list(DenseIndex(tmp_path / "flat").search(["q"], vectors[:1], 400))
 
 
 @pytest.mark.parametrize("factory", ["HNSW16", "IVF8,Flat", "IVF8,PQ4x4"])
@@ -123,7 +123,7 @@ def test_an_approximate_index_is_the_same_each_time_and_finds_most(
     for name in ("one", "two"):
         build(vectors, factory, tmp_path / name, sample=400)
     assert (tmp_path / "one/index.faiss").read_bytes() == (tmp_path / "two/index.faiss").read_bytes()
-    run = DenseIndex(tmp_path / "one", parameters).search(IDS[:50], vectors[:50], 20)
+    run = dict(DenseIndex(tmp_path / "one", parameters).search(IDS[:50], vectors[:50], 20))
     found = [query in [doc for doc, _ in ranking] for query, ranking in run.items()]
     assert sum(found) >= (45 if "PQ" in factory else 50)  # each vector finds itself
 
@@ -133,7 +133,7 @@ def test_the_sample_is_spread_over_all_documents(tmp_path: Path) -> None:
     vectors = np.repeat(np.eye(2, dtype=np.float32), 250, axis=0)
     build(vectors, "IVF2,Flat", tmp_path / "index", sample=100)
     for row, first in ((0, 0), (499, 250)):
-        run = DenseIndex(tmp_path / "index").search(["q"], vectors[row : row + 1], 500)
+        run = dict(DenseIndex(tmp_path / "index").search(["q"], vectors[row : row + 1], 500))
         assert sorted(doc for doc, _ in run["q"]) == sorted(IDS[first : first + 250])
 
 
@@ -160,7 +160,7 @@ from pathlib import Path
 from peftir.ranking.dense import DenseIndex, build_index
 vectors = numpy.eye(4, dtype=numpy.float32)
 build_index([(list("abcd"), vectors)], "Flat", Path({str(tmp_path / "index")!r}), count=4, sample=4)
-DenseIndex(Path({str(tmp_path / "index")!r})).search(["q"], vectors[:1], 2)
+list(DenseIndex(Path({str(tmp_path / "index")!r})).search(["q"], vectors[:1], 2))
 print(torch.get_num_threads())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -146,7 +146,7 @@ def test_a_folder_with_any_letters_under_any_locale(locale: str, tmp_path: Path)
         "import os, pathlib\n"
         "from peftir.ranking.bm25 import build_index, search\n"
         "build_index([('dé', 'cat'), ('d2', 'dog')], pathlib.Path('index'), threads=1)\n"
-        "print(search(pathlib.Path('index'), {'q': 'cat'}, 0.9, 0.4, 10, 1)['q'][0][0] == 'dé')\n"
+        "print(dict(search(pathlib.Path('index'), {'q': 'cat'}, 0.9, 0.4, 10, 1))['q'][0][0] == 'dé')\n"
         "print(os.environ['LC_ALL'])\n"
     )
     around = os.environ | {"LC_ALL": locale, "JAVA_HOME": str(folder / "java")}

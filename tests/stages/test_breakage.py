@@ -105,10 +105,10 @@ def test_a_corrupt_lucene_index_is_named_and_comes_back(study: Study, broken: St
     largest.write_bytes(largest.read_bytes()[:-100])
     queries = {"q": "sort the elements of an array"}
     with pytest.raises(PeftirError, match=r"data/bm25: is damaged \(.*\); make the index again: `dvc repro"):
-        bm25.search(index, queries, k1=0.9, b=0.4, depth=5, threads=1)
+        dict(bm25.search(index, queries, k1=0.9, b=0.4, depth=5, threads=1))
     broken.dvc("repro")
     assert broken.bytes_under("runs") == study.bytes_under("runs")
-    assert len(bm25.search(index, queries, k1=0.9, b=0.4, depth=5, threads=1)["q"]) == 5
+    assert len(dict(bm25.search(index, queries, k1=0.9, b=0.4, depth=5, threads=1))["q"]) == 5
 
 
 def test_a_truncated_model_is_named_and_comes_back(study: Study, broken: Study) -> None:
@@ -229,7 +229,7 @@ def test_empty_documents_and_unjudged_queries_go_through(odd: Path) -> None:
 
     index = odd / layout.BM25_INDEX  # a JVM that runs already does not see that the folder has changed
     bm25.build_index(collection.texts(), index, threads=2)
-    found = bm25.search(index, collection.queries("test"), k1=0.9, b=0.4, depth=10, threads=2)
+    found = dict(bm25.search(index, collection.queries("test"), k1=0.9, b=0.4, depth=10, threads=2))
     assert [doc for doc, _ in found["judged"]] == ["sort"]  # by "order" and "list"
 
     assert index_documents(params, "zero_shot", None) == 4

@@ -98,8 +98,8 @@ def test_what_may_not_be_read_is_not_called_damaged(may_not: Callable[[Path], Pa
     (tmp_path / "model/weights.safetensors").write_text("cut short")
     readers: dict[Path, Callable[[Path], object]] = {
         tmp_path / "dense/index.faiss": lambda path: dense.DenseIndex(path.parent),
-        next((tmp_path / "bm25").glob("segments_*")): lambda path: bm25.search(
-            path.parent, {"q": "cat"}, 1, 0, 1, 1
+        next((tmp_path / "bm25").glob("segments_*")): lambda path: dict(
+            bm25.search(path.parent, {"q": "cat"}, 1, 0, 1, 1)
         ),
         tmp_path / "run.trec": read_run,
         tmp_path / "params.yaml": load_params,

@@ -12,6 +12,7 @@ scores are ordered by document id.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from peftir.ranking.jvm import java_class, start_java
-from peftir.ranking.runs import Run
+from peftir.ranking.runs import Hits
 from peftir.system.errors import PeftirError
 from peftir.system.files import free_megabytes, remove, replacing, unusable
 
+BLOCK = 1024  # queries whose hits are held at a time
 BUFFER_MB = 256  # of postings that the indexer holds before it writes them out
 BLANK = "".join(
     map(chr, range(33))
@@ -56,8 +58,13 @@ def build_index(documents: Iterable[tuple[str, str]], folder: Path, threads: int
             )
 
 
-def search(folder: Path, queries: dict[str, str], k1: float, b: float, depth: int, threads: int) -> Run:
+def search(
+    folder: Path, queries: dict[str, str], k1: float, b: float, depth: int, threads: int
+) -> Iterator[tuple[str, Hits]]:
     """The ``depth`` best documents for each of ``queries`` (texts by id), ``threads`` queries at a time.
+
+    Rankings come in the order of ``queries``, and are not kept: those of MS MARCO's train queries as Python
+    objects would take gigabytes.
 
     Documents with equal scores are in the order of their ids. A query of any length and with any characters
     is a bag of words: there is no query syntax. A query that finds nothing has an empty list.
@@ -83,12 +90,14 @@ def search(folder: Path, queries: dict[str, str], k1: float, b: float, depth: in
 
         # SimpleSearcher.batch_search does the same, but with as many threads as there are processors and with
         # rounded scores. Taking ids and scores over as two arrays also spares two calls into Java a document.
-        def best(text: str) -> list[tuple[str, float]]:
+        def best(text: str) -> Hits:
             query = words.buildQuery("contents", analyzer, text)
             found = hits.fromTopDocs(searcher.search(query, depth, by_score_then_id, True), searcher)
             return list(zip(map(sys.intern, found.docids), found.scores, strict=True))
 
-        return dict(zip(queries, pool.map(best, queries.values()), strict=True))
+        ids = iter(queries)
+        while block := list(itertools.islice(ids, BLOCK)):
+            yield from zip(block, pool.map(best, [queries[id] for id in block]), strict=True)
 
 
 def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from peftir.ranking.runs import Run
+from peftir.ranking.runs import Hits
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, unusable
 
@@ -155,8 +155,8 @@ class DenseIndex:
             )
         set_parameters(self._index, parameters)
 
-    def search(self, queries: list[str], vectors: np.ndarray, depth: int) -> Run:
-        """The ``depth`` best documents of each query.
+    def search(self, queries: list[str], vectors: np.ndarray, depth: int) -> Iterator[tuple[str, Hits]]:
+        """The ``depth`` best documents of each query, in the order of ``queries``.
 
         Args:
             queries: ids of the queries.
@@ -166,14 +166,16 @@ class DenseIndex:
         with _threads_at_most(max(len(queries), 1)):
             scores, rows = self._index.search(vectors, min(depth, self._index.ntotal))
         ids = {row: self._ids[row] for row in np.unique(rows).tolist() if row >= 0}
-        return {
-            query: [
-                (ids[row], score)
-                for row, score in zip(rows[i].tolist(), scores[i].tolist(), strict=True)
-                if row >= 0  # faiss fills up with -1 where an approximate index found too few
-            ]
-            for i, query in enumerate(queries)
-        }
+        for query, found, values in zip(queries, rows, scores, strict=True):
+            # faiss fills up with -1 where an approximate index found too few.
+            yield (
+                query,
+                [
+                    (ids[row], score)
+                    for row, score in zip(found.tolist(), values.tolist(), strict=True)
+                    if row >= 0
+                ],
+            )
 
 
 class _Lines:

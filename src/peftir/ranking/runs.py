@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, unusable
 
-Run = dict[str, list[tuple[str, float]]]  # (document, score) pairs by query, best first
+Hits = list[tuple[str, float]]  # (document, score) pairs, best first
+Run = dict[str, Hits]  # by query
+Rankings = Iterable[tuple[str, Hits]]  # the items of a run, as they come
 
 COLUMNS = "query Q0 document rank score tag"
 
@@ -28,22 +30,23 @@ def score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
     return hit[1], hit[0]
 
 
-def search_beyond_own(search: Callable[[int], Run], depth: int, own_documents: bool) -> Run:
+def search_beyond_own(
+    search: Callable[[int], Rankings], depth: int, own_documents: bool
+) -> Iterator[tuple[str, Hits]]:
     """The ``depth`` best documents of each query, less the query's own if its id says which that is.
 
     Args:
-        search: gives the run of as many documents a query as it is told.
+        search: gives the rankings of as many documents a query as it is told.
         own_documents: a document with a query's id is that query (:attr:`Collection.own_documents`).
     """
-    if not own_documents:
-        return search(depth)
-    return {
-        query: [hit for hit in hits if hit[0] != query][:depth] for query, hits in search(depth + 1).items()
-    }
+    for query, hits in search(depth + own_documents):
+        yield query, [hit for hit in hits if hit[0] != query][:depth] if own_documents else hits
 
 
-def write_run(path: Path, run: Run, tag: str) -> None:
+def write_run(path: Path, run: Run | Rankings, tag: str) -> None:
     """Write ``run`` to ``path``, queries in its order; the same run always gives the same bytes.
+
+    Rankings are written as they come: a run that is too large for the memory can be written too.
 
     A score is written as the shortest decimal that names its 32-bit float. Where that is not below the score
     of the rank before, the next 32-bit float below that one is written in its place: an order given by equal,
@@ -54,7 +57,7 @@ def write_run(path: Path, run: Run, tag: str) -> None:
         ValueError: the scores of a query rise somewhere: the run is not best first.
     """
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-        for query, hits in run.items():
+        for query, hits in run.items() if isinstance(run, dict) else run:
             _check_ids(path, query, [document for document, _ in hits])
             scores = _falling(path, query, [score for _, score in hits]).astype(str).tolist()
             file.writelines(
