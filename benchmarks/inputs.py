@@ -89,12 +89,12 @@ class Lessons:
     @classmethod
     def of(cls, params: Params, stage: str, steps: int) -> Lessons:
         """The first ``steps`` batches that the study trains ``stage`` on."""
-        settings = getattr(params, stage)
+        settings = params.training(stage)
         key = "hard_negatives" if stage == "retriever" else "negatives"
         data = TrainingData.read(
             None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth
         )
-        batches = list(Batches(data.sampler, steps, settings.batch_size, getattr(params.seeds, stage)[0]))
+        batches = list(Batches(data.sampler, steps, settings.batch_size, params.seeds.at(stage)[0]))
         numbers = sorted({number for batch in batches for e in batch for number in e.documents})
         ids = [data.sampler.documents[number].as_py() for number in numbers]
         return cls(data, batches, dict(zip(numbers, data.collection.texts_of(ids)(ids), strict=True)))

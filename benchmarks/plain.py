@@ -125,7 +125,7 @@ def _arguments(
     params: Params, stage: str, method: Method, steps: int, seed: int, precision: str
 ) -> dict[str, Any]:
     """The arguments that both trainers share."""
-    settings = getattr(params, stage)
+    settings = params.training(stage)
     return {
         "max_steps": steps,
         "per_device_train_batch_size": settings.batch_size,

@@ -36,7 +36,7 @@ METHOD = Method.model_validate(
 def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
     """Train, and write the seconds a step into ``seconds``, ``[1]``; each process of a group does this."""
     logging.disable_progress_bar()
-    settings = getattr(params, stage)
+    settings = params.training(stage)
     key = "hard_negatives" if stage == "retriever" else "negatives"
     data = TrainingData.read(
         None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth

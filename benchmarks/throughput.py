@@ -92,7 +92,7 @@ def training(params: Params, stage: str, variant: str, steps: int, repeats: int,
 
     Every repeat has a seed of its own, the same for both sides; the measure on dev is of the last step.
     """
-    settings = getattr(params, stage)
+    settings = params.training(stage)
     lessons = Lessons.of(params, stage, steps)
     dev: Search | Candidates = (
         Search.of("dev", settings.dev_queries, settings.dev_documents)
@@ -146,7 +146,7 @@ def _train(
     params: Params, stage: str, variant: str, model: Model, lessons: Lessons, watch: Stopwatch
 ) -> None:
     """Train ``model`` in place, as the study does."""
-    method, settings = params.methods[variant], getattr(params, stage)
+    method, settings = params.methods[variant], params.training(stage)
     assert method.learning_rate is not None
     saving.attach(model, variant, method)
     loss: RetrieverLoss | RerankerLoss

@@ -22,9 +22,9 @@ Cell = tuple[float, float]  # rate, best measure on dev
 def cells(params: Params, stage: str) -> dict[str, list[Cell]]:
     """By type of method, what each rate that was trained reached: the mean of its seeds."""
     found: dict[str, list[Cell]] = defaultdict(list)
-    for variant in getattr(params.variants, stage):
+    for variant in params.variants.trained(stage):
         method = params.methods[variant]
-        files = [layout.training(stage, variant, seed) for seed in getattr(params.seeds, stage)]
+        files = [layout.training(stage, variant, seed) for seed in params.seeds.at(stage)]
         if method.learning_rate and all(file.is_file() for file in files):
             reached = [json.loads(file.read_text(encoding="utf-8"))["best_dev"] for file in files]
             found[method.type].append((getattr(method.learning_rate, stage), sum(reached) / len(reached)))

@@ -12,17 +12,15 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from peftir.report.sentences import TITLES
-from peftir.report.study import STEPS
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import load_params
+from peftir.study.tasks import TASKS, TITLES
 from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.system.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES_BEFORE, STAGES_AFTER = ("prepare", "bm25"), ("learning",)
-STAGES_PER_MODEL = {"retriever": STEPS["retrieval"], "reranker": STEPS["reranking"]}
 
 
 def results(root: Path) -> str:
@@ -110,9 +108,9 @@ def _times(root: Path) -> Iterator[str]:
     runs = {stage: [layout.resources(stage)] for stage in STAGES_BEFORE}
     if params.variants.untrained:
         runs["untrained"] = [layout.resources("untrained", name) for name in params.variants.untrained]
-    for kind, stages in STAGES_PER_MODEL.items():
-        variants, seeds = getattr(params.variants, kind), getattr(params.seeds, kind)
-        for stage in stages:
+    for task in TASKS:
+        variants, seeds = params.variants.trained(task.stage), params.seeds.at(task.stage)
+        for stage in task.dvc_stages:
             runs[stage] = [layout.resources(stage, variant, seed) for variant in variants for seed in seeds]
     runs |= {stage: [layout.resources(stage)] for stage in STAGES_AFTER}
     total = 0.0

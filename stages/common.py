@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from peftir.study import layout
 from peftir.study.seeds import Seed, seed
+from peftir.study.tasks import StageName
 from peftir.system.memory import keep_freed_memory
 from peftir.system.orphans import end_with
 from peftir.system.quiet import silence_libraries
@@ -51,7 +52,9 @@ def stage_arguments(
 
 
 @contextmanager
-def learning_curve(stage: str, variant: str, seed: Seed, measure: str) -> Iterator[Callable[[Point], None]]:
+def learning_curve(
+    stage: StageName, variant: str, seed: Seed, measure: str
+) -> Iterator[Callable[[Point], None]]:
     """Yield a function that writes the points it is given to the model's learning curve, with DVCLive."""
     from dvclive import Live
 

@@ -43,13 +43,13 @@ def write_study(root: Path, params: Params, values: Values) -> None:
         _write_json(root / layout.resources(step), {"seconds": 12.5, "peak_memory_mb": 700})
     tables = []
     for stage, task in TASKS.items():
-        variants, seeds = getattr(params.variants, stage), getattr(params.seeds, stage)
+        variants, seeds = params.variants.trained(stage), params.seeds.at(stage)
         once = params.variants.untrained if task == "retrieval" else []
         rows = [(row, -1) for row in ("bm25", *once)]
         rows += [(variant, seed) for variant in variants for seed in numbers(seeds)]
         if task == "reranking":
             rows += [(f"{variant}+bm25", seed) for variant in variants for seed in numbers(seeds)]
-        measures = getattr(params.measures, task)
+        measures = params.measures.at(task)
         table = pd.concat([_per_query(task, row, seed, m, values) for row, seed in rows for m in measures])
         means = table.groupby(["row", "measure"])["value"].mean().round(4)
         _write_json(root / layout.metrics(task), {r: {m: means[r, m] for m in measures} for r in dict(rows)})
@@ -69,7 +69,7 @@ def write_model(
 ) -> None:
     """Write what training ``variant`` and using it left behind, under another ``name`` if one is given."""
     trained = TRAINED[variant]
-    settings = getattr(params, stage)
+    settings = params.training(stage)
     place = list(TRAINED).index(variant)
     variant = name or variant
     steps = list(range(0, settings.steps + 1, settings.evaluate_every))

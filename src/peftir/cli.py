@@ -154,7 +154,7 @@ def _run_export(arguments: argparse.Namespace) -> int:
         raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
     which = arguments.seed
     if which is None and params.methods[arguments.variant].type != "zero_shot":
-        which = getattr(params.seeds, arguments.stage)[0]
+        which = params.seeds.at(arguments.stage)[0]
     export(params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
     print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
     return 0

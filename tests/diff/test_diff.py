@@ -22,6 +22,7 @@ from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
 from peftir.diff.tables import as_text
 from peftir.system.errors import PeftirError
+from peftir.study.yaml_text import parse_yaml
 from synthetic_repository import TRAINED, Repository, git
 from synthetic_study import make_params
 
@@ -163,8 +164,8 @@ def test_only_queries_of_both_sides_are_compared(repository: Repository) -> None
 
 
 def test_changed_params_are_listed_by_key() -> None:
-    before = {"a": {"rate": "1e-4", "list": [1, 2], "gone": None}, "b": {}}
-    after = {"a": {"rate": 0.0001, "list": [1, 3], "new": {"x": True}}, "b": {}}
+    before = parse_yaml("{a: {rate: 1e-4, list: [1, 2], gone: null}, b: {}}", "before")
+    after = parse_yaml("{a: {rate: 0.0001, list: [1, 3], new: {x: true}}, b: {}}", "after")
     changes = [(change.key, change.before, change.after) for change in changed_params(before, after)]
     assert changes == [
         ("a.list", [1, 2], [1, 3]),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import parse_yaml
 
 from peftir.study.params import load_params
 from peftir.system.errors import PeftirError
@@ -302,11 +303,24 @@ def test_a_name_that_would_be_taken_for_another_thing_is_refused(
     load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))  # only what runs needs a good name
 
 
-@pytest.mark.parametrize("written", ["015", "1_3", "0x0D", "13:30"])
+@pytest.mark.parametrize("written", ["016", "1_3", "0x0D", "13"])
 def test_a_seed_is_the_number_that_dvc_sees(tmp_path: Path, written: str) -> None:
     text = DEFAULT.read_text().replace("- 13\n    - 14", f"- {written}\n    - 14")
-    assert text != DEFAULT.read_text()
-    with pytest.raises(PeftirError, match=f"seeds.retriever.*'{written}'"):
+    seeds = parse_yaml(text, "params.yaml")["seeds"]["retriever"]
+    assert load_params(_file(tmp_path, text)).seeds.retriever == seeds
+    assert all(type(seed) is int for seed in seeds)
+
+
+def test_a_seed_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    text = DEFAULT.read_text().replace("- 13\n    - 14", "- 13:30\n    - 14")
+    with pytest.raises(PeftirError, match=r"seeds.retriever.*'13:30'"):
+        load_params(_file(tmp_path, text))
+
+
+def test_a_key_that_comes_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    text = DEFAULT.read_text() + "bm25:\n  k1: 2.0\n"
+    line = text.count("\n") - 1
+    with pytest.raises(PeftirError, match=rf"params.yaml:{line}: .*duplicate key \"bm25\""):
         load_params(_file(tmp_path, text))
 
 

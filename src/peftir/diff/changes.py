@@ -24,16 +24,8 @@ def changed_params(before: Any, after: Any) -> list[Change]:
     return [
         Change(key, old.get(key, ABSENT), new.get(key, ABSENT))
         for key in dict.fromkeys([*old, *new])
-        if key not in old or key not in new or not _same(old[key], new[key])
+        if key not in old or key not in new or old[key] != new[key]
     ]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values mean the same: 1e-4, which PyYAML reads as a text, is 0.0001."""
-    try:
-        return one == other or float(one) == float(other)
-    except (TypeError, ValueError, OverflowError):
-        return False
 
 
 def _leaves(block: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from peftir.diff.changes import Change, changed_params
 from peftir.diff.digest import Scores, read_scores
@@ -18,6 +17,8 @@ from peftir.statistics.significance import ALPHA, Difference, holm
 from peftir.study import layout
 from peftir.study.rows import NO_SEED, Row, rows_of
 from peftir.study.seeds import numbers
+from peftir.study.tasks import TASKS
+from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 
 REMEDY = "run `dvc repro` there and commit the metrics that it writes"
@@ -159,9 +160,10 @@ def _noise_of(family: tuple[str, str, bool], pairs: list[_Pair]) -> SeedNoise | 
 def _read(revision: Revision) -> _Side:
     name = f"{revision.title}: {layout.QUERIES}"
     try:
-        params = yaml.safe_load(revision.read(PARAMS, remedy="expected a commit of the study"))
+        text = revision.read(PARAMS, remedy="expected a commit of the study").decode()
+        params = parse_yaml(text, f"{revision.title}: {PARAMS}")
         expected = set(_runs_in(params))
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise PeftirError(f"{revision.title}: {PARAMS}: not the params of a study: {error!r}") from error
     scores = read_scores(io.BytesIO(revision.read(layout.QUERIES, REMEDY)), name)
     if different := expected ^ set(scores.runs):
@@ -176,7 +178,7 @@ def _read(revision: Revision) -> _Side:
 
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     """Task, row and seed of every run that ``params.yaml`` asks for."""
-    for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
+    for task, stage in ((task.name, task.stage) for task in TASKS):
         # A study from before `untrained` has zero_shot among the variants with seeds.
         once = params["variants"].get("untrained", []) if task == "retrieval" else []
         for row in rows_of(task, [*once, *params["variants"][stage]]):

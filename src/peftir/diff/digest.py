@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from peftir.study import layout
 from peftir.study.params import Params
+from peftir.study.tasks import TASKS
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, unusable, write_json
 
@@ -56,9 +57,9 @@ def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str
 
     The interpolated rows are left out, so that the columns of ``dvc exp show`` stay few.
     """
-    found = {}
-    for task in ("retrieval", "reranking"):
-        measure = getattr(params.measures, task)[0]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for task in (task.name for task in TASKS):
+        measure = params.measures.at(task)[0]
         rows = ["bm25"] * (task == "retrieval") + params.variants.at(task)
         means = table[(table.stage == task) & (table.measure == measure)].groupby("row")["value"].mean()
         found[task] = {measure: {row: round(float(means[row]), SUMMARY_DECIMALS) for row in rows}}

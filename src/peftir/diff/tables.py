@@ -14,11 +14,11 @@ from peftir.diff.changes import Change
 from peftir.diff.compare import Comparison, Line
 from peftir.diff.noise import SHARED
 from peftir.statistics.significance import ALPHA
+from peftir.study.tasks import TITLES
 from peftir.system.markdown import code, table
 from peftir.system.text import visible
 
 HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "verdict")
-TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
 DECIMALS = 3
 
 

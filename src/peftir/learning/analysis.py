@@ -17,10 +17,9 @@ from peftir.learning.surface import barrier, curvature, path, roughness, surface
 from peftir.study import layout
 from peftir.study.params import LearningParams, Params
 from peftir.study.seeds import Seed, draw, of_first_fold
+from peftir.study.tasks import TASKS, StageName
 from peftir.system.files import write_json
 from peftir.training.determinism import start_from
-
-STAGES = ("retriever", "reranker")
 
 
 def analyse(params: Params) -> None:
@@ -32,9 +31,9 @@ def analyse(params: Params) -> None:
     start_from(params.learning.seed)
     learning: dict[str, Any] = {"targets": {}}
     surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
-    for stage in STAGES:
+    for stage in (task.stage for task in TASKS):
         runs = read_runs(params, stage)
-        write_curves(layout.learning_curves(stage), runs, getattr(params.seeds, stage))
+        write_curves(layout.learning_curves(stage), runs, params.seeds.at(stage))
         target = _target(runs)
         learning["targets"][stage] = asdict(target) if target else None
         learning[stage] = {variant: _convergence(of, target) for variant, of in runs.items()}
@@ -86,14 +85,14 @@ def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> 
 
 
 def _around(
-    params: Params, stage: str, variants: list[str]
+    params: Params, stage: StageName, variants: list[str]
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """For each variant its losses around the first seeds' models, and the figures that follow from them.
 
     Where there are folds, these are the models of fold 1, so that all of them have trained on the same
     queries. Lists in the figures have a value a model, ``None`` for those that are not looked at.
     """
-    settings, models = params.learning, getattr(params.seeds, stage)
+    settings, models = params.learning, params.seeds.at(stage)
     seeds = of_first_fold(models)
     looked_at = seeds[: settings.seeds]
     objective_of = objectives(params, stage, draw(seeds[0]).fold) if looked_at else None

@@ -15,6 +15,7 @@ from peftir.models import saving
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
+from peftir.study.tasks import StageName
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
 from peftir.training.tokens import TokenTable, tokenized_in_memory
@@ -34,7 +35,7 @@ class Objective:
     loss: Callable[[], Tensor]
 
 
-def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, Seed], Objective]:
+def objectives(params: Params, stage: StageName, fold: int | None) -> Callable[[str, Seed], Objective]:
     """A function that gives the objective of a trained model by variant and seed.
 
     The batch is drawn once, from the train queries as training draws its own; the loss is that of training,
@@ -46,7 +47,7 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
         fold: whose train queries these are, if there are folds.
     """
     data, loss_of_batch = _read(params, stage, fold)
-    [batch] = data.sampler.draw(1, getattr(params.learning.queries, stage), params.learning.seed)
+    [batch] = data.sampler.draw(1, params.learning.queries.at(stage), params.learning.seed)
     tokens: TokenTable | None = None
 
     def objective(variant: str, seed: Seed) -> Objective:
@@ -61,7 +62,7 @@ def objectives(params: Params, stage: str, fold: int | None) -> Callable[[str, S
 
 
 def _read(
-    params: Params, stage: str, fold: int | None
+    params: Params, stage: StageName, fold: int | None
 ) -> tuple[TrainingData, Callable[[Any], RetrieverLoss | RerankerLoss]]:
     """What ``stage`` trains on, and a function that gives a model's loss of a batch of it."""
     if stage == "reranker":

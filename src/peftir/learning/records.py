@@ -11,6 +11,7 @@ from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
+from peftir.study.tasks import StageName
 from peftir.system.files import replacing
 
 
@@ -35,20 +36,20 @@ class TrainingRun:
         return None if step is None else self.seconds[step]
 
 
-def read_runs(params: Params, stage: str) -> dict[str, list[TrainingRun]]:
+def read_runs(params: Params, stage: StageName) -> dict[str, list[TrainingRun]]:
     """The runs of all trained variants, in the order of the seeds.
 
     Raises:
         PeftirError: an artefact is missing or not as expected.
     """
-    seeds, measure = getattr(params.seeds, stage), getattr(params, stage).selected_by
+    measure = params.training(stage).selected_by
     return {
-        variant: [read_run(stage, variant, seed, measure) for seed in seeds]
-        for variant in getattr(params.variants, stage)
+        variant: [read_run(stage, variant, seed, measure) for seed in params.seeds.at(stage)]
+        for variant in params.variants.trained(stage)
     }
 
 
-def read_run(stage: str, variant: str, seed: Seed, measure: str) -> TrainingRun:
+def read_run(stage: StageName, variant: str, seed: Seed, measure: str) -> TrainingRun:
     """One run.
 
     Raises:

@@ -18,6 +18,7 @@ from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import replacing, unusable
 from peftir.tuners.places import Backbone
 
+MODEL_TYPES: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 
 

@@ -15,7 +15,8 @@ from peftir.statistics.comparisons import comparisons, spread
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.rows import NO_SEED, Row, rows_of
-from peftir.study.seeds import Seed, draw, numbers
+from peftir.study.seeds import draw, numbers
+from peftir.study.tasks import TASKS, TaskName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
 
@@ -26,7 +27,7 @@ DECIMALS = 4  # of means that people read as they are, with `dvc metrics show`
 class Ranking:
     """What a row of the results ranks with one seed, or with ``NO_SEED``."""
 
-    task: str
+    task: TaskName
     row: Row
     seed: int
     runs: dict[int | None, Path]
@@ -35,8 +36,8 @@ class Ranking:
 
 def rankings(params: Params) -> Iterator[Ranking]:
     """All rankings that ``params`` asks for; leftovers of other variants on disk do not count."""
-    for task, stage in (("retrieval", "retriever"), ("reranking", "reranker")):
-        entries: list[Seed] = getattr(params.seeds, stage)
+    for task, stage in ((task.name, task.stage) for task in TASKS):
+        entries = params.seeds.at(stage)
         for row in rows_of(task, params.variants.at(task)):
             name = "test.interpolated.trec" if row.interpolated else "test.trec"
             if row.variant is None:
@@ -64,7 +65,7 @@ def per_query(root: Path, params: Params) -> pd.DataFrame:
     further = {"retrieval": params.retrieval.depth, "reranking": params.reranking.keep}
     tables = []
     for ranking in rankings(params):
-        names = getattr(params.measures, ranking.task)
+        names = params.measures.at(ranking.task)
         depth = min(params.bm25.depth, further[ranking.task])
         run = {query: hits[:depth] for query, hits in _joined(root, ranking).items()}
         values = evaluate(run, qrels, names)
@@ -81,7 +82,7 @@ def _joined(root: Path, ranking: Ranking) -> Run:
     return joined
 
 
-def means(table: pd.DataFrame, task: str) -> dict[str, dict[str, float]]:
+def means(table: pd.DataFrame, task: TaskName) -> dict[str, dict[str, float]]:
     """Mean of each measure over queries and seeds, by row."""
     if table[table.stage == task].empty:
         raise PeftirError(f"metrics: no {task} run was evaluated")
@@ -98,9 +99,9 @@ def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     with replacing(root / layout.PER_QUERY) as partial:
         table.to_parquet(partial, index=False)
     yield layout.PER_QUERY
-    for task in ("retrieval", "reranking"):
-        write_json(root / layout.metrics(task), means(table, task))
-        yield layout.metrics(task)
+    for task in TASKS:
+        write_json(root / layout.metrics(task.name), means(table, task.name))
+        yield layout.metrics(task.name)
     yield from write_statistics(root, table)
 
 

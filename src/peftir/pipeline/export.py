@@ -17,6 +17,7 @@ from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
+from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
 from peftir.tuners import TunerError
@@ -24,7 +25,9 @@ from peftir.tuners import TunerError
 KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
-def export(params: Params, variant: str, stage: str, seed: Seed | None, folder: Path, merged: bool) -> None:
+def export(
+    params: Params, variant: str, stage: StageName, seed: Seed | None, folder: Path, merged: bool
+) -> None:
     """Write a trained model with its card to ``folder``, which sentence-transformers loads.
 
     Args:

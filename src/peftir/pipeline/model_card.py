@@ -18,9 +18,9 @@ from peftir.study.params import Params
 from peftir.study.rows import BM25, Row
 from peftir.study.seeds import Seed, draw, numbers
 from peftir.study.sources import shown
+from peftir.study.tasks import BY_STAGE, StageName
 from peftir.system.markdown import code, escape, fenced, table
 
-TASKS = {"retriever": "retrieval", "reranker": "reranking"}
 PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
 WHAT = {
     "retriever": "A bi-encoder for first-stage retrieval: texts become vectors whose similarity ranks.",
@@ -39,7 +39,9 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 }
 
 
-def model_card(params: Params, variant: str, stage: str, seed: Seed | None, needs_backbone: bool) -> str:
+def model_card(
+    params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
+) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
@@ -69,7 +71,7 @@ def model_card(params: Params, variant: str, stage: str, seed: Seed | None, need
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(params: Params, stage: str, needs_backbone: bool) -> str:
+def _front_matter(params: Params, stage: StageName, needs_backbone: bool) -> str:
     is_hub_id = not is_local(params.backbone.name)
     content = {
         "library_name": "sentence-transformers",
@@ -111,9 +113,9 @@ def _counts(manifest: dict[str, Any]) -> str:
     return f"{manifest['documents']:,} documents, {splits}"
 
 
-def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]) -> str:
+def _measures(params: Params, variant: str, stage: StageName, manifest: dict[str, Any]) -> str:
     """A table of the variant's measures beside BM25's, or that there are none."""
-    task = TASKS[stage]
+    task = BY_STAGE[stage].name
     file = layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     mixed = Row(variant, interpolated=True).name
@@ -122,7 +124,7 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
         return "Not measured."
     measures = list(means[variant])
     trained = variant not in params.variants.untrained
-    entries = getattr(params.seeds, stage)
+    entries = params.seeds.at(stage)
     seeds = numbers(entries)
     over = f"; mean of the seeds {', '.join(map(str, seeds))}" if trained and len(seeds) > 1 else ""
     if trained and (folds := params.collection.folds):
@@ -134,7 +136,7 @@ def _measures(params: Params, variant: str, stage: str, manifest: dict[str, Any]
     return f"{_table(('', *measures), lines)}\n\n{note}"
 
 
-def _use(params: Params, stage: str, needs_backbone: bool) -> str:
+def _use(params: Params, stage: StageName, needs_backbone: bool) -> str:
     if not needs_backbone:
         return fenced(USE[stage], "python")
     name, revision = params.backbone.name, params.backbone.revision
@@ -148,12 +150,12 @@ def _use(params: Params, stage: str, needs_backbone: bool) -> str:
     )
 
 
-def _settings(params: Params, variant: str, stage: str) -> str:
+def _settings(params: Params, variant: str, stage: StageName) -> str:
     """The blocks of ``params.yaml`` that training followed."""
     content = {
         "backbone": params.backbone.model_dump(),
         "methods": {variant: params.methods[variant].model_dump(exclude_none=True)},
-        stage: getattr(params, stage).model_dump(),
+        stage: params.training(stage).model_dump(),
     }
     return yaml.safe_dump(content, sort_keys=False)
 

@@ -13,6 +13,7 @@ from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.seeds import Seed
 from peftir.study.seeds import seed as from_text
+from peftir.study.tasks import StageName
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Learned:
     """Gradient norm, a point of the learning curve a line and a layer a column; the mean over models."""
 
 
-def read_learned(root: Path, stage: str, variants: list[str], seeds: list[Seed]) -> Learned | None:
+def read_learned(root: Path, stage: StageName, variants: list[str], seeds: list[Seed]) -> Learned | None:
     """Read what the analysis of ``variants`` at ``stage`` wrote; ``None`` where it has not run.
 
     Raises:
@@ -64,13 +65,13 @@ def read_learned(root: Path, stage: str, variants: list[str], seeds: list[Seed])
     )
 
 
-def _seconds(root: Path, stage: str, variant: str, seed: Seed) -> pd.Series:
+def _seconds(root: Path, stage: StageName, variant: str, seed: Seed) -> pd.Series:
     artefact = Artefact(root, layout.resources(f"train_{stage}", variant, seed), f"train_{stage}")
     seconds = artefact.get(artefact.json(), "seconds_at")
     return pd.Series({int(step): float(value) for step, value in seconds.items()})
 
 
-def _gradients(root: Path, stage: str, variant: str, seed: Seed) -> pd.DataFrame:
+def _gradients(root: Path, stage: StageName, variant: str, seed: Seed) -> pd.DataFrame:
     """The norm over all modules of a layer, from theirs; what lies outside the layers is left out."""
     artefact = Artefact(root, layout.training(stage, variant, seed), f"train_{stage}")
     squares: dict[int, np.ndarray] = {}

@@ -12,6 +12,7 @@ from peftir.report.claims import claims_of
 from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study
 from peftir.study.sources import shown
+from peftir.study.tasks import TITLES
 from peftir.system.markdown import escape, table
 
 
@@ -26,7 +27,7 @@ def _lines(study: Study) -> Iterator[str]:
     yield _compared(study)
     for stage in (study.retrieval, study.reranking):
         yield ""
-        yield f"## {sentences.TITLES[stage.task]}"
+        yield f"## {TITLES[stage.task]}"
         yield ""
         yield from _table(results(stage))
         yield ""
@@ -43,8 +44,7 @@ def _lines(study: Study) -> Iterator[str]:
     found_claims = claims_of(study)
     for number, claim in enumerate(found_claims, start=1):
         stages = "; ".join(
-            f"{sentences.TITLES[task].lower()}: {words(found.answer)}"
-            for task, found in claim.findings.items()
+            f"{TITLES[task].lower()}: {words(found.answer)}" for task, found in claim.findings.items()
         )
         yield f"{number}. {escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
     yield ""
@@ -54,7 +54,7 @@ def _lines(study: Study) -> Iterator[str]:
         yield f"### {number}. {escape(claim.statement)}"
         for task, found in claim.findings.items():
             yield ""
-            yield f"{sentences.TITLES[task]}: {words(found.answer)}."
+            yield f"{TITLES[task]}: {words(found.answer)}."
             yield from _tables(numbers_behind(found.evidence))
             for note in found.evidence.notes:
                 yield ""
@@ -65,8 +65,7 @@ def _lines(study: Study) -> Iterator[str]:
 def _compared(study: Study) -> str:
     counts = ", ".join(f"{count:,} {escape(name)}" for name, count in sentences.counts(study).items())
     stages = "; ".join(
-        f"{sentences.TITLES[stage.task].lower()}, {_training(stage)}"
-        for stage in (study.retrieval, study.reranking)
+        f"{TITLES[stage.task].lower()}, {_training(stage)}" for stage in (study.retrieval, study.reranking)
     )
     collection = escape(shown(study.params.collection.source))
     backbone = escape(shown(study.params.backbone.name))

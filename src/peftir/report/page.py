@@ -17,6 +17,7 @@ from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
 from peftir.report.svg import Drawn
 from peftir.study.sources import shown
+from peftir.study.tasks import TITLES
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def render_page(study: Study) -> str:
         splits=sentences.splits(study),
         about_claims=sentences.CLAIMS,
         claims=claims_of(study),
-        titles=sentences.TITLES,
+        titles=TITLES,
         words=words,
         numbers_behind=numbers_behind,
         sections=[_section(study, stage, looks) for stage in (study.retrieval, study.reranking)],
@@ -89,7 +90,7 @@ def _section(study: Study, stage: StageStudy, looks: dict[str, Look]) -> Section
     reranks = stage.task == "reranking"
     return Section(
         stage=stage,
-        title=sentences.TITLES[stage.task],
+        title=TITLES[stage.task],
         results=results(stage),
         explanation=sentences.explanation(stage),
         marks=sentences.marks(stage),

@@ -9,17 +9,17 @@ import pandas as pd
 
 from peftir.report.learned import read_learned
 from peftir.report.rivals import kind
-from peftir.report.study import STEPS, Interpolation, Model, Resources, StageStudy, Study, Task, Weights
+from peftir.report.study import Interpolation, Model, Resources, StageStudy, Study, Weights
 from peftir.statistics.comparisons import TESTS, Comparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.rows import rows_of
 from peftir.study.seeds import Seed, numbers
+from peftir.study.tasks import BY_NAME, RETRIEVAL, TaskName
 
 if TYPE_CHECKING:
-    from peftir.study.params import Params, TrainingParams
+    from peftir.study.params import Params
 
-STAGE_OF: dict[Task, str] = {"retrieval": "retriever", "reranking": "reranker"}
 
 WORDS = ["stage", "row", "measure"]
 """The columns of the tables of metrics that are not numbers."""
@@ -34,7 +34,7 @@ def read_study(root: Path, params: Params) -> Study:
     manifest = Artefact(root, layout.COLLECTION / "manifest.json", "prepare")
     content = manifest.json()
     splits = manifest.get(content, "splits")
-    stages = [_read_stage(root, params, task) for task in STAGE_OF]
+    stages = [_read_stage(root, params, task) for task in BY_NAME]
     return Study(
         params=params,
         documents=int(manifest.number(content, "documents")),
@@ -47,12 +47,11 @@ def read_study(root: Path, params: Params) -> Study:
     )
 
 
-def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
-    stage = STAGE_OF[task]
+def _read_stage(root: Path, params: Params, task: TaskName) -> StageStudy:
+    stage = BY_NAME[task].stage
     variants, untrained = params.variants.at(task), params.variants.untrained
-    seeds: list[Seed] = list(getattr(params.seeds, stage))
-    measures = list(getattr(params.measures, task))
-    settings: TrainingParams = getattr(params, stage)
+    seeds, measures = params.seeds.at(stage), params.measures.at(task)
+    settings = params.training(stage)
     rows = [row.name for row in rows_of(task, variants)]
     models = {
         name: [_read_untrained(root, name)]
@@ -78,7 +77,7 @@ def _read_stage(root: Path, params: Params, task: Task) -> StageStudy:
 
 
 def _read_spread(
-    root: Path, task: Task, rows: list[str], measures: list[str]
+    root: Path, task: TaskName, rows: list[str], measures: list[str]
 ) -> dict[str, dict[str, Spread]]:
     artefact = Artefact(root, layout.SPREAD, "evaluate")
     lines = {(line["row"], line["measure"]): line for line in _lines(artefact, task, WORDS)}
@@ -90,7 +89,7 @@ def _read_spread(
 
 
 def _read_comparisons(
-    root: Path, task: Task, rows: list[str], measures: list[str]
+    root: Path, task: TaskName, rows: list[str], measures: list[str]
 ) -> dict[str, dict[tuple[str, str], Comparison]]:
     artefact = Artefact(root, layout.COMPARISONS, "evaluate")
     lines = {
@@ -107,7 +106,7 @@ def _read_comparisons(
     return found
 
 
-def _lines(artefact: Artefact, task: Task, words: list[str]) -> list[dict[str, Any]]:
+def _lines(artefact: Artefact, task: TaskName, words: list[str]) -> list[dict[str, Any]]:
     """The lines of a table that are of ``task``."""
     table = artefact.table(words)
     return table[table["stage"] == task].to_dict("records")
@@ -134,8 +133,8 @@ def _comparison(line: dict[str, Any]) -> Comparison:
     )
 
 
-def _read_model(root: Path, task: Task, variant: str, seed: Seed, measure: str) -> Model:
-    stage, steps = STAGE_OF[task], STEPS[task]
+def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: str) -> Model:
+    stage, steps = BY_NAME[task].stage, BY_NAME[task].dvc_stages
     training = Artefact(root, layout.training(stage, variant, seed), steps[0])
     content = training.json()
     curves = layout.curve(stage, variant, seed) / "plots/metrics"
@@ -176,7 +175,7 @@ def _read_untrained(root: Path, variant: str) -> Model:
             step: Resources(
                 spent.number(seconds, f"{step}_seconds"), spent.number(seconds, "peak_memory_mb"), None
             )
-            for step in STEPS["retrieval"][1:]
+            for step in RETRIEVAL.dvc_stages[1:]
         },
         interpolation=None,
     )

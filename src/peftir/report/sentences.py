@@ -7,8 +7,8 @@ from typing import Any
 
 from peftir.report.study import Model, StageStudy, Study
 from peftir.statistics.significance import ALPHA
+from peftir.study.tasks import TASKS
 
-TITLES = {"retrieval": "Retrieval", "reranking": "Re-ranking"}
 CLAIMS = (
     "What Ma et al. 2022 claim, and what this study says to it. A claim is decided by tests alone, and it "
     "takes several seeds; docs/statistics.md has the rules."
@@ -16,7 +16,7 @@ CLAIMS = (
 BEHIND_CLAIMS = "The numbers behind the claims"
 FEW_DEV_QUERIES = 10
 """Fewer than these choose a step, or a weight, as chance has it."""
-MODELS = {"retrieval": "retriever", "reranking": "re-ranker"}
+MODELS = {task.name: task.model for task in TASKS}
 
 
 def counts(study: Study) -> dict[str, int]:

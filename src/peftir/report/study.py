@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,13 +12,10 @@ from peftir.report.rivals import same_budget
 from peftir.statistics.comparisons import Comparison, Spread
 from peftir.study.rows import Row
 from peftir.study.seeds import Seed
+from peftir.study.tasks import TaskName
 
 if TYPE_CHECKING:
     from peftir.study.params import Params, TrainingParams
-
-Task = Literal["retrieval", "reranking"]
-STEPS = {"retrieval": ("train_retriever", "index", "retrieve"), "reranking": ("train_reranker", "rerank")}
-"""The pipeline's stages that run for every variant and seed, the training first."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Model:
 class StageStudy:
     """All of one stage: retrieval or re-ranking."""
 
-    task: Task
+    task: TaskName
     settings: TrainingParams
     variants: list[str]
     trainings: list[Seed]

@@ -10,6 +10,7 @@ from peftir.report.results import results
 from peftir.report.rivals import same_budget
 from peftir.report.study import StageStudy, Study
 from peftir.study.sources import shown
+from peftir.study.tasks import TITLES
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -63,7 +64,7 @@ def _table(study: Study, stage: StageStudy) -> Iterator[str]:
 
 
 def _caption(study: Study, stage: StageStudy) -> str:
-    title = f"{sentences.TITLES[stage.task]} on {shown(study.params.collection.source)}."
+    title = f"{TITLES[stage.task]} on {shown(study.params.collection.source)}."
     return _escape(" ".join(filter(None, (title, sentences.explanation(stage), sentences.marks(stage)))))
 
 

@@ -8,7 +8,8 @@ from statistics import mean
 import numpy as np
 
 from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals, text, weights_trained
-from peftir.report.study import STEPS, Model, StageStudy, Study
+from peftir.report.study import Model, StageStudy, Study
+from peftir.study.tasks import BY_NAME
 
 NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
 NBSP = "\u00a0"
@@ -37,7 +38,7 @@ def methods(study: Study) -> Table:
 
 def costs(study: StageStudy) -> Table:
     """What each variant takes: weights, bytes, seconds (means over seeds) and memory (the most of them)."""
-    training, *using = STEPS[study.task]
+    training, *using = BY_NAME[study.task].dvc_stages
     head = study.task == "reranking"
     columns = ["weights trained", "share", *(["head"] if head else []), f"stored,{NBSP}MB"]
     columns += [f"training,{NBSP}s", f"s{NBSP}a{NBSP}step", f"training, peak{NBSP}MiB"]

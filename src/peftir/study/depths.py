@@ -19,9 +19,10 @@ def problem(given: Params) -> str | None:
         for other, depth in lists.items():
             if wanted > depth:
                 return f"{key}: {wanted}: expected {depth} at most, since {other} is {depth}"
-    for task, lists in (("retrieval", of_retrieval(given)), ("reranking", of_reranking(given))):
-        for measure in getattr(given.measures, task):
-            for other, depth in lists.items():
+    depths = {"retrieval": of_retrieval(given), "reranking": of_reranking(given)}
+    for task, measures in given.measures:
+        for measure in measures:
+            for other, depth in depths[task].items():
                 if cutoff(measure) > depth:
                     return (
                         f"measures.{task}: '{measure}': expected a cutoff of {depth} at most, since {other} "

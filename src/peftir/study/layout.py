@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from peftir.study.seeds import Seed
+from peftir.study.tasks import StageName, TaskName
 
 BACKBONE = Path("backbone.lock")
 COLLECTION = Path("data/collection")
@@ -27,32 +28,32 @@ def key(variant: str, seed: Seed | None) -> str:
     return variant if seed is None else f"{variant}-{seed}"
 
 
-def model(stage: str, variant: str, seed: Seed | None) -> Path:
-    """The folder of a trained model; ``stage`` is ``retriever`` or ``reranker``."""
+def model(stage: StageName, variant: str, seed: Seed | None) -> Path:
+    """The folder of a trained model."""
     return Path("models") / stage / key(variant, seed)
 
 
-def checkpoint(stage: str, variant: str, seed: Seed) -> Path:
-    """Where a training that was not finished goes on from; ``stage`` is ``retriever`` or ``reranker``."""
+def checkpoint(stage: StageName, variant: str, seed: Seed) -> Path:
+    """Where a training that was not finished goes on from."""
     return Path("models/unfinished") / stage / key(variant, seed)
 
 
-def tokens(stage: str, variant: str, seed: Seed, process: int) -> Path:
+def tokens(stage: StageName, variant: str, seed: Seed, process: int) -> Path:
     """The tokens of one process's part of a training's texts, while it lasts."""
     return Path("models/unfinished") / stage / f"{key(variant, seed)}.{process}.tokens"
 
 
-def training(stage: str, variant: str, seed: Seed | None) -> Path:
-    """How a model's training went; ``stage`` is ``retriever`` or ``reranker``."""
+def training(stage: StageName, variant: str, seed: Seed | None) -> Path:
+    """How a model's training went."""
     return Path("metrics/training") / stage / f"{key(variant, seed)}.json"
 
 
-def curve(stage: str, variant: str, seed: Seed) -> Path:
-    """The folder of a learning curve; ``stage`` is ``retriever`` or ``reranker``."""
+def curve(stage: StageName, variant: str, seed: Seed) -> Path:
+    """The folder of a learning curve."""
     return Path("metrics/curves") / stage / key(variant, seed)
 
 
-def learning_curves(stage: str) -> Path:
+def learning_curves(stage: StageName) -> Path:
     """All of a stage's learning curves in one table, for plots."""
     return Path("metrics/learning_curves") / f"{stage}.tsv"
 
@@ -62,8 +63,8 @@ def index(variant: str, seed: Seed | None) -> Path:
     return Path("data/index") / key(variant, seed)
 
 
-def runs(task: str, variant: str, seed: Seed | None) -> Path:
-    """The folder of a model's runs; ``task`` is ``retrieval`` or ``reranking``."""
+def runs(task: TaskName, variant: str, seed: Seed | None) -> Path:
+    """The folder of a model's runs."""
     return Path("runs") / task / key(variant, seed)
 
 
@@ -72,8 +73,8 @@ def interpolation(variant: str, seed: Seed) -> Path:
     return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
 
 
-def metrics(task: str) -> Path:
-    """The mean measures of ``task``, ``retrieval`` or ``reranking``."""
+def metrics(task: TaskName) -> Path:
+    """The mean measures of ``task``."""
     return Path("metrics") / f"{task}.json"
 
 

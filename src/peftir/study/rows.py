@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from peftir.study.tasks import TaskName
+
 NO_SEED = -1
 """What stands for the seed in tables of rows that none has an influence on: BM25 and untrained variants."""
 _SUFFIX = "+bm25"
@@ -37,7 +39,7 @@ class Row:
 BM25 = Row(None)
 
 
-def rows_of(task: str, variants: Iterable[str]) -> Iterator[Row]:
+def rows_of(task: TaskName, variants: Iterable[str]) -> Iterator[Row]:
     """BM25, each of ``variants`` and, at re-ranking, each beside itself interpolated with BM25."""
     yield BM25
     for variant in variants:

@@ -16,6 +16,7 @@ from peftir.study import layout
 from peftir.study.identity import identity
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
+from peftir.study.tasks import StageName
 from peftir.system.files import write_json
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.distributed import rank
@@ -42,7 +43,7 @@ CODE = (
 
 def fit(
     params: Params,
-    stage: str,
+    stage: StageName,
     variant: str,
     seed: Seed,
     model: SentenceTransformer | CrossEncoder,
@@ -56,8 +57,8 @@ def fit(
     ``evaluate`` gives the measure on dev that the best step is chosen by. In a group the first process alone
     writes.
     """
-    method, settings = params.methods[variant], getattr(params, stage)
-    rate = getattr(method.learning_rate, stage) if method.learning_rate else 0.0
+    method, settings = params.methods[variant], params.training(stage)
+    rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
     knobs = saving.attach(model, variant, method)
     modules = trained_modules(saving.transformer_of(model))
     checkpoint = Checkpoint(

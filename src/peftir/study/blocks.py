@@ -1,0 +1,258 @@
+"""The blocks of ``params.yaml`` as validated objects; the keys are explained there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from peftir.study import seeds
+from peftir.study.tasks import StageName, TaskName
+
+T = TypeVar("T")
+Positive = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+NonEmpty = Annotated[list[str], Field(min_length=1)]
+
+
+class Block(BaseModel):
+    """A block of ``params.yaml``: no unknown keys, no conversions between types, never changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class PerStage(Block, Generic[T]):
+    """A value for each of the two trained models."""
+
+    retriever: T
+    reranker: T
+
+    def at(self, stage: StageName) -> T:
+        """The value of one of them."""
+        return self.retriever if stage == "retriever" else self.reranker
+
+
+class Splits(Block):
+    """Share of the queries in each split."""
+
+    train: Rate
+    dev: Rate
+    test: Rate
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Splits:
+        if abs(self.train + self.dev + self.test - 1) > 1e-6:
+            raise ValueError(f"shares that add up to 1, not {self.train + self.dev + self.test:g}")
+        return self
+
+
+class CollectionParams(Block):
+    """Where documents, queries and judgements come from."""
+
+    source: str
+    documents: Annotated[int, Field(ge=10)] | None
+    splits: Splits
+    own_documents: bool = False
+    folds: Annotated[int, Field(ge=2)] | None = None
+
+
+class Bm25Params(Block):
+    """BM25 through Anserini."""
+
+    k1: Annotated[float, Field(ge=0)]
+    b: Share
+    depth: Positive
+    train_depth: Positive
+    threads: Positive
+
+
+class BackboneParams(Block):
+    """The pre-trained encoder that every variant starts from."""
+
+    name: str
+    revision: str | None
+    pooling: Literal["cls", "mean", "last"]
+    precision: Literal["bfloat16", "float32"]
+    dropout: bool
+
+
+class LearningRates(PerStage[Rate]):
+    """Peak learning rate of each model."""
+
+
+class Method(Block):
+    """A named block under ``methods``: a method's type, its knobs and its learning rates.
+
+    Which knobs a type takes is the tuners' to say (:func:`peftir.tuners.validate`).
+    """
+
+    type: str
+    learning_rate: LearningRates | None = None
+    budget: Rate | None = None
+    """Share of the backbone's weights that may be trained; rank or length follow from it."""
+    rank: Positive | None = None
+    """Rank of bottlenecks or of the low-rank update, instead of a budget."""
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    """LoRA's update is scaled by alpha / rank; 2 · rank if left out."""
+    length: Positive | None = None
+    """Trainable key/value vectors before every attention layer's own (prefix, MAM)."""
+    length_ratio: Annotated[float, Field(gt=0)] | None = None
+    """MAM's prefix length over rank, where the length is not given."""
+    scale: Annotated[float, Field(gt=0)] | None = None
+    """What MAM's parallel adapter is multiplied by."""
+    base: str | None = None
+    """What IAA's asides go around: adapter, lora, mam or none."""
+    aside_rank: Positive | None = None
+    """Rank of IAA's aside modules."""
+    aside_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Aside rank over rank, where the aside rank is not given."""
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """What is passed on to :func:`peftir.tuners.attach`: the knobs that were given."""
+        return self.model_dump(exclude={"type", "learning_rate"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _a_rate_if_trained(self) -> Method:
+        if (self.learning_rate is None) != (self.type == "zero_shot"):
+            raise ValueError(
+                "no learning_rate, since nothing is trained"
+                if self.type == "zero_shot"
+                else "a learning_rate with the keys retriever and reranker"
+            )
+        return self
+
+
+class Variants(Block):
+    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained retrievers."""
+
+    untrained: list[str]
+    retriever: NonEmpty
+    reranker: NonEmpty
+
+    def trained(self, stage: StageName) -> list[str]:
+        """The variants whose ``stage`` is trained."""
+        return self.retriever if stage == "retriever" else self.reranker
+
+    def at(self, task: TaskName) -> list[str]:
+        """The variants that rank at ``task``, in the order of the tables."""
+        return [*self.untrained, *self.retriever] if task == "retrieval" else list(self.reranker)
+
+
+def _seed(value: object) -> seeds.Seed:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if whole or (isinstance(value, str) and seeds.FORM.fullmatch(value) and not value.isdigit()):
+        return cast(seeds.Seed, value)
+    raise ValueError(f"a whole number from 0, or one with a fold such as 13f1, not {value!r}")
+
+
+SeedList = Annotated[list[Annotated[seeds.Seed, PlainValidator(_seed)]], Field(min_length=1)]
+
+
+class Seeds(PerStage[SeedList]):
+    """Seeds of each model, with their folds if there are any; every variant runs once per entry."""
+
+
+class TrainingParams(Block):
+    """What training a retriever and a re-ranker have in common."""
+
+    steps: Positive
+    batch_size: Positive
+    processes: Positive
+    negatives_depth: Positive
+    warmup: Share
+    evaluate_every: Positive
+    dev_queries: Positive
+    selected_by: str
+
+    @field_validator("processes")
+    @classmethod
+    def _a_query_for_each(cls, processes: int, given: ValidationInfo) -> int:
+        if processes > given.data.get("batch_size", processes):
+            raise ValueError(
+                f"at most batch_size ({given.data['batch_size']}), so that each has a query, not {processes}"
+            )
+        return processes
+
+
+class RetrieverParams(TrainingParams):
+    """Training of the bi-encoder."""
+
+    query_length: Annotated[int, Field(ge=4)]
+    document_length: Annotated[int, Field(ge=4)]
+    query_prefix: str
+    document_prefix: str
+    similarity: Literal["cosine", "dot"]
+    hard_negatives: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    dev_documents: Several
+
+
+class RerankerParams(TrainingParams):
+    """Training of the cross-encoder."""
+
+    length: Annotated[int, Field(ge=8)]
+    negatives: Positive
+    head_learning_rate: Rate
+    dev_depth: Several
+
+
+class IndexParams(Block):
+    """The dense index."""
+
+    factory: str
+    train_sample: Positive
+    processes: Positive
+
+
+class RetrievalParams(Block):
+    """First-stage retrieval."""
+
+    depth: Positive
+    search_parameters: str
+
+
+class RerankingParams(Block):
+    """Re-ranking of the candidates."""
+
+    depth: Several
+    keep: Positive
+    processes: Positive
+
+
+class LearningParams(Block):
+    """The analysis of the loss around trained models."""
+
+    seeds: Annotated[int, Field(ge=0)]
+    queries: PerStage[Positive]
+    span: Annotated[float, Field(gt=0)]
+    points: Annotated[int, Field(ge=3)]
+    iterations: Positive
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _a_point_in_the_middle(self) -> LearningParams:
+        if self.points % 2 == 0:
+            raise ValueError(f"an odd number of points, so that one is the model itself, not {self.points}")
+        return self
+
+
+class Measures(Block):
+    """Measures at each stage, as ir-measures spells them."""
+
+    retrieval: NonEmpty
+    reranking: NonEmpty
+
+    def at(self, task: TaskName) -> list[str]:
+        """The measures of ``task``."""
+        return self.retrieval if task == "retrieval" else self.reranking

@@ -1,0 +1,34 @@
+"""The two tasks of a study: what each is called, which model is trained for it and by which DVC stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TaskName = Literal["retrieval", "reranking"]
+StageName = Literal["retriever", "reranker"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task, under the names that params, files and pages have for it."""
+
+    name: TaskName
+    """In ``measures``, in metrics and in the folders of runs."""
+    stage: StageName
+    """The trained model in ``params.yaml`` and in the folders of models."""
+    title: str
+    model: str
+    """The trained model in prose."""
+    dvc_stages: tuple[str, ...]
+    """Those that run for every variant and seed, the training first."""
+
+
+RETRIEVAL = Task(
+    "retrieval", "retriever", "Retrieval", "retriever", dvc_stages=("train_retriever", "index", "retrieve")
+)
+RERANKING = Task("reranking", "reranker", "Re-ranking", "re-ranker", dvc_stages=("train_reranker", "rerank"))
+TASKS = (RETRIEVAL, RERANKING)
+BY_NAME = {task.name: task for task in TASKS}
+BY_STAGE = {task.stage: task for task in TASKS}
+TITLES: dict[str, str] = {task.name: task.title for task in TASKS}
