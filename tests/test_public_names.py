@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from structure import SRC
+from peftir.models import new_biencoder, save
+from peftir.models.backbone import link_wheels
+from peftir.tuners import attach
+from structure import ROOT, SRC
 
 PUBLIC = ("data", "learning", "models", "ranking", "statistics", "study", "training", "tuners")
 PACKAGES = sorted(path.parent.name for path in (SRC / "peftir").glob("*/__init__.py"))
@@ -72,3 +76,24 @@ def test_importing_a_package_leaves_out_what_only_some_of_it_needs(package: str)
     code = f"import sys, peftir.{package}; print(*(name for name in sys.modules if '.' not in name))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not LIGHT[package] & set(done.stdout.split())
+
+
+PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
+
+
+def test_the_page_lists_what_is_exported() -> None:
+    rows = re.findall(r"^\| `peftir\.(\w+)`,[^|]*\|(.*)\|$", PAGE, re.M)
+    listed = {package: set(re.findall(r"`(\w+)`", names)) for package, names in rows}
+    listed["study"].remove("layout")
+    assert listed == {name: set(importlib.import_module(f"peftir.{name}").__all__) for name in PUBLIC}
+
+
+def test_an_adapter_of_pefts_own_loads_as_shown(tmp_path: Path) -> None:
+    name = "sentence-transformers/all-MiniLM-L6-v2"
+    model = new_biencoder(name, pooling="mean", query_length=8, document_length=8)
+    attach(model[0].model, "lora", rank=3)
+    save(model, tmp_path / "their-lora", name)
+    link_wheels(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)

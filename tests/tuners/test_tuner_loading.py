@@ -165,6 +165,8 @@ def test_an_adapter_is_verified_against_its_folder(
     rewrite(folder, lambda weights: weights[inner(weights)].add_(1e-3))
     with pytest.raises(TunerError, match=r"layer\.1.* has other values than on the model"):
         verify(model, folder)
+    rewrite(folder, lambda weights: weights[inner(weights)].fill_(torch.nan))
+    load(make_bert(head=True), folder)
 
 
 def test_weights_are_set_exactly_and_other_types_as_peft_does(

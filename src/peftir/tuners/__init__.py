@@ -3,7 +3,7 @@
 Importing this package registers the methods with PEFT, so that ``peft.get_peft_model``, transformers'
 ``model.add_adapter`` and sentence-transformers' ``add_adapter`` take their configurations, and so that
 tuned models load again with ``PeftModel``, ``SentenceTransformer(folder)`` and ``CrossEncoder(folder)``.
-It changes nothing else in PEFT and transformers.
+Besides, it enters the attention of a prefix in transformers' registry; nothing in either library is replaced.
 
 However an adapter of this package is loaded, a weight that is missing in its file, one too many, or one of
 another shape is an error. For PEFT's own methods, ``lora`` and ``ia3`` here, :func:`load` sees to that.

@@ -49,13 +49,13 @@ class InsertTuner(BaseTuner):
 
     def _prepare_model(self, peft_config: Any, model: nn.Module) -> None:
         backbone = Backbone.of(model)
-        # transformers asks the model itself for this function when it loads an adapter onto it.
-        backbone.model._load_pretrained_model = load_pretrained_model  # type: ignore[method-assign]
         if peft_config.modules_to_save is None and backbone.head:
             peft_config.modules_to_save = backbone.head
         self._plan: dict[str, list[Insertion]] = {}
         for insertion in self.plan(peft_config, backbone):
             self._plan.setdefault(insertion.place, []).append(insertion)
+        # On this model alone: transformers looks the function up on the model when it loads an adapter.
+        model.__dict__["_load_pretrained_model"] = load_pretrained_model
 
     # PEFT's is static and asks the configuration; it is always called on the tuner, which knows the plan.
     def _check_target_module_exists(self, peft_config: PeftConfig, key: str) -> bool:  # type: ignore[override]
