@@ -27,7 +27,7 @@ from peftir.models.backbone import backbone_folder, link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import Method
-from peftir.tuners import METHODS
+from peftir.tuners import METHODS, load
 from tuners import BUDGET, resident
 
 TEXT = "Return a sorted copy of an array, along the given axis."
@@ -106,7 +106,7 @@ def swapped(folders: list[Path]) -> tuple[float, float]:
     hosts = {kind: load(str(first[kind])) for kind, load in KINDS.items()}
     hosts["retriever"][0].model = hosts["reranker"][0].model.base_model
     for folder in folders:
-        hosts[kind_of(folder)].load_adapter(str(folder), adapter_name=folder.name)
+        load(hosts[kind_of(folder)][0].model, folder, adapter_name=folder.name)
     seconds = []
     for folder in folders * 20:
         host = hosts[kind_of(folder)]

@@ -13,7 +13,7 @@ from lessons import example, loss_of, training_data
 from peftir import tuners
 from peftir.learning.objective import trained_weights
 from peftir.learning.sharpness import largest_eigenvalue
-from peftir.learning.surface import surface
+from peftir.learning.surface import loss_surface
 from peftir.models import saving
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from tuned_models import BACKBONE, tuned
@@ -49,7 +49,7 @@ def test_a_saved_models_loss_is_that_before_saving_over_the_same_weights(
 
     if variant != "full":  # its Hessian takes seconds
         sharpness = largest_eigenvalue(weights, loss, iterations=3, seed=0)
-        grid = surface(weights, vectors, loss, span=0.5, points=3, seed=0)
+        grid = loss_surface(weights, vectors, loss, span=0.5, points=3, seed=0)
         assert sharpness > 0
         assert grid[1, 1] == pytest.approx(before, rel=1e-5)
         assert len({round(value, 6) for value in grid.ravel()}) == 9

@@ -11,10 +11,10 @@ from peftir.learning.surface import (
     barrier,
     curvature,
     filter_normalised,
-    path,
+    loss_path,
+    loss_surface,
     positions,
     roughness,
-    surface,
 )
 
 
@@ -45,7 +45,7 @@ def test_a_surface_is_the_loss_at_the_moved_weights_and_leaves_them_as_they_were
     def loss() -> torch.Tensor:
         return sum(((weight - 1) ** 2).sum() for weight in weights)
 
-    grid = surface(weights, vectors, loss, span=0.5, points=5, seed=4)
+    grid = loss_surface(weights, vectors, loss, span=0.5, points=5, seed=4)
     generator = torch.Generator().manual_seed(4)
     first, second = (filter_normalised(weights, vectors, generator) for _ in range(2))
     for i, a in enumerate(positions(0.5, 5)):
@@ -64,7 +64,7 @@ def test_weights_are_put_back_after_an_error() -> None:
         raise RuntimeError("no memory")
 
     with pytest.raises(RuntimeError, match="no memory"):
-        surface([weight], [False], loss, span=1.0, points=3, seed=0)
+        loss_surface([weight], [False], loss, span=1.0, points=3, seed=0)
     assert torch.equal(weight, torch.ones(2, 2))
 
 
@@ -83,7 +83,7 @@ def test_roughness_is_what_a_quadratic_cannot_follow() -> None:
 
 def test_a_path_leads_straight_from_one_end_to_the_other() -> None:
     weight = nn.Parameter(torch.tensor([-1.0, 0.0]))
-    losses = path([weight], lambda: (weight[0] ** 2 - 1) ** 2, [torch.tensor([1.0, 5.0])], points=5)
+    losses = loss_path([weight], lambda: (weight[0] ** 2 - 1) ** 2, [torch.tensor([1.0, 5.0])], points=5)
     assert losses == pytest.approx([0, (0.25 - 1) ** 2, 1, (0.25 - 1) ** 2, 0])  # a double well
     assert barrier(losses) == pytest.approx(1)
     assert torch.equal(weight, torch.tensor([-1.0, 0.0]))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from peftir import tuners
 from peftir.models import saving
 from peftir.models.backbone import link_wheels
 from peftir.models.biencoder import new_biencoder
@@ -72,9 +73,11 @@ def test_each_task_answers_as_it_does_alone(tuned: Path, monkeypatch: pytest.Mon
     for collection in [*names["collections"], *reversed(names["collections"])]:
         retriever.set_adapter(f"retrieve-{collection}")
         alone: Any = SentenceTransformer(f"tuned/{collection}/retriever")
+        tuners.verify(alone[0].model, f"tuned/{collection}/retriever")
         assert retriever.encode_document(DOCUMENTS).tolist() == alone.encode_document(DOCUMENTS).tolist()
         reranker.set_adapter(f"rerank-{collection}")
         alone = CrossEncoder(f"tuned/{collection}/reranker")
+        tuners.verify(alone[0].model, f"tuned/{collection}/reranker")
         assert reranker.predict(pairs).tolist() == alone.predict(pairs).tolist()
     answers = {str(names["search"](collection, QUERY, DOCUMENTS)) for collection in names["collections"]}
     assert len(answers) == len(names["collections"])

@@ -20,12 +20,13 @@ PRIVATE = {
         "_check_target_module_exists",
         "_create_and_replace",
         "_get_adapter_state_dict",
+        "_remap_adapter_state_dict_for_load",
         "_unload_and_optionally_merge",
     ),
     "peft.tuners.tuners_utils.BaseTunerLayer": ("adapter_layer_names", "get_base_layer"),
     "peft.utils.ModulesToSaveWrapper": (),
     "transformers.modeling_utils": ("ALL_ATTENTION_FUNCTIONS",),
-    "transformers.integrations.peft.PeftAdapterMixin": ("load_adapter",),
+    "transformers.PreTrainedModel": ("_load_pretrained_model",),
 }
 
 

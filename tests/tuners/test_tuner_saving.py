@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import ADMITTED, ALL, CASES
+from cases import ADMITTED, ALL, CASES, PEFTS
 from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -18,7 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from tiny import SENTENCE, stir
 from transformers import AutoModel, AutoModelForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
-from peftir.tuners import TunerError, attach, make_config
+from peftir.tuners import TunerError, attach, make_config, verify
 
 TEXTS = ["how do i sort a list", "the stable way is to call sorted", "order", SENTENCE]
 PAIRS = [(TEXTS[0], text) for text in TEXTS]
@@ -42,6 +42,12 @@ bi = {type: SentenceTransformer(path) for type, path in asked["bi"].items()}
 cross = {type: CrossEncoder(path) for type, path in asked["cross"].items()}
 kinds = {"bi": AutoModel, "cross": AutoModelForSequenceClassification}
 any_family = {path: kinds[kind].from_pretrained(path) for path, kind in asked["any_family"].items()}
+for type in asked["peft"]:  # what PEFT's own types leave to the user
+    for models, paths in ((bi, asked["bi"]), (cross, asked["cross"])):
+        peftir.tuners.verify(models[type][0].model, paths[type])
+for path, model in any_family.items():
+    if model.peft_config["default"].peft_type in ("LORA", "IA3"):
+        peftir.tuners.verify(model, path)
 given = {name: torch.tensor(values) for name, values in asked["batch"].items()}
 print(json.dumps({
     "bi": {type: model.encode(asked["texts"]).tolist() for type, model in bi.items()},
@@ -106,6 +112,7 @@ def test_a_fresh_process_gives_identical_scores(saved, saved_in_any_family):
                 "texts": TEXTS,
                 "pairs": PAIRS,
                 **folders,
+                "peft": PEFTS,
                 "any_family": kinds,
                 "batch": {name: values.tolist() for name, values in BATCH.items()},
             }
@@ -133,10 +140,18 @@ def test_the_folder_holds_the_adapter_and_the_head_only(saved, case, kind):
     assert any("classifier" in name for name in names) == (kind == "cross")
 
 
+def loaded(kind, folder, case):
+    """Loaded by ``kind``; what is of PEFT's own types is checked then, which ours do by themselves."""
+    model = kind(str(folder))
+    if case in PEFTS:
+        verify(model[0].model, folder)
+    return model
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_loaded_weights_lie_where_torch_would_put_them(saved, case):
     # Products with weights at odd addresses, as they come out of the file, may differ in the last bit.
-    model = CrossEncoder(saved[0]["cross"][case])[0].model
+    model = loaded(CrossEncoder, saved[0]["cross"][case], case)[0].model
     names = (*MARKS, "modules_to_save")
     assert {p.data_ptr() % 64 for n, p in model.named_parameters() if any(name in n for name in names)} == {0}
 
@@ -162,7 +177,7 @@ def test_a_missing_weight_is_an_error(saved, tmp_path, case, part):
 
     spoil(saved[0]["cross"][case], tmp_path / "model", drop)
     with pytest.raises(TunerError, match=r"adapter_model.safetensors: 1 missing weight\(s\)"):
-        CrossEncoder(str(tmp_path / "model"))
+        loaded(CrossEncoder, tmp_path / "model", case)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -173,7 +188,7 @@ def test_an_unexpected_weight_is_an_error(saved, tmp_path, case):
 
     spoil(saved[0]["bi"][case], tmp_path / "model", add)
     with pytest.raises(TunerError, match=r"adapter_model.safetensors: 1 unexpected weight\(s\)"):
-        SentenceTransformer(str(tmp_path / "model"))
+        loaded(SentenceTransformer, tmp_path / "model", case)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -195,7 +210,9 @@ def test_a_peft_model_loads_exactly_or_not_at_all(make_bert, batch, tmp_path, ca
     for name, change, what in (("less", drop("layer.1"), "missing"), ("more", add, "unexpected")):
         spoil(tmp_path / "model", tmp_path / name, change)
         with pytest.raises(TunerError, match=rf"1 {what} weight\(s\)"):
-            PeftModel.from_pretrained(make_bert(head=True), tmp_path / name)
+            again = PeftModel.from_pretrained(make_bert(head=True), tmp_path / name)
+            if case in PEFTS:
+                verify(again, tmp_path / name)
     spoil(tmp_path / "model", tmp_path / "headless", drop("classifier"))
     with pytest.raises(KeyError, match="classifier"):  # PEFT's own
         PeftModel.from_pretrained(make_bert(head=True), tmp_path / "headless")

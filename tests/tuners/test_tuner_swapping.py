@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny import stir, tiny_model
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from peftir.tuners import TunerError, attach, make_config
+from peftir.tuners import TunerError, attach, load, make_config
 
 
 def add(model, case, seed):
@@ -95,7 +95,7 @@ def test_one_backbone_serves_retrievers_and_rerankers(family, bi, cross, batch, 
     retriever = reranker.base_model
     hosts = {"retriever": retriever, "other": retriever, "reranker": reranker}
     for name, host in hosts.items():
-        host.load_adapter(tmp_path / name, adapter_name=name)
+        load(host, tmp_path / name, adapter_name=name)
     for name in ("reranker", "retriever", "reranker", "other", "retriever"):
         hosts[name].set_adapter(name)
         assert torch.equal(hosts[name](**batch)[0], alone[name](**batch)[0]), name

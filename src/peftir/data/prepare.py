@@ -34,7 +34,7 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def read(
+def read_source(
     source: str,
     *,
     documents: int | None,
@@ -84,13 +84,13 @@ def prepare(
     """Read a source and write it as a collection to ``folder``, whole or not at all.
 
     Args:
-        source: as for :func:`read`.
+        source: as for :func:`read_source`.
         folder: where the collection goes; what was there is replaced.
-        documents: as for :func:`read`.
-        splits: as for :func:`read`.
+        documents: as for :func:`read_source`.
+        splits: as for :func:`read_source`.
         own_documents: a document with a query's id is the query itself, as in ArguAna, and left out of its
             rankings; else such ids are equal by chance, as in Cranfield.
-        folds: as for :func:`read`.
+        folds: as for :func:`read_source`.
 
     Returns:
         The manifest: where it came from, counts and hashes.
@@ -98,6 +98,6 @@ def prepare(
     Raises:
         PeftirError: the source is unknown or something in it is wrong.
     """
-    content = read(source, documents=documents, splits=splits, folds=folds)
+    content = read_source(source, documents=documents, splits=splits, folds=folds)
     files = fingerprint_of(source)
     return write_collection(folder, content, own_documents, Folds.of(folds, splits) if folds else None, files)

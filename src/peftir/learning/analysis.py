@@ -13,7 +13,7 @@ from peftir.learning import convergence
 from peftir.learning.objective import Objective, objectives
 from peftir.learning.records import TrainingRun, read_runs, write_curves
 from peftir.learning.sharpness import largest_eigenvalue
-from peftir.learning.surface import barrier, curvature, path, roughness, surface
+from peftir.learning.surface import barrier, curvature, loss_path, loss_surface, roughness
 from peftir.study import layout
 from peftir.study.params import LearningParams, Params
 from peftir.study.seeds import Seed, draw, of_first_fold
@@ -105,7 +105,7 @@ def _around(
             at = objective_of(variant, seed)
             if seed == seeds[0] and len(seeds) > 1:
                 way = _way(at, objective_of(variant, seeds[1]), seeds[:2], settings)
-            grid = surface(
+            grid = loss_surface(
                 at.weights,
                 at.vectors,
                 at.loss,
@@ -128,7 +128,7 @@ def _around(
 
 def _way(here: Objective, there: Objective, seeds: list[Seed], settings: LearningParams) -> dict[str, Any]:
     """The loss on the way between two seeds' models."""
-    losses = path(here.weights, here.loss, there.weights, settings.points)
+    losses = loss_path(here.weights, here.loss, there.weights, settings.points)
     return {"seeds": seeds, "loss": losses.tolist(), "barrier": barrier(losses)}
 
 

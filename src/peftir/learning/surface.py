@@ -44,7 +44,7 @@ def positions(span: float, points: int) -> Grid:
     return np.linspace(-span, span, points)
 
 
-def surface(
+def loss_surface(
     weights: Sequence[Tensor],
     vectors: Sequence[bool],
     loss: Callable[[], Tensor],
@@ -73,7 +73,7 @@ def surface(
         return np.array([[_at(loss, move, [(first, a), (second, b)]) for b in where] for a in where])
 
 
-def path(
+def loss_path(
     weights: Sequence[Tensor], loss: Callable[[], Tensor], end: Sequence[Tensor], points: int
 ) -> NDArray[np.float64]:
     """The loss on the straight way from ``weights`` to ``end``, both ends included, ``[points]``."""

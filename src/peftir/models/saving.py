@@ -101,6 +101,8 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
         recorded = manifest.read(folder)
         with on_own_backbone(folder, recorded["backbone"]) as place:
             model = kind(str(place))
+        if (folder / "adapter_config.json").is_file():
+            tuners.verify(transformer_of(model), folder)
         manifest.refuse_other_formats(model, str(folder))
         manifest.compare(model, recorded)
         return model

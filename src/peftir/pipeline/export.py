@@ -10,6 +10,7 @@ from typing import Any
 from peft import PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from peftir import tuners
 from peftir.models import manifest, saving
 from peftir.models.backbone import own_backbone
 from peftir.pipeline.backbone import as_settled
@@ -20,7 +21,6 @@ from peftir.study.seeds import Seed
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
-from peftir.tuners import TunerError
 
 KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
@@ -69,9 +69,11 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
     folder = own_backbone(source, recorded["backbone"])
     whole = type(encoder).from_pretrained(folder, **manifest.loading(folder), **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
+    tuned = PeftModel.from_pretrained(whole, str(source))
+    tuners.verify(tuned, source)
     try:
-        model[0].model = PeftModel.from_pretrained(whole, str(source)).merge_and_unload(safe_merge=True)
-    except TunerError as error:
+        model[0].model = tuned.merge_and_unload(safe_merge=True)
+    except tuners.TunerError as error:
         raise PeftirError(
             f"--merged: {variant}: its modules are no change of the backbone's own weights, and "
             "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "

@@ -1,4 +1,7 @@
-"""The report of a study: a page to look at, and its tables as Markdown and as LaTeX."""
+"""The report of a study: a page to look at, and its tables as Markdown and as LaTeX.
+
+Internal: the stage ``report`` uses it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from peftir.system.files import replacing
 
 if TYPE_CHECKING:
     from peftir.study.params import Params
+
+__all__: list[str] = []
 
 
 def write_report(root: Path, params: Params) -> None:

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import torch
 
 from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import RANK, Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, register, weigher
 
 
 @dataclass

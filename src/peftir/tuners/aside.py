@@ -16,12 +16,13 @@ import torch
 
 from peftir.tuners import adapter, lora, mam
 from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.families import Span
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import RANK, Knob, Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertConfig, InsertTuner, weigher
+from peftir.tuners.tuner import InsertTuner, weigher
 
 ASIDE_RANK = Knob(int, 1, "rank a of the aside modules (the paper's ar)", excludes=("budget", "aside_ratio"))
 ASIDE_RATIO = Knob(

@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, register, weigher
 
 
 @dataclass

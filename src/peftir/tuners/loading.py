@@ -1,32 +1,121 @@
 """Loading an adapter is exact or an error.
 
 PEFT and transformers load what they find: a weight missing in the file stays random, with at most a line
-in the log, and a head that was never saved looks like a trained one. With this package imported,
-transformers' ``load_adapter`` (which ``AutoModel.from_pretrained``, ``SentenceTransformer`` and
-``CrossEncoder`` use) and that of ``PeftModel`` raise an error instead, for every PEFT method.
+in the log, and a head that was never saved looks like a trained one. Adapters of this package refuse that
+by themselves, whichever library loads them: PEFT hands the file's weights to ``InsertTuner``, and
+transformers calls :func:`load_pretrained_model` on a model that has such an adapter. For adapters of PEFT's
+own types, such as LoRA, there is :func:`load`, and :func:`verify` for those that a library has loaded.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
+import torch
+from peft import get_peft_model_state_dict, load_peft_weights
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
-from transformers.integrations.peft import PeftAdapterMixin
 
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 
 ALIGNMENT = 64
 """Bytes; where torch's own allocator puts CPU tensors."""
 
+WRAPPER = "base_model.model."
+"""What names begin with in a ``PeftModel``, and in every adapter's file."""
 
-def weights_of(model: nn.Module, adapter: str) -> Iterator[str]:
-    """The names of the weights of a PEFT adapter, heads included."""
+
+def load(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
+    """Load a PEFT adapter of any type onto a model, in place, exactly as it was saved.
+
+    This is the model's own ``load_adapter``, followed by :func:`verify`. After an error, load the backbone
+    again: the adapter is already on it.
+
+    Args:
+        model: a transformers model or a ``PeftModel``; of a SentenceTransformer or a CrossEncoder take
+            ``[0].model``.
+        folder: the adapter's, with ``adapter_config.json`` and ``adapter_model.safetensors``.
+        adapter_name: what the adapter is called on the model, which has none of that name yet.
+
+    Raises:
+        TunerError: the name is taken, or as for :func:`verify`.
+    """
+    if adapter_name in getattr(model, "peft_config", {}):
+        raise TunerError(
+            f"adapter_name: got {adapter_name!r}, but the model has an adapter of that name; expected another"
+        )
+    try:
+        model.load_adapter(str(folder), adapter_name=adapter_name)
+    except (KeyError, RuntimeError):
+        # Raised by the libraries for a head that is not in the file, and for other shapes.
+        if adapter_name in getattr(model, "peft_config", {}):
+            _compare(model, _held(model, adapter_name), _stored(folder))
+        raise
+    verify(model, folder, adapter_name)
+
+
+def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
+    """Check that an adapter on a model is the one in a folder, weight by weight.
+
+    For what a library has loaded by itself, as ``SentenceTransformer(folder)`` does. The adapters' weights
+    then lie where torch would put them, see :func:`align`.
+
+    Args:
+        model: as for :func:`load`.
+        folder: as for :func:`load`.
+        adapter_name: what the adapter is called on the model.
+
+    Raises:
+        TunerError: the file and the adapter differ in a weight's name, shape or values.
+    """
+    if adapter_name not in getattr(model, "peft_config", {}):
+        raise TunerError(
+            f"adapter_name: got {adapter_name!r}, expected the name of an adapter on the model; load the "
+            "adapter first"
+        )
+    held, stored = _held(model, adapter_name), _stored(folder)
+    _compare(model, held, stored)
+    for name, weight in stored.items():
+        # Without tolerance; weights of a training that diverged are equal too.
+        if not torch.allclose(held[name], weight.to(held[name]), rtol=0, atol=0, equal_nan=True):
+            raise TunerError(
+                f"{folder}: {name} has other values than on the model; expected the adapter that was loaded "
+                "from here: load it again"
+            )
+    align(model)
+
+
+def load_pretrained_model(model: Any, **kwargs: Any) -> Any:
+    """transformers' function of this name, for models with an adapter of this package: exact or an error.
+
+    ``PreTrainedModel.load_adapter`` calls it with the adapter on the model and the file's weights unread.
+    """
+    loaded = type(model)._load_pretrained_model(model=model, **kwargs)
+    info, name = loaded[0], list(model.peft_config)[-1]  # the adapter that was put on last
+    if isinstance(model.peft_config[name], InsertConfig):
+        # What is missing also names the backbone and the other adapters, which are not in this one's file.
+        missing = set(info.missing_keys).intersection(weight for weight, _ in weights_of(model, name))
+        _refuse(model, missing, info.unexpected_keys, {key[0]: key[1:] for key in info.mismatched_keys})
+        align(model)
+    return loaded
+
+
+def received(model: nn.Module, adapter: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights that PEFT is about to put into a model, by their names there: exactly the adapter's.
+
+    Raises:
+        TunerError: they are not.
+    """
+    _compare(model, dict(weights_of(model, adapter)), weights)
+    return {name: _aligned(weight) for name, weight in weights.items()}
+
+
+def weights_of(model: nn.Module, adapter: str) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights of a PEFT adapter by their names in the model, heads included."""
     for place, module in model.named_modules():
         if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
             for kind in module.adapter_layer_names:
@@ -34,25 +123,9 @@ def weights_of(model: nn.Module, adapter: str) -> Iterator[str]:
                 if adapter in held:
                     name = f"{place}.{kind}.{adapter}"
                     if isinstance(held[adapter], nn.Parameter):
-                        yield name
+                        yield name, held[adapter]
                     else:
-                        yield from (f"{name}.{rest}" for rest, _ in held[adapter].named_parameters())
-
-
-def refuse_incomplete(missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Raise an error if an adapter file does not hold exactly the weights of its configuration.
-
-    Raises:
-        TunerError: names the first weight and how many there are.
-    """
-    for kind, names in (("missing", sorted(missing)), ("unexpected", sorted(unexpected))):
-        if names:
-            headless = kind == "missing" and any(".modules_to_save." in name for name in names)
-            advice = "load what has no head onto model.base_model" if headless else "save the model again"
-            raise TunerError(
-                f"adapter_model.safetensors: {len(names)} {kind} weight(s), the first is {names[0]!r}; "
-                f"expected exactly the weights that adapter_config.json describes: {advice}"
-            )
+                        yield from ((f"{name}.{rest}", p) for rest, p in held[adapter].named_parameters())
 
 
 def align(model: nn.Module) -> None:
@@ -64,27 +137,69 @@ def align(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
             for parameter in module.parameters():
-                if parameter.device.type == "cpu" and parameter.data_ptr() % ALIGNMENT:
-                    parameter.data = parameter.data.clone()
+                parameter.data = _aligned(parameter.data)
 
 
-def load_exactly() -> None:
-    """Make the loading of transformers' models with adapters and of ``PeftModel`` exact, once."""
-    if not hasattr(PeftAdapterMixin.load_adapter, "__wrapped__"):
-        PeftAdapterMixin.load_adapter = _exact(PeftAdapterMixin.load_adapter)  # type: ignore[method-assign]
-        PeftModel.load_adapter = _exact(PeftModel.load_adapter)  # type: ignore[method-assign]
+def _aligned(weight: torch.Tensor) -> torch.Tensor:
+    return weight.clone() if weight.device.type == "cpu" and weight.data_ptr() % ALIGNMENT else weight
 
 
-def _exact(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(load_adapter)
+def _held(model: nn.Module, adapter: str) -> dict[str, torch.Tensor]:
+    """What PEFT would save of an adapter on a model."""
+    # PEFT takes adapters that were put onto a part of the model, which may be shared, for this one's.
+    others = {
+        name
+        for module in model.modules()
+        if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper)
+        for kind in module.adapter_layer_names
+        for name in getattr(module, kind)
+    } - {adapter}
+    without = {weight for other in others for weight, _ in weights_of(model, other)}
+    state = {name: weight for name, weight in model.state_dict().items() if name not in without}
+    weights = get_peft_model_state_dict(
+        model, state_dict=state, adapter_name=adapter, save_embedding_layers=False
+    )
+    return {name.removeprefix(WRAPPER): weight for name, weight in weights.items()}
 
-    @functools.wraps(load_adapter)
-    def load_exactly(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        info = load_adapter(self, *args, **kwargs)
-        name = signature.bind(self, *args, **kwargs).arguments.get("adapter_name") or "default"
-        # Both also report weights of the other adapters on the model, which are not in this one's file.
-        refuse_incomplete(set(info.missing_keys) & set(weights_of(self, name)), info.unexpected_keys)
-        align(self)
-        return info
 
-    return load_exactly
+def _stored(folder: str | Path) -> dict[str, torch.Tensor]:
+    weights = load_peft_weights(str(folder), device="cpu")
+    return {name.removeprefix(WRAPPER): weight for name, weight in weights.items()}
+
+
+def _compare(
+    model: nn.Module, expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> None:
+    both = expected.keys() & found.keys()
+    shapes = {name: (found[name].shape, expected[name].shape) for name in both}
+    _refuse(
+        model,
+        expected.keys() - both,
+        found.keys() - both,
+        {name: pair for name, pair in shapes.items() if pair[0] != pair[1]},
+    )
+
+
+def _refuse(
+    model: nn.Module, missing: Iterable[str], unexpected: Iterable[str], reshaped: Mapping[str, Any]
+) -> None:
+    """Raise an error if an adapter's file does not hold exactly the weights of its configuration."""
+    expected = "expected exactly the weights that adapter_config.json describes"
+    for kind, names in (("missing", sorted(missing)), ("unexpected", sorted(unexpected))):
+        if names:
+            headless = kind == "missing" and any(_of_head(model, name) for name in names)
+            advice = "load what has no head onto model.base_model" if headless else "save the model again"
+            raise TunerError(
+                f"adapter_model.safetensors: {len(names)} {kind} weight(s), the first is {names[0]!r}; "
+                f"{expected}: {advice}"
+            )
+    for name, (found, wanted) in sorted(reshaped.items()):
+        raise TunerError(
+            f"adapter_model.safetensors: {name!r} has shape {list(found)} instead of {list(wanted)}; "
+            f"{expected}: save the model again"
+        )
+
+
+def _of_head(model: nn.Module, weight: str) -> bool:
+    heads = (place for place, module in model.named_modules() if isinstance(module, ModulesToSaveWrapper))
+    return any(weight.removeprefix(WRAPPER).startswith(f"{head.removeprefix(WRAPPER)}.") for head in heads)

@@ -15,11 +15,12 @@ import torch
 from torch.nn import functional as F
 
 from peftir.tuners.bottleneck import Bottleneck
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.methods import LENGTH, RANK, Knob, Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.prefix import PrefixTuner
-from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, register, weigher
 
 SCALE = 4.0
 """The factor s of the parallel adapter by default: section 4.5 finds 4 best."""

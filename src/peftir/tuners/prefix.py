@@ -23,11 +23,12 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import LENGTH, Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertConfig, InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, register, weigher
 
 INTERFACE = "peftir_prefix"
 """The name in transformers' attention interface; attention modules with a prefix have it in their config."""

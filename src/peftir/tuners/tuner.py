@@ -1,12 +1,11 @@
-"""The PEFT side of our methods: their configurations, and the tuner that carries out a plan of insertions."""
+"""The PEFT side of our methods: the tuner that carries out a plan of insertions, and its registration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from peft import PeftConfig
@@ -19,48 +18,14 @@ from peft.tuners.tuners_utils import BaseTuner
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
+from peftir.tuners.config import InsertConfig, TunerType
 from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
-from peftir.tuners.methods import Knob
+from peftir.tuners.loading import load_pretrained_model, received
 from peftir.tuners.places import WRAPPED, Backbone
 
 BASE = "__base__"
 """The name by which PEFT asks for the backbone as it is, among ``adapter_names``."""
-
-
-class TunerType(str):
-    """A PEFT type outside PEFT's closed enum: equal to its name, with the ``.value`` that PEFT reads."""
-
-    @property
-    def value(self) -> str:
-        """The name, as in ``adapter_config.json``."""
-        return str(self)
-
-
-@dataclass
-class InsertConfig(PeftConfig):
-    """What the configurations of our methods share.
-
-    Args:
-        modules_to_save: modules of the model that are trained and saved besides the method's own weights.
-            Left out, it becomes the classification head where there is one: no head is lost on save.
-    """
-
-    tuner_type: ClassVar[str]
-    # Read by PEFT in places; ours follow from the family of the encoder.
-    target_modules: ClassVar[None] = None
-    knobs: ClassVar[dict[str, Knob]] = {}
-    """How to check the fields of the subclass."""
-
-    modules_to_save: list[str] | None = field(default=None)
-
-    def __post_init__(self) -> None:
-        """Say which PEFT method it is, and check the fields."""
-        super().__post_init__()
-        self.peft_type = TunerType(self.tuner_type)
-        for key, knob in self.knobs.items():
-            if getattr(self, key) is not None:
-                knob.check(key, getattr(self, key))
 
 
 class InsertTuner(BaseTuner):
@@ -89,6 +54,8 @@ class InsertTuner(BaseTuner):
         self._plan: dict[str, list[Insertion]] = {}
         for insertion in self.plan(peft_config, backbone):
             self._plan.setdefault(insertion.place, []).append(insertion)
+        # On this model alone: transformers looks the function up on the model when it loads an adapter.
+        model.__dict__["_load_pretrained_model"] = load_pretrained_model
 
     # PEFT's is static and asks the configuration; it is always called on the tuner, which knows the plan.
     def _check_target_module_exists(self, peft_config: PeftConfig, key: str) -> bool:  # type: ignore[override]
@@ -157,6 +124,14 @@ class InsertTuner(BaseTuner):
         weights = super()._get_adapter_state_dict(*args, **kwargs)
         return {name.replace(f".{WRAPPED}.", "."): weight for name, weight in weights.items()}
 
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls, model: nn.Module, config: Any, adapter_name: str, state_dict: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """The weights of a file by their names in the model, when PEFT loads them: exact or an error."""
+        weights = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
+        return received(model, adapter_name, weights)
+
     def _check_merge_allowed(self) -> None:
         raise TunerError(
             f"{type(self).__name__}: cannot be merged into the backbone, its modules are not a change of the "
@@ -166,6 +141,7 @@ class InsertTuner(BaseTuner):
     def _unload_and_optionally_merge(self, merge: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         if merge:
             self._check_merge_allowed()
+        self.model.__dict__.pop("_load_pretrained_model", None)
         for place in list(self.model.modules()):
             for child in list(place.children()):
                 if isinstance(child, Insert):

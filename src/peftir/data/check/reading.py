@@ -11,7 +11,7 @@ from peftir.data.check.findings import Findings, Replaced, Split
 from peftir.data.check.lengths import Ruler, Sample, lengths_of
 from peftir.data.collection import SPLITS, full_text
 from peftir.data.ids import KnownIds, short
-from peftir.data.prepare import read
+from peftir.data.prepare import read_source
 from peftir.data.sources.pairs import words
 from peftir.data.splits import Folds, HeldOut, sizes
 from peftir.data.validation import Validation
@@ -38,7 +38,7 @@ def check(
         PeftirError: the source is unknown, or its files are not there.
     """
     problems = _Problems()
-    content = read(source, documents=None, splits=splits, folds=folds, report=problems)
+    content = read_source(source, documents=None, splits=splits, folds=folds, report=problems)
     checked = Validation(content, own_documents, problems, problems.count)
     samples = {kind: Sample() for kind in rulers}
 
