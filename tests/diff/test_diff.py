@@ -21,8 +21,8 @@ from peftir.diff.compare import Comparison, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
 from peftir.diff.tables import as_text
-from peftir.system.errors import PeftirError
 from peftir.study.yaml_text import parse_yaml
+from peftir.system.errors import PeftirError
 from synthetic_repository import TRAINED, Repository, git
 from synthetic_study import make_params
 

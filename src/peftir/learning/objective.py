@@ -20,8 +20,6 @@ from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
 from peftir.training.tokens import TokenTable, tokenized_in_memory
 
-KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
-
 
 @dataclass(frozen=True)
 class Objective:
@@ -52,7 +50,7 @@ def objectives(params: Params, stage: StageName, fold: int | None) -> Callable[[
 
     def objective(variant: str, seed: Seed) -> Objective:
         nonlocal tokens
-        model = saving.load(KINDS[stage], layout.model(stage, variant, seed))
+        model = saving.load(saving.MODEL_TYPES[stage], layout.model(stage, variant, seed))
         loss = loss_of_batch(model)
         # All models read the same: they have the backbone's tokenizer and the study's lengths.
         tokens = tokens or tokenized_in_memory(data, [batch], loss)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder
 
 from peftir import tuners
 from peftir.models import manifest, saving
@@ -21,8 +21,6 @@ from peftir.study.seeds import Seed
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
-
-KINDS: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
 
 
 def export(
@@ -53,7 +51,7 @@ def export(
     card = model_card(as_settled(params), variant, stage, seed, needs_backbone=bool(config) and not merged)
     with replacing(folder) as partial:
         if config and merged:
-            _write_merged(source, config, KINDS[stage], partial, variant)
+            _write_merged(source, config, saving.MODEL_TYPES[stage], partial, variant)
         else:
             shutil.copytree(source, partial)
         (partial / "README.md").write_text(card, encoding="utf-8")
