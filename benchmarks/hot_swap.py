@@ -26,7 +26,7 @@ from peftir.models import saving
 from peftir.models.backbone import backbone_folder, link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from peftir.tuners import METHODS, load
 from tuners import BUDGET, resident
 
@@ -74,7 +74,7 @@ def saved(root: Path, backbone: str, type: str, tasks: int) -> list[Path]:
     """Folders of so many models, a retriever and a re-ranker in turn."""
     rates = {"retriever": 1e-3, "reranker": 1e-3}
     budget = {"budget": BUDGET} if METHODS[type].size else {}
-    method = Method.model_validate({"type": type, "learning_rate": rates, **budget})
+    method = MethodParams.model_validate({"type": type, "learning_rate": rates, **budget})
     folders = []
     for task, kind in zip(range(tasks), itertools.cycle(KINDS)):
         torch.manual_seed(task)

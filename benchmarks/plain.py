@@ -28,7 +28,7 @@ from transformers import TrainerCallback
 from inputs import Lessons
 from peftir.models.backbone import backbone_folder
 from peftir.models.saving import transformer_of
-from peftir.study.params import Method, Params
+from peftir.study.params import MethodParams, Params
 from peftir.tuners import make_config
 from side_by_side import Stopwatch
 
@@ -61,7 +61,7 @@ def new_retriever(backbone: str, length: int, precision: str = "float32") -> Sen
 
 
 def train_retriever(
-    params: Params, method: Method, lessons: Lessons, seed: int, stopwatch: Stopwatch, precision: str
+    params: Params, method: MethodParams, lessons: Lessons, seed: int, stopwatch: Stopwatch, precision: str
 ) -> SentenceTransformer:
     """Train on (query, document, hard negative …) with in-batch negatives."""
     torch.manual_seed(seed)
@@ -86,7 +86,7 @@ def train_retriever(
 
 
 def train_reranker(
-    params: Params, method: Method, lessons: Lessons, seed: int, stopwatch: Stopwatch, precision: str
+    params: Params, method: MethodParams, lessons: Lessons, seed: int, stopwatch: Stopwatch, precision: str
 ) -> CrossEncoder:
     """Train on queries with lists of documents, the first of them relevant."""
     torch.manual_seed(seed)
@@ -115,14 +115,14 @@ def train_reranker(
     return model
 
 
-def _tune(model: SentenceTransformer | CrossEncoder, method: Method) -> None:
+def _tune(model: SentenceTransformer | CrossEncoder, method: MethodParams) -> None:
     """Insert the method's weights by sentence-transformers' own ``add_adapter``; ``full`` needs nothing."""
     if method.type != "full":
         model.add_adapter(make_config(method.type, transformer_of(model), **method.knobs))
 
 
 def _arguments(
-    params: Params, stage: str, method: Method, steps: int, seed: int, precision: str
+    params: Params, stage: str, method: MethodParams, steps: int, seed: int, precision: str
 ) -> dict[str, Any]:
     """The arguments that both trainers share."""
     settings = params.training(stage)

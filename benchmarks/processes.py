@@ -18,7 +18,7 @@ from transformers.utils import logging
 from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
-from peftir.study.params import Method, Params, load_params
+from peftir.study.params import MethodParams, Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
@@ -28,7 +28,7 @@ from peftir.training.state import Settings
 from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Stopwatch, machine
 
-METHOD = Method.model_validate(
+METHOD = MethodParams.model_validate(
     {"type": "lora", "budget": 0.005, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
 )
 

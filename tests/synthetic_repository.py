@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from peftir.diff.compare import Comparison, compare
+from peftir.diff.compare import RevisionComparison, compare
 from peftir.diff.digest import write_digest
 from peftir.diff.revisions import revision
 from synthetic_study import make_params, write_study
@@ -76,5 +76,5 @@ class Repository:
         git(self.root, "commit", "--quiet", "--allow-empty", "--message", "a state")
         return git(self.root, "rev-parse", "HEAD")
 
-    def compare(self, before: str, after: str) -> Comparison:
+    def compare(self, before: str, after: str) -> RevisionComparison:
         return compare(revision(self.root, before), revision(self.root, after))

@@ -49,7 +49,7 @@ def test_a_line_for_each_check_in_order(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_this_environment_has_what_the_study_needs() -> None:
     assert doctor.java().status == "ok"
-    assert doctor.anserini() == doctor.Finding("ok", "anserini-1.7.1-fatjar.jar")
+    assert doctor.anserini() == doctor.CheckResult("ok", "anserini-1.7.1-fatjar.jar")
 
 
 def test_no_java_and_no_dvc_fail_and_are_all_that_is_said(
@@ -83,7 +83,7 @@ def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_dvc_on_path_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     executable(tmp_path, "dvc")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.dvc() == doctor.Finding("ok", str(tmp_path / "dvc"))
+    assert doctor.dvc() == doctor.CheckResult("ok", str(tmp_path / "dvc"))
 
 
 def test_gnu_runtimes_get_on_and_others_do_not(tmp_path: Path) -> None:
@@ -114,20 +114,20 @@ def test_bfloat16_by_the_processors_flags(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str
 ) -> None:
     monkeypatch.setattr(doctor, "_processor_flags", lambda: flags)
-    finding = doctor.bf16()
-    assert finding.status == "ok"
-    assert f"backbone.precision: {precision}" in finding.message
+    result = doctor.bf16()
+    assert result.status == "ok"
+    assert f"backbone.precision: {precision}" in result.message
 
 
 def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     executable(tmp_path, "nvidia-smi")
     monkeypatch.setenv("PATH", str(tmp_path))
-    finding = doctor.gpu()
+    result = doctor.gpu()
     if torch.cuda.is_available():
-        assert finding == doctor.Finding("ok", torch.cuda.get_device_name())
+        assert result == doctor.CheckResult("ok", torch.cuda.get_device_name())
     else:
-        assert finding.status == "warn"
-        assert finding.message.startswith(f"torch {torch.__version__} cannot use this machine's NVIDIA GPU")
+        assert result.status == "warn"
+        assert result.message.startswith(f"torch {torch.__version__} cannot use this machine's NVIDIA GPU")
 
 
 def test_whole_clone_shallow_clone_and_no_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_whole_clone_shallow_clone_and_no_clone(monkeypatch: pytest.MonkeyPatch,
     assert found["shallow"].status == "warn" and found["shallow"].message.endswith("git fetch --unshallow")
     assert found["none"].status == "warn" and found["none"].message.startswith("not in a git clone")
     monkeypatch.setenv("PATH", "")
-    assert doctor.git() == doctor.Finding(
+    assert doctor.git() == doctor.CheckResult(
         "warn", "git: not found on PATH; install it, revisions are compared with it"
     )
 
@@ -199,7 +199,7 @@ def test_where_the_study_cannot_write_is_named(read_only: Path, monkeypatch: pyt
     monkeypatch.setenv("HF_HOME", str(read_only / "models"))
     monkeypatch.setenv("TMPDIR", str(read_only))
     denied = os.strerror(errno.EACCES)
-    assert doctor.hub() == doctor.Finding(
+    assert doctor.hub() == doctor.CheckResult(
         "warn",
         f"{read_only}/models/hub: cannot be written to ({denied}); to take a backbone from the hub, set "
         "HF_HOME to a folder that can",
@@ -217,13 +217,13 @@ def test_places_that_can_be_written_to(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / ".dvc").mkdir()
-    assert doctor.cache() == doctor.Finding("ok", str(tmp_path / ".dvc/cache"))
+    assert doctor.cache() == doctor.CheckResult("ok", str(tmp_path / ".dvc/cache"))
     (tmp_path / ".dvc/config").write_text("[core]\n    remote = a\n['remote \"a\"']\n    url = /a%b\n")
     (tmp_path / ".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
-    assert doctor.cache() == doctor.Finding("ok", str(tmp_path / "shared"))
-    assert doctor.folder() == doctor.Finding("ok", str(tmp_path))
-    assert doctor.temporary() == doctor.Finding("ok", str(tmp_path))
-    assert doctor.hub() == doctor.Finding("ok", str(tmp_path / "hf/hub"))
+    assert doctor.cache() == doctor.CheckResult("ok", str(tmp_path / "shared"))
+    assert doctor.folder() == doctor.CheckResult("ok", str(tmp_path))
+    assert doctor.temporary() == doctor.CheckResult("ok", str(tmp_path))
+    assert doctor.hub() == doctor.CheckResult("ok", str(tmp_path / "hf/hub"))
     assert list(tmp_path.iterdir()) == [tmp_path / ".dvc"]
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     assert doctor.temporary().message.startswith(f"TMPDIR: {tmp_path}/none: no such folder")

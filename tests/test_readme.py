@@ -17,7 +17,7 @@ from peftir.models import saving
 from peftir.models.backbone import link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
-from peftir.study.params import Method, Params, load_params
+from peftir.study.params import MethodParams, Params, load_params
 from peftir.tuners import METHODS, make_config
 from structure import ROOT
 
@@ -162,7 +162,7 @@ def test_trained_models_load_and_score_as_shown(tmp_path: Path) -> None:
     """The second Python block, with models that are where training leaves them, at their first step."""
     name = PARAMS["backbone"]["name"]
     rates = {"retriever": 0.1, "reranker": 0.1}
-    lora = Method.model_validate({"type": "lora", "rank": 2, "learning_rate": rates})
+    lora = MethodParams.model_validate({"type": "lora", "rank": 2, "learning_rate": rates})
     for stage, model in (
         ("retriever", new_biencoder(name, pooling="mean", query_length=32, document_length=64)),
         ("reranker", new_crossencoder(name, length=80)),

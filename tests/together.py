@@ -18,7 +18,7 @@ from lessons import example, loss_of, training_data
 from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.data import TrainingData
@@ -73,7 +73,7 @@ def start(lesson: Lesson) -> tuple[Any, Any, list[list[Example]]]:
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
     if lesson.method != "full":
         method["rank"] = 4
-    saving.attach(model, "tuned", Method.model_validate(method))
+    saving.attach(model, "tuned", MethodParams.model_validate(method))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = lesson.dropout

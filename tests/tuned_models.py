@@ -47,14 +47,14 @@ def tuned(kind: str, name: str) -> Any:
     from peftir.models import saving
     from peftir.models.biencoder import new_biencoder
     from peftir.models.crossencoder import new_crossencoder
-    from peftir.study.params import Method
+    from peftir.study.params import MethodParams
 
     torch.manual_seed(5)
     if kind == "retriever":
         model = new_biencoder(BACKBONE, pooling="mean", query_length=8, document_length=12)
     else:
         model = new_crossencoder(BACKBONE, length=16)
-    saving.attach(model, name, Method(**VARIANTS[name], learning_rate=RATES))
+    saving.attach(model, name, MethodParams(**VARIANTS[name], learning_rate=RATES))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:

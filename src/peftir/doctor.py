@@ -31,8 +31,8 @@ BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone took 1.6 times 
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check found. ``fail`` means that the study cannot run."""
+class CheckResult:
+    """What one check says of this machine. ``fail`` means that the study cannot run."""
 
     status: Literal["ok", "warn", "fail"]
     message: str
@@ -40,44 +40,44 @@ class Finding:
 
 def diagnose(quiet: bool = False) -> bool:
     """Print a line for each check, with ``quiet`` only what is not ok; return whether none failed."""
-    findings = {name: check() for name, check in CHECKS.items()}
+    results = {name: check() for name, check in CHECKS.items()}
     print(
         "".join(
-            f"{finding.status:<5} {name:<9} {finding.message}\n"
-            for name, finding in findings.items()
-            if not quiet or finding.status != "ok"
+            f"{result.status:<5} {name:<9} {result.message}\n"
+            for name, result in results.items()
+            if not quiet or result.status != "ok"
         ),
         end="",
     )
-    return all(finding.status != "fail" for finding in findings.values())
+    return all(result.status != "fail" for result in results.values())
 
 
-def java() -> Finding:
+def java() -> CheckResult:
     """Is there a Java for Anserini?"""
     try:
         found = find_java()
     except PeftirError as error:
-        return Finding("fail", str(error))
-    return Finding("ok", f"{found.version} by {found.found_by} ({found.home})")
+        return CheckResult("fail", str(error))
+    return CheckResult("ok", f"{found.version} by {found.found_by} ({found.home})")
 
 
-def anserini() -> Finding:
+def anserini() -> CheckResult:
     """Did Pyserini bring Anserini's jar?"""
     try:
-        return Finding("ok", find_anserini().name)
+        return CheckResult("ok", find_anserini().name)
     except PeftirError as error:
-        return Finding("fail", str(error))
+        return CheckResult("fail", str(error))
 
 
-def dvc() -> Finding:
+def dvc() -> CheckResult:
     """Is the command dvc on PATH? `dvc exp run --run-all` hangs without a word when it is not."""
     command = shutil.which("dvc")
     if command:
-        return Finding("ok", command)
-    return Finding("fail", f'dvc is not on PATH; run: export PATH="{Path(sys.executable).parent}:$PATH"')
+        return CheckResult("ok", command)
+    return CheckResult("fail", f'dvc is not on PATH; run: export PATH="{Path(sys.executable).parent}:$PATH"')
 
 
-def openmp() -> Finding:
+def openmp() -> CheckResult:
     """Do torch and faiss bring OpenMP runtimes that abort when they meet in one process?
 
     Two copies of GNU's (libgomp) share a process; LLVM's or Intel's (libomp, libiomp) ends it when it finds a
@@ -86,144 +86,146 @@ def openmp() -> Finding:
     found = [f"{package}: {name}" for package in ("torch", "faiss") for name in _openmp_of(package)]
     runtimes = "; ".join(found) or "none of its own in torch or faiss"
     if len(found) < 2 or all("libgomp" in name for name in found):
-        return Finding("ok", runtimes)
-    return Finding(
+        return CheckResult("ok", runtimes)
+    return CheckResult(
         "warn", f'{runtimes}; if a stage ends with "OMP: Error #15", run: export KMP_DUPLICATE_LIB_OK=TRUE'
     )
 
 
-def memory() -> Finding:
+def memory() -> CheckResult:
     """Is as much memory free as the hungriest stage takes?"""
     free = free_memory() / 2**30
     if free >= STAGE_MEMORY_GIB:
-        return Finding("ok", f"{free:.1f} GiB free")
-    return Finding(
+        return CheckResult("ok", f"{free:.1f} GiB free")
+    return CheckResult(
         "warn",
         f"{free:.1f} GiB free, and a stage may take up to {STAGE_MEMORY_GIB} GiB; close other programs, "
         "or lower the batch sizes in params.yaml",
     )
 
 
-def bf16() -> Finding:
+def bf16() -> CheckResult:
     """Is bfloat16 fast on this processor?"""
     flags = _processor_flags()
     if flags & BF16_FLAGS:
         found = ", ".join(sorted(flags & BF16_FLAGS))
-        return Finding("ok", f"{found}; backbone.precision: bfloat16 in params.yaml is probably faster here")
+        return CheckResult(
+            "ok", f"{found}; backbone.precision: bfloat16 in params.yaml is probably faster here"
+        )
     if not flags:
-        return Finding(
+        return CheckResult(
             "ok", "not known for this system; backbone.precision: float32, the default, is the safe choice"
         )
-    return Finding(
+    return CheckResult(
         "ok",
         "no units for it (amx_bf16) on this processor; without a GPU keep backbone.precision: float32",
     )
 
 
-def gpu() -> Finding:
+def gpu() -> CheckResult:
     """Can torch use the NVIDIA GPU, if there is one?"""
     if not shutil.which("nvidia-smi") and not Path("/proc/driver/nvidia/version").exists():
-        return Finding("ok", "none; the default study is sized for a processor")
+        return CheckResult("ok", "none; the default study is sized for a processor")
     import torch
 
     if torch.cuda.is_available():
-        return Finding("ok", torch.cuda.get_device_name())
-    return Finding(
+        return CheckResult("ok", torch.cuda.get_device_name())
+    return CheckResult(
         "warn",
         f"torch {torch.__version__} cannot use this machine's NVIDIA GPU; install a build for its driver "
         "(https://pytorch.org/get-started), or run on the processor",
     )
 
 
-def git() -> Finding:
+def git() -> CheckResult:
     """Is this a clone with its whole history, which `dvc metrics diff` and experiments need?"""
     try:
         answer = ask(Path(), "rev-parse", "--is-shallow-repository").stdout.decode().strip()
     except PeftirError as error:
-        return Finding("warn", str(error))
+        return CheckResult("warn", str(error))
     if answer == "false":
-        return Finding("ok", "the clone has its whole history")
+        return CheckResult("ok", "the clone has its whole history")
     if answer == "true":
-        return Finding(
+        return CheckResult(
             "warn",
             "the clone is shallow, so metrics have nothing to compare with; run: git fetch --unshallow",
         )
-    return Finding(
+    return CheckResult(
         "warn", "not in a git clone; dvc cannot compare or queue experiments here, so clone the repository"
     )
 
 
-def folder() -> Finding:
+def folder() -> CheckResult:
     """Can the study write where it is, and does its path suit DVC?"""
     here = Path.cwd()
     if reason := why_not_writable(here):
-        return Finding(
+        return CheckResult(
             "fail", f"{here}: cannot be written to ({reason}); the study writes all that it makes here"
         )
     if not str(here).isascii():
-        return Finding(
+        return CheckResult(
             "warn",
             f"{here}: has letters beyond ASCII; `dvc repro` works, but `dvc queue start` fails in silence: "
             "to queue experiments, clone into a folder with a plain path",
         )
-    return Finding("ok", str(here))
+    return CheckResult("ok", str(here))
 
 
-def cache() -> Finding:
+def cache() -> CheckResult:
     """Can DVC write to its cache?"""
     place = _dvc_cache(Path(".dvc"))
     if reason := why_not_writable(place):
-        return Finding(
+        return CheckResult(
             "fail",
             f"{place}: DVC's cache cannot be written to ({reason}); give yourself the right or make room, or "
             "run: dvc cache dir --local FOLDER",
         )
-    return Finding("ok", str(place))
+    return CheckResult("ok", str(place))
 
 
-def temporary() -> Finding:
+def temporary() -> CheckResult:
     """Can programs write temporary files?"""
     named = os.environ.get("TMPDIR")
     try:
         place = Path(named or tempfile.gettempdir())
     except FileNotFoundError as error:
-        return Finding("fail", f"{error.strerror}; set TMPDIR to a folder that can be written to")
+        return CheckResult("fail", f"{error.strerror}; set TMPDIR to a folder that can be written to")
     if not place.is_dir():
-        return Finding("warn", f"TMPDIR: {place}: no such folder; make it, or set TMPDIR to another")
+        return CheckResult("warn", f"TMPDIR: {place}: no such folder; make it, or set TMPDIR to another")
     if reason := why_not_writable(place):
-        return Finding(
+        return CheckResult(
             "warn", f"{place}: cannot be written to ({reason}); set TMPDIR to a folder that can, with room"
         )
-    return Finding("ok", str(place))
+    return CheckResult("ok", str(place))
 
 
-def hub() -> Finding:
+def hub() -> CheckResult:
     """Can a backbone be downloaded into the Hugging Face cache? The default one is installed."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     named = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
     place = Path(named).expanduser()
     if reason := why_not_writable(place):
-        return Finding(
+        return CheckResult(
             "warn",
             f"{place}: cannot be written to ({reason}); to take a backbone from the hub, set HF_HOME to a "
             "folder that can",
         )
-    return Finding("ok", str(place))
+    return CheckResult("ok", str(place))
 
 
-def inputs() -> Finding:
+def inputs() -> CheckResult:
     """Is what the study has read from outside its folder still what it was?"""
     changed = "; ".join(changed_inputs())
-    return Finding("fail" if changed else "ok", changed or "as they were read")
+    return CheckResult("fail" if changed else "ok", changed or "as they were read")
 
 
-def packages() -> Finding:
+def packages() -> CheckResult:
     """Are the installed packages those of requirements.lock, which the results follow?"""
     others = "; ".join(other_packages())
-    return Finding("warn" if others else "ok", others or "as in requirements.lock")
+    return CheckResult("warn" if others else "ok", others or "as in requirements.lock")
 
 
-CHECKS: dict[str, Callable[[], Finding]] = {
+CHECKS: dict[str, Callable[[], CheckResult]] = {
     "Java": java,
     "Anserini": anserini,
     "dvc": dvc,

@@ -17,7 +17,7 @@ import yaml
 
 from peftir.cli import main
 from peftir.diff.changes import changed_params
-from peftir.diff.compare import Comparison, compare
+from peftir.diff.compare import RevisionComparison, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
 from peftir.diff.tables import as_text
@@ -47,7 +47,7 @@ def peftir(
     return run
 
 
-def verdicts(found: Comparison) -> set[str]:
+def verdicts(found: RevisionComparison) -> set[str]:
     return {line.verdict for line in found.lines}
 
 

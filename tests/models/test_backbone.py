@@ -17,7 +17,7 @@ from local_hub import LocalHub, local_hub
 from peftir.models import manifest, saving
 from peftir.models.backbone import backbone_folder, base_name, link_wheels, on_own_backbone, wheel_folder
 from peftir.models.biencoder import encode, new_biencoder
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from peftir.system.errors import PeftirError
 from tiny_backbone import write_tiny_bert
 
@@ -196,10 +196,10 @@ with on_own_backbone(Path({str(saved)!r}), record) as folder:
 
 TEXTS = ["sort a list", "open the file"]
 RATES = {"retriever": 1e-3, "reranker": 1e-3}
-LORA = Method.model_validate({"type": "lora", "rank": 2, "learning_rate": RATES})
+LORA = MethodParams.model_validate({"type": "lora", "rank": 2, "learning_rate": RATES})
 
 
-def trained_on(name: str, folder: Path, method: Method = LORA) -> np.ndarray:
+def trained_on(name: str, folder: Path, method: MethodParams = LORA) -> np.ndarray:
     """Save a model on the backbone ``name`` to ``folder``; gives its vectors of TEXTS."""
     model = new_biencoder(name, pooling="mean", query_length=8, document_length=8)
     saving.attach(model, "any", method)

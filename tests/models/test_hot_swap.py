@@ -15,7 +15,7 @@ from peftir.models import saving
 from peftir.models.backbone import link_wheels
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from structure import ROOT
 
 PAGE = (ROOT / "docs" / "hot-swap.md").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             model = new_crossencoder(BACKBONE, length=32)
         rates = {"retriever": 1e-3, "reranker": 1e-3}
-        saving.attach(model, "any", Method.model_validate({**settings, "learning_rate": rates}))
+        saving.attach(model, "any", MethodParams.model_validate({**settings, "learning_rate": rates}))
         with torch.no_grad():
             for weight in model.parameters():
                 if weight.requires_grad:

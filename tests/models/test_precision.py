@@ -21,7 +21,7 @@ from peftir.models import manifest, saving
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
 from peftir.models.precision import computing_in
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from peftir.system.errors import PeftirError
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from tiny_backbone import write_tiny_bert
@@ -80,7 +80,7 @@ def trained(kind: str, backbone: Path, type: str, folder: Path) -> Any:
     model = new(kind, backbone)
     knobs = {"rank": 2} if type == "lora" else {}
     saving.attach(
-        model, type, Method(type=type, **knobs, learning_rate={"retriever": 1e-5, "reranker": 1e-5})
+        model, type, MethodParams(type=type, **knobs, learning_rate={"retriever": 1e-5, "reranker": 1e-5})
     )
     optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], 1e-5)
     loss = loss_on(kind, model, folder)

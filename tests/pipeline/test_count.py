@@ -11,7 +11,7 @@ import pytest
 from transformers import BertConfig, BertModel
 
 from peftir.pipeline.count import as_table, count_variants
-from peftir.study.params import Method, load_params
+from peftir.study.params import MethodParams, load_params
 from peftir.system.errors import PeftirError
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +31,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_counts_follow_the_formulas(bert: str) -> None:
     rate = {"retriever": 1e-3, "reranker": 1e-3}
     methods = {
-        "wide": Method.model_validate({"type": "adapter", "rank": 4, "learning_rate": rate}),
-        "none": Method(type="zero_shot"),
-        "all": Method.model_validate({"type": "full", "learning_rate": rate}),
+        "wide": MethodParams.model_validate({"type": "adapter", "rank": 4, "learning_rate": rate}),
+        "none": MethodParams(type="zero_shot"),
+        "all": MethodParams.model_validate({"type": "full", "learning_rate": rate}),
     }
     params = PARAMS.model_copy(update={"methods": methods})
     wide, none, everything = count_variants(params, bert, ["wide", "none", "all"])

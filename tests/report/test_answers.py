@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from peftir.report.answers import all_of, any_of, compare_seeds, falls_short
-from peftir.statistics.comparisons import TESTS, Comparison
+from peftir.statistics.comparisons import TESTS, RowComparison
 
 
-def comparison(difference: float, low: float, high: float, p: float) -> Comparison:
+def comparison(difference: float, low: float, high: float, p: float) -> RowComparison:
     by_test = dict.fromkeys(TESTS, p)
-    return Comparison(difference, low, high, by_test, by_test)
+    return RowComparison(difference, low, high, by_test, by_test)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def comparison(difference: float, low: float, high: float, p: float) -> Comparis
     ],
 )
 def test_short_is_what_is_worse_by_the_test_and_not_short_what_is_hardly_worse(
-    found: Comparison, answer: bool | None
+    found: RowComparison, answer: bool | None
 ) -> None:
     assert falls_short(found) is answer
 

@@ -80,16 +80,16 @@ def texts(values: list[Told]) -> list[str]:
 def test_all_hold_where_everything_is_as_in_the_paper(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), LEARNED)
     assert answers(found) == [True] * 4
-    short = found[0].findings["retrieval"].evidence
+    short = found[0].by_task["retrieval"].evidence
     assert short.columns == ["RR@10 against full", "95 % interval", "p"]
     assert list(short.groups[""]) == ["lora", "adapter"]
     assert texts(short.groups[""]["lora"])[::2] == ["−0.060", "< 0.001"]
-    slow = found[1].findings["reranking"].evidence
+    slow = found[1].by_task["reranking"].evidence
     assert texts(slow.groups[""]["full"]) == ["0.600", "–", "20–30, 2 of 3", "0.100", "–", ANY]
     assert texts(slow.groups[""]["lora"])[:3] == ["0.500", "< 0.001", "20–30, 2 of 3"]
-    best = found[2].findings["retrieval"].evidence
+    best = found[2].by_task["retrieval"].evidence
     assert texts(best.groups[""]["iaa_l"])[:2] == ["lora", "+0.060"]
-    smooth = found[3].findings["retrieval"].evidence
+    smooth = found[3].by_task["retrieval"].evidence
     assert list(smooth.groups["Against iaa_l"]) == ["iaa_l", "lora", "adapter"]
     assert texts(smooth.groups["Against iaa_l"]["lora"])[::3] == ["0.500", "8.00"]
 
@@ -102,7 +102,7 @@ def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED)
     assert answers(found) == [None] * 4
     assert (
-        found[0].findings["retrieval"].evidence.notes[-1] == "One seed says nothing of how another would do."
+        found[0].by_task["retrieval"].evidence.notes[-1] == "One seed says nothing of how another would do."
     )
 
 
@@ -122,18 +122,18 @@ def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path:
     ]
     found = claims(untrained, LEARNED)
     assert answers(found) == [None] * 4
-    assert found[0].findings["retrieval"].evidence.notes[-1] == (
+    assert found[0].by_task["retrieval"].evidence.notes[-1] == (
         "Training did not even raise full on dev: nothing was learned to compare."
     )
 
 
 def test_whatever_is_not_decided_says_why(tmp_path: Path) -> None:
-    """With one seed, with noise, and without what a claim is about: each finding has its reason."""
+    """With one seed, with noise, and without what a claim is about: each answer has its reason."""
     noisy = {"auc": [0.1, 0.9, 0.5], "oscillation": [0.1, 0.5, 0.9], "sharpness": [1.0, None, None]}
     figures = dict.fromkeys(VARIANTS, noisy)
     stages = study_of(tmp_path, AS_IN_THE_PAPER, noise=2.0)
     found = claims(stages, {"retrieval": figures, "reranking": figures})
-    reasons = [claim.findings["retrieval"].evidence.notes[-1] for claim in found]
+    reasons = [claim.by_task["retrieval"].evidence.notes[-1] for claim in found]
     assert reasons == [
         "Open: lora, adapter (neither significant nor surely below 0.01).",
         "Open: mean height of lora, mean height of adapter, oscillation of lora, oscillation of adapter (not "
@@ -145,8 +145,8 @@ def test_whatever_is_not_decided_says_why(tmp_path: Path) -> None:
     ]
     assert reasons[2].startswith("Open: iaa_l against ")
     for claim in claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED):
-        for finding in claim.findings.values():
-            assert finding.evidence.notes[-1] == "One seed says nothing of how another would do."
+        for stage in claim.by_task.values():
+            assert stage.evidence.notes[-1] == "One seed says nothing of how another would do."
     for claim, missing in zip(
         claims([without(stage, "full", "iaa_l") for stage in stages], LEARNED),
         (
@@ -157,7 +157,7 @@ def test_whatever_is_not_decided_says_why(tmp_path: Path) -> None:
         ),
         strict=True,
     ):
-        assert claim.findings["retrieval"].evidence.notes == [missing]
+        assert claim.by_task["retrieval"].evidence.notes == [missing]
 
 
 def without(stage: Any, *names: str) -> Any:
@@ -200,7 +200,7 @@ def test_a_kind_of_iaa_without_others_of_its_budget_is_left_out_of_both_rules(tm
         found = claims(stages, learned)
         assert answers(found)[2:] == [answer, answer]
         for claim in found[2:]:
-            notes = claim.findings["retrieval"].evidence.notes
+            notes = claim.by_task["retrieval"].evidence.notes
             assert "iaa_m is left out: no other method trains about as many weights." in notes
 
 
@@ -213,4 +213,4 @@ def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
     }
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
     assert answers(found) == [True, True, True, None]
-    assert found[3].findings["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1].text == "no test"
+    assert found[3].by_task["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1].text == "no test"

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from peftir.report.evidence import Told, average, difference, probability, steps_to_full
-from peftir.statistics.comparisons import TESTS, Comparison
+from peftir.statistics.comparisons import TESTS, RowComparison
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_steps_are_told_with_the_models_that_get_so_far(steps: list[int | None],
 
 def test_a_difference_is_told_with_its_interval_and_the_p_value_over_queries_and_seeds() -> None:
     corrected = dict.fromkeys(TESTS, 0.5) | {"two_level": 0.0004}
-    found = Comparison(-0.0286, -0.0569, 0.0002, corrected, corrected)
+    found = RowComparison(-0.0286, -0.0569, 0.0002, corrected, corrected)
     assert difference(found) == [
         Told("−0.029", -0.0286),
         Told("−0.057 to 0.000", -0.0569),

@@ -230,6 +230,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         assert path not in behind(path), f"{path} imports itself, through other modules"
 
 
+def types_defined_in(path: Path) -> Iterator[str]:
+    """Its classes, and its names for types, such as ``Qrels = dict[str, dict[str, int]]``."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):  # a TypeVar is a call
+            names = (target.id for target in node.targets if isinstance(target, ast.Name))
+            yield from (name for name in names if name[0].isupper() and not name.isupper())
+
+
+def test_no_two_types_share_a_name() -> None:
+    defined: dict[str, Path] = {}
+    for path in sorted((SRC / "peftir").rglob("*.py")):
+        for name in types_defined_in(path):
+            assert name not in defined, f"{path} and {defined[name]} define {name}"
+            defined[name] = path
+
+
 def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends() -> None:
     command = ["git", "ls-files", "-z", "--eol"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout

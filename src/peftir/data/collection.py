@@ -19,7 +19,7 @@ from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
 
 Qrels = dict[str, dict[str, int]]  # grade by query and document
-Texts = Callable[[list[str]], list[str]]  # texts of documents by id
+TextLookup = Callable[[list[str]], list[str]]  # texts of documents by id
 SPLITS = ("train", "dev", "test")
 CORPUS, QUERIES, MANIFEST = "corpus.parquet", "queries.parquet", "manifest.json"
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
@@ -138,7 +138,7 @@ class Collection:
                 yield [full_text(title, text) for title, text in zip(*columns, strict=True)]
             start += batch.num_rows
 
-    def texts_of(self, ids: Iterable[str]) -> Texts:
+    def texts_of(self, ids: Iterable[str]) -> TextLookup:
         """A function that gives the :func:`full_text` of a few documents, which are in memory.
 
         Raises:

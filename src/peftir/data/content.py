@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from peftir.system.errors import PeftirError
 
 Report = Callable[[str], None]  # what a reader tells a problem to, before it goes on with the next line
-Row = TypeVar("Row")
+Record = TypeVar("Record")
 
 
 def refuse(problem: str) -> None:
@@ -48,12 +48,12 @@ class Judgement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Again(Generic[Row]):
+class Again(Generic[Record]):
     """An iterable that reads its file anew each time it is iterated over."""
 
-    read: Callable[[], Iterator[Row]]
+    read: Callable[[], Iterator[Record]]
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Record]:
         """Start reading from the beginning."""
         return self.read()
 

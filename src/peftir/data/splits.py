@@ -10,14 +10,14 @@ from peftir.data.collection import SPLITS
 from peftir.data.content import Again, Judgement
 from peftir.data.hashing import point
 
-Qrels = dict[str, Iterable[Judgement]]
+JudgementsBySplit = dict[str, Iterable[Judgement]]
 
 
 class HeldOut(Again[Judgement]):
     """Judgements of dev that are a share of the source's own train."""
 
 
-def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, float]) -> Qrels:
+def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, float]) -> JudgementsBySplit:
     """The splits of a source, made of those that it comes with.
 
     A source without ``test`` is tested on its ``dev``, as MS MARCO is, whose test judgements are not public.
@@ -38,7 +38,7 @@ def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, floa
     return {split: qrels[split] for split in SPLITS if split in qrels}
 
 
-def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> Qrels:
+def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> JudgementsBySplit:
     """Judgements that come without splits, readable more than once, spread over the splits by ``shares``."""
 
     def of(split: str) -> Again[Judgement]:
@@ -47,7 +47,7 @@ def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> Qrel
     return {split: of(split) for split in SPLITS}
 
 
-def pool(found: Mapping[str, Iterable[Judgement]]) -> Qrels:
+def pool(found: Mapping[str, Iterable[Judgement]]) -> JudgementsBySplit:
     """The judgements of all splits as those of ``test``, for a cross-validation."""
     return {"test": Again(lambda: chain.from_iterable(found.values()))}
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from peftir.diff.changes import Change, changed_params
 from peftir.diff.digest import Scores, read_scores
-from peftir.diff.noise import Array, SeedNoise, difference, seed_noise
+from peftir.diff.noise import SeedNoise, difference, seed_noise
 from peftir.diff.revisions import PARAMS, Revision
-from peftir.statistics.significance import ALPHA, Difference, holm
+from peftir.statistics.significance import ALPHA, Array, Difference, holm
 from peftir.study import layout
 from peftir.study.rows import NO_SEED, Row, rows_of
 from peftir.study.seeds import numbers
@@ -48,7 +48,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RevisionComparison:
     """Two states of the study side by side."""
 
     before: str
@@ -106,7 +106,7 @@ class _Pair:
         return self.task, self.measure, Row.of(self.row).interpolated
 
 
-def compare(before: Revision, after: Revision) -> Comparison:
+def compare(before: Revision, after: Revision) -> RevisionComparison:
     """Compare two states of the study by what git keeps: ``params.yaml`` and ``metrics/queries.parquet``.
 
     Raises:
@@ -126,7 +126,7 @@ def compare(before: Revision, after: Revision) -> Comparison:
         Line(pair.task, pair.row, pair.measure, float(pair.before.mean()), float(pair.after.mean()), each, p)
         for pair, each, p in zip(pairs, found, holm([each.p for each in found]), strict=True)
     ]
-    return Comparison(
+    return RevisionComparison(
         before=old.title,
         after=new.title,
         queries=(len(common), len(old.scores.queries), len(new.scores.queries)),

@@ -21,11 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from peftir.statistics.significance import Difference, of_parts
-
-Array = NDArray[np.float64]
+from peftir.statistics.significance import Array, Difference, of_parts
 
 SHARED = 0.02
 """A choice on the safe side: five seeds of a small study gave 1 % at most (docs/sweeps.md)."""

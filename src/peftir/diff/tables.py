@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from peftir.diff.changes import Change
-from peftir.diff.compare import Comparison, Line
+from peftir.diff.compare import Line, RevisionComparison
 from peftir.diff.noise import SHARED
 from peftir.statistics.significance import ALPHA
 from peftir.study.tasks import TITLES
@@ -22,7 +22,7 @@ HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "ver
 DECIMALS = 3
 
 
-def as_text(found: Comparison) -> str:
+def as_text(found: RevisionComparison) -> str:
     """Aligned columns; what is not printable is escaped, since a terminal obeys it."""
     parts = [[f"{visible(found.before)} → {visible(found.after)}: {_counts(found)}"]]
     if found.changes:
@@ -33,7 +33,7 @@ def as_text(found: Comparison) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def as_markdown(found: Comparison) -> str:
+def as_markdown(found: RevisionComparison) -> str:
     """Tables as GitHub shows them; long ones folded."""
     parts = [[f"**{code(found.before)} → {code(found.after)}: {_counts(found)}**"]]
     if found.changes:
@@ -54,7 +54,7 @@ def as_markdown(found: Comparison) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def as_json(found: Comparison) -> str:
+def as_json(found: RevisionComparison) -> str:
     """All there is, numbers with one digit more than the tables have."""
     content = asdict(found)
     content["verdicts"] = _tally(found)
@@ -78,16 +78,16 @@ def _as_object(line: Line) -> dict[str, Any]:
     return {"task": line.task, "row": line.row, "measure": line.measure, **shown, "verdict": line.verdict}
 
 
-def _tally(found: Comparison) -> dict[str, int]:
+def _tally(found: RevisionComparison) -> dict[str, int]:
     counts = Counter(line.verdict for line in found.lines)
     return {verdict: counts[verdict] for verdict in ("worse", "better", "within noise")}
 
 
-def _counts(found: Comparison) -> str:
+def _counts(found: RevisionComparison) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in _tally(found).items())
 
 
-def _by_task(found: Comparison) -> dict[str, list[Line]]:
+def _by_task(found: RevisionComparison) -> dict[str, list[Line]]:
     """The lines in which some query differs, by task."""
     tasks: dict[str, list[Line]] = {}
     for line in found.lines:
@@ -120,7 +120,7 @@ def _label(name: str) -> str:
     return re.sub(r"[^\w@+.()=, -]", "?", name)
 
 
-def _notes(found: Comparison, name: Callable[[str], str]) -> Iterator[str]:
+def _notes(found: RevisionComparison, name: Callable[[str], str]) -> Iterator[str]:
     """Sentences on what was compared, in which ``name`` writes the names of rows."""
     moved = {(line.task, line.row) for line in found.lines if _moved(line)}
     still = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in moved]
@@ -139,7 +139,7 @@ def _notes(found: Comparison, name: Callable[[str], str]) -> Iterator[str]:
         )
 
 
-def _seeds(found: Comparison) -> str:
+def _seeds(found: RevisionComparison) -> str:
     """How far apart seeds were taken to be."""
     measured = "as far apart as the rows with several seeds say"
     assumed = (

@@ -13,7 +13,7 @@ from peftir.models.backbone import backbone_folder, let_it_pad
 from peftir.models.inference import run_in_batches
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
-Task = Literal["query", "document"]
+TextKind = Literal["query", "document"]
 
 
 def new_biencoder(
@@ -59,13 +59,13 @@ def new_biencoder(
     )
 
 
-def encode(model: SentenceTransformer, texts: list[str], task: Task, precision: str) -> np.ndarray:
+def encode(model: SentenceTransformer, texts: list[str], task: TextKind, precision: str) -> np.ndarray:
     """Vectors of ``texts``, ``[len(texts), d]`` float32, each text with its task's prefix."""
     texts, length = texts_and_length(model, texts, task)
     return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
 
 
-def texts_and_length(model: SentenceTransformer, texts: list[str], task: Task) -> tuple[list[str], int]:
+def texts_and_length(model: SentenceTransformer, texts: list[str], task: TextKind) -> tuple[list[str], int]:
     """``texts`` with their task's prefix, and how many tokens of each are read."""
     transformer: Any = model[0]
     length = transformer.query_length if task == "query" else transformer.document_length

@@ -7,7 +7,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from tqdm import tqdm
 
-from peftir.data.collection import Texts
+from peftir.data.collection import TextLookup
 from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, let_it_pad
 from peftir.models.inference import run_in_batches
@@ -55,7 +55,7 @@ def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> 
 
 
 def score_candidates(
-    model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: Texts, precision: str
+    model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: TextLookup, precision: str
 ) -> Run:
     """Each query's ``candidates`` with the scores that ``model`` gives, in the candidates' order."""
     pairs = pairs_of(candidates)
@@ -79,7 +79,7 @@ def score_chunks(
     model: CrossEncoder,
     queries: dict[str, str],
     pairs: list[tuple[str, str]],
-    texts: Texts,
+    texts: TextLookup,
     precision: str,
     scores: np.ndarray,
     worker: int = 0,

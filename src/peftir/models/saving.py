@@ -13,7 +13,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from peftir import tuners
 from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, base_name, on_own_backbone, record_of
-from peftir.study.params import Method
+from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import replacing, unusable
 from peftir.tuners.places import Backbone
@@ -27,7 +27,7 @@ def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
     return model[0].model
 
 
-def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Method) -> dict[str, Any]:
+def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: MethodParams) -> dict[str, Any]:
     """Freeze the backbone in ``model`` and insert ``method``'s trainable weights; gives the knobs in effect.
 
     Raises:

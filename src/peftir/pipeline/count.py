@@ -14,7 +14,7 @@ from peftir import tuners
 from peftir.models import manifest
 from peftir.models.backbone import backbone_folder
 from peftir.pipeline.backbone import as_settled
-from peftir.study.params import Method, Params
+from peftir.study.params import MethodParams, Params
 from peftir.system.errors import PeftirError
 
 
@@ -53,7 +53,7 @@ def count_variants(params: Params, backbone: str, names: list[str]) -> list[Coun
     return [_count(folder, name, params.methods[name]) for name in names]
 
 
-def _count(folder: Path, name: str, method: Method) -> Count:
+def _count(folder: Path, name: str, method: MethodParams) -> Count:
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, **manifest.loading(folder)

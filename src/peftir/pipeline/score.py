@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import Tensor
 
-from peftir.data.collection import Texts
+from peftir.data.collection import TextLookup
 from peftir.models import saving
 from peftir.models.crossencoder import CHUNK, pairs_of, score_candidates, score_chunks, with_scores
 from peftir.ranking.runs import Run
@@ -23,7 +23,7 @@ def score_all(
     model_folder: Path,
     queries: dict[str, str],
     candidates: Run,
-    texts: Texts,
+    texts: TextLookup,
     *,
     precision: str,
     processes: int,
@@ -56,7 +56,7 @@ def _work(
     model_folder: Path,
     queries: dict[str, str],
     pairs: list[tuple[str, str]],
-    texts: Texts,
+    texts: TextLookup,
     precision: str,
     scores: Tensor,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentence_transformers import CrossEncoder
 
-from peftir.data.collection import Qrels, Texts
+from peftir.data.collection import Qrels, TextLookup
 from peftir.models.crossencoder import new_crossencoder, score_candidates
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.settings import check_settings
@@ -74,7 +74,7 @@ def reranker_on_dev(
     model: CrossEncoder,
     queries: dict[str, str],
     candidates: Run,
-    texts: Texts,
+    texts: TextLookup,
     qrels: Qrels,
     *,
     measure: str,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from peftir.data.collection import Qrels, Texts
+from peftir.data.collection import Qrels, TextLookup
 from peftir.models.biencoder import encode
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_retriever import new_retriever
@@ -96,7 +96,7 @@ def retriever_on_dev(
     model: SentenceTransformer,
     queries: dict[str, str],
     documents: list[str],
-    texts: Texts,
+    texts: TextLookup,
     qrels: Qrels,
     *,
     measure: str,

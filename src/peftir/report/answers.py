@@ -8,7 +8,7 @@ from statistics import mean
 
 from scipy import stats
 
-from peftir.statistics.comparisons import Comparison
+from peftir.statistics.comparisons import RowComparison
 from peftir.statistics.significance import ALPHA, holm
 
 MARGIN = 0.01
@@ -36,7 +36,7 @@ def any_of(answers: Iterable[Answer]) -> Answer:
     return None if opposite is None else not opposite
 
 
-def falls_short(found: Comparison) -> Answer:
+def falls_short(found: RowComparison) -> Answer:
     """Whether the first of two rows is worse than the other.
 
     Yes if significantly so; no if significantly better, or by its 95 % interval at most ``MARGIN`` worse. Not
@@ -49,7 +49,7 @@ def falls_short(found: Comparison) -> Answer:
     return False if found.low >= -MARGIN else None
 
 
-def why_open(found: Comparison) -> str:
+def why_open(found: RowComparison) -> str:
     """Why :func:`falls_short` decides nothing of ``found``."""
     if found.same:
         return "the same for every query"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peftir.report import evidence
-from peftir.report.study import Weights
-from peftir.statistics.comparisons import Comparison
+from peftir.report.study import ParameterCounts
+from peftir.statistics.comparisons import RowComparison
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def decimals(value: float, places: int) -> Cell:
     return Cell(f"{value:.{places}f}", value)
 
 
-def p_value(found: Comparison, test: str) -> Cell:
+def p_value(found: RowComparison, test: str) -> Cell:
     """The corrected p-value of a test."""
     return Cell(*evidence.p_value(found, test))
 
 
-def weights_trained(weights: Weights) -> list[Cell]:
+def weights_trained(weights: ParameterCounts) -> list[Cell]:
     """How many weights of the encoder are trained, and their share of it."""
     share = "100 %" if weights.share == 1 else f"{100 * weights.share:.2f} %"
     return [count(weights.trained), Cell(share, weights.share)]

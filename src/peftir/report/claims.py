@@ -33,7 +33,7 @@ from peftir.report.evidence import (
     steps_to_full,
 )
 from peftir.report.study import StageStudy, Study
-from peftir.statistics.comparisons import Comparison
+from peftir.statistics.comparisons import RowComparison
 
 SMALL = 0.01
 """Share of the weights below which the first two claims look at a method."""
@@ -42,8 +42,8 @@ Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one stage says to a claim, and the numbers behind it."""
+class StageAnswer:
+    """What the results of one stage say to a claim, and the numbers behind it."""
 
     answer: Answer
     evidence: Evidence
@@ -51,15 +51,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, what the study says to it, and the finding of each stage by its task."""
+    """A claim, and what each stage of the study says to it."""
 
     statement: str
-    findings: dict[str, Finding]
+    by_task: dict[str, StageAnswer]
 
     @property
     def answer(self) -> Answer:
         """Yes if both stages say so, no if one says no."""
-        return all_of(finding.answer for finding in self.findings.values())
+        return all_of(stage.answer for stage in self.by_task.values())
 
 
 def claims_of(study: Study) -> list[Claim]:
@@ -75,7 +75,7 @@ def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[C
         stages: retrieval and re-ranking.
         learning: figures of learning by task, as in ``metrics/learning.json``; a task may be missing.
     """
-    rules: dict[str, Callable[[StageStudy, Figures], Finding]] = {
+    rules: dict[str, Callable[[StageStudy, Figures], StageAnswer]] = {
         "Below 1 % of the weights, existing methods fall short of full fine-tuning at both stages.": _short,
         "Existing methods learn more slowly and less steadily than full fine-tuning.": _slow,
         "IAA beats the best other method of the same budget and matches full fine-tuning.": _best,
@@ -87,9 +87,11 @@ def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[C
     ]
 
 
-def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, learning: Figures) -> Finding:
-    finding = rule(stage, learning)
-    notes, doubts = list(finding.evidence.notes), []
+def _found(
+    rule: Callable[[StageStudy, Figures], StageAnswer], stage: StageStudy, learning: Figures
+) -> StageAnswer:
+    found = rule(stage, learning)
+    notes, doubts = list(found.evidence.notes), []
     kept = {name: stage.untrained(name) for name in stage.trained if stage.untrained(name)}
     if kept:
         of = ", ".join(f"{name} ({count} of {len(stage.models[name])})" for name, count in kept.items())
@@ -100,8 +102,8 @@ def _found(rule: Callable[[StageStudy, Figures], Finding], stage: StageStudy, le
         doubts.append(
             f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
         )
-    answer = None if doubts else finding.answer
-    return Finding(answer, replace(finding.evidence, notes=[*notes, *doubts]))
+    answer = None if doubts else found.answer
+    return StageAnswer(answer, replace(found.evidence, notes=[*notes, *doubts]))
 
 
 def _existing(stage: StageStudy) -> list[str]:
@@ -119,12 +121,12 @@ def _comparable_iaa(stage: StageStudy) -> tuple[list[str], list[str]]:
     return [name for name in _iaa(stage) if name not in alone], notes
 
 
-def _short(stage: StageStudy, learning: Figures) -> Finding:
+def _short(stage: StageStudy, learning: Figures) -> StageAnswer:
     if lacks := _lacks({"full fine-tuning": stage.reference, "existing method below 1 %": _existing(stage)}):
         return lacks
     found = {name: each for name in _existing(stage) if (each := stage.against_full(name))}
     answer = all_of(falls_short(each) for each in found.values())
-    return Finding(
+    return StageAnswer(
         answer,
         Evidence(
             [f"{stage.measure} against {stage.reference}", "95 % interval", "p"],
@@ -134,7 +136,7 @@ def _short(stage: StageStudy, learning: Figures) -> Finding:
     )
 
 
-def _slow(stage: StageStudy, learning: Figures) -> Finding:
+def _slow(stage: StageStudy, learning: Figures) -> StageAnswer:
     full, others = stage.reference, _existing(stage)
     if lacks := _lacks({"full fine-tuning": full, "existing method below 1 %": others}):
         return lacks
@@ -159,7 +161,7 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
     }
     answer = all_of(answer for tested in (slow, unsteady) for answer, _ in tested.values())
     figures = {"mean height": slow, "oscillation": unsteady}
-    return Finding(
+    return StageAnswer(
         answer,
         Evidence(
             ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
@@ -175,7 +177,7 @@ def _slow(stage: StageStudy, learning: Figures) -> Finding:
     )
 
 
-def _best(stage: StageStudy, learning: Figures) -> Finding:
+def _best(stage: StageStudy, learning: Figures) -> StageAnswer:
     kinds, left_out = _comparable_iaa(stage)
     lacks = _lacks(
         {"full fine-tuning": stage.reference, "IAA": _iaa(stage), "other method of IAA’s budget": kinds}
@@ -184,7 +186,7 @@ def _best(stage: StageStudy, learning: Figures) -> Finding:
         return lacks
     answers: list[Answer] = []
     lines = {}
-    compared: dict[str, Comparison] = {}
+    compared: dict[str, RowComparison] = {}
     for name in kinds:
         full, rival, other = stage.against_full(name), stage.against_rival(name), str(stage.rival(name))
         assert full and rival
@@ -196,10 +198,10 @@ def _best(stage: StageStudy, learning: Figures) -> Finding:
     columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
     answer = any_of(answers)
     notes = [*left_out, *_open(answer, _open_differences(compared))]
-    return Finding(answer, Evidence(columns, {"": lines}, notes))
+    return StageAnswer(answer, Evidence(columns, {"": lines}, notes))
 
 
-def _smooth(stage: StageStudy, learning: Figures) -> Finding:
+def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
     kinds, left_out = _comparable_iaa(stage)
     if lacks := _lacks({"IAA": _iaa(stage), "other method of IAA’s budget": kinds}):
         return lacks
@@ -231,7 +233,7 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
         figure: {f"{name} against {other}": found for (name, other), found in tested.items()}
         for figure, tested in (("mean height", faster), ("sharpness", smoother))
     }
-    return Finding(
+    return StageAnswer(
         answer,
         Evidence(
             ["mean height", "p", "steps to 95 %", "sharpness", "p"],
@@ -247,14 +249,14 @@ def _smooth(stage: StageStudy, learning: Figures) -> Finding:
     )
 
 
-def _lacks(needed: dict[str, object]) -> Finding | None:
+def _lacks(needed: dict[str, object]) -> StageAnswer | None:
     """Not decided, since some of what is ``needed``, by its name, is not there."""
     missing = [name for name, there in needed.items() if not there]
     return _cannot(f"There is no {' and no '.join(missing)} to compare.") if missing else None
 
 
 def _open(answer: Answer, reasons: Iterable[tuple[str, str]]) -> list[str]:
-    """What keeps a finding from being decided: ``reasons`` are of what, and why; none if it is decided."""
+    """What keeps an answer from being decided: ``reasons`` are of what, and why; none if it is decided."""
     whats: dict[str, list[str]] = {}
     for what, why in reasons:
         whats.setdefault(why, []).append(what)
@@ -262,7 +264,7 @@ def _open(answer: Answer, reasons: Iterable[tuple[str, str]]) -> list[str]:
     return [f"Open: {told}."] if answer is None and told else []
 
 
-def _open_differences(found: dict[str, Comparison]) -> Iterable[tuple[str, str]]:
+def _open_differences(found: dict[str, RowComparison]) -> Iterable[tuple[str, str]]:
     return [(name, why_open(each)) for name, each in found.items() if falls_short(each) is None]
 
 
@@ -275,9 +277,9 @@ def _open_figures(figures: dict[str, dict[str, tuple[Answer, float]]]) -> Iterab
     ]
 
 
-def _cannot(why: str) -> Finding:
+def _cannot(why: str) -> StageAnswer:
     """Not decided, since something is missing."""
-    return Finding(None, Evidence(notes=[why]))
+    return StageAnswer(None, Evidence(notes=[why]))
 
 
 def _tested(pairs: dict[Name, tuple[list[float], list[float]]]) -> dict[Name, tuple[Answer, float]]:

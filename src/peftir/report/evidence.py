@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from peftir.report.study import StageStudy
-from peftir.statistics.comparisons import Comparison, signed
+from peftir.statistics.comparisons import RowComparison, signed
 from peftir.study.seeds import draw
 
 Figures = dict[str, dict[str, Any]]
@@ -35,7 +35,7 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
 
-def difference(found: Comparison) -> list[Told]:
+def difference(found: RowComparison) -> list[Told]:
     """A difference of two rows, its 95 % interval, and its p-value with queries and seeds as chance."""
     return [
         Told(signed(found.difference), found.difference),
@@ -44,7 +44,7 @@ def difference(found: Comparison) -> list[Told]:
     ]
 
 
-def p_value(found: Comparison, test: str) -> Told:
+def p_value(found: RowComparison, test: str) -> Told:
     """The corrected p-value of ``test``; none where the rows are the same for every query."""
     return probability(math.nan if found.same else found.corrected[test])
 

@@ -10,13 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from peftir.report.study import Model, StageStudy
-from peftir.report.style import Look
+from peftir.report.study import ModelRecord, StageStudy
+from peftir.report.style import Look, Looks
 from peftir.report.svg import INK, PAPER, drawing, hue
 from peftir.statistics.comparisons import Spread
 from peftir.study.rows import rows_of
-
-Looks = dict[str, Look]
 
 
 def dev_curves(stage: StageStudy, looks: Looks) -> str:
@@ -72,7 +70,9 @@ def interpolation(stage: StageStudy, looks: Looks) -> str:
     return figure.svg
 
 
-def _curves(axes: Axes, models: list[Model], curve_of: Callable[[Model], pd.Series], look: Look) -> None:
+def _curves(
+    axes: Axes, models: list[ModelRecord], curve_of: Callable[[ModelRecord], pd.Series], look: Look
+) -> None:
     """The mean over seeds, with each seed behind it where there are several."""
     curves = pd.DataFrame({model.seed: curve_of(model) for model in models})
     if len(models) > 1:

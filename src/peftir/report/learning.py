@@ -15,11 +15,10 @@ from peftir.report import landscapes, sentences
 from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals
 from peftir.report.learned import Learned
 from peftir.report.study import StageStudy
-from peftir.report.style import Look
+from peftir.report.style import Look, Looks
 from peftir.report.svg import Drawn, drawing, hue
 
 NBSP = "\u00a0"
-Looks = dict[str, Look]
 ROUNDING = 1e-6
 
 

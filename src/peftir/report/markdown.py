@@ -44,7 +44,7 @@ def _lines(study: Study) -> Iterator[str]:
     found_claims = claims_of(study)
     for number, claim in enumerate(found_claims, start=1):
         stages = "; ".join(
-            f"{TITLES[task].lower()}: {words(found.answer)}" for task, found in claim.findings.items()
+            f"{TITLES[task].lower()}: {words(found.answer)}" for task, found in claim.by_task.items()
         )
         yield f"{number}. {escape(claim.statement)} **{words(claim.answer).capitalize()}** ({stages})."
     yield ""
@@ -52,7 +52,7 @@ def _lines(study: Study) -> Iterator[str]:
     for number, claim in enumerate(found_claims, start=1):
         yield ""
         yield f"### {number}. {escape(claim.statement)}"
-        for task, found in claim.findings.items():
+        for task, found in claim.by_task.items():
             yield ""
             yield f"{TITLES[task]}: {words(found.answer)}."
             yield from _tables(numbers_behind(found.evidence))

@@ -14,7 +14,7 @@ from peftir.report.cells import Table
 from peftir.report.claims import claims_of
 from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study
-from peftir.report.style import BY_DAY, BY_NIGHT, Look, looks_of
+from peftir.report.style import BY_DAY, BY_NIGHT, Looks, looks_of
 from peftir.report.svg import Drawn
 from peftir.study.sources import shown
 from peftir.study.tasks import TITLES
@@ -86,7 +86,7 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _section(study: Study, stage: StageStudy, looks: dict[str, Look]) -> Section:
+def _section(study: Study, stage: StageStudy, looks: Looks) -> Section:
     reranks = stage.task == "reranking"
     return Section(
         stage=stage,
@@ -105,7 +105,7 @@ def _section(study: Study, stage: StageStudy, looks: dict[str, Look]) -> Section
     )
 
 
-def _learning(stage: StageStudy, looks: dict[str, Look]) -> LearningSection | None:
+def _learning(stage: StageStudy, looks: Looks) -> LearningSection | None:
     if stage.learned is None or not stage.trained:
         return None
     return LearningSection(
@@ -116,7 +116,7 @@ def _learning(stage: StageStudy, looks: dict[str, Look]) -> LearningSection | No
     )
 
 
-def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+def _trade_off(stage: StageStudy, looks: Looks) -> Drawn:
     marks = ""
     if stage.task == "reranking":
         marks = " A filled mark is the re-ranker interpolated with BM25, a hollow one the re-ranker alone."
@@ -129,7 +129,7 @@ def _trade_off(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
     return Drawn("Quality against size", Markup(figures.trade_off(stage, looks)), caption)
 
 
-def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+def _interpolation(stage: StageStudy, looks: Looks) -> Drawn:
     several = len(stage.trainings) > 1
     marks = (
         f"The filled marks are the weights, one a {stage.single},"
@@ -144,7 +144,7 @@ def _interpolation(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
     return Drawn("Interpolation", Markup(figures.interpolation(stage, looks)), caption)
 
 
-def _dev_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
     start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
     caption = (
         f"{stage.settings.selected_by} of the {sentences.MODELS[stage.task]} on a sample of the "
@@ -154,7 +154,7 @@ def _dev_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
     return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption)
 
 
-def _loss_curves(stage: StageStudy, looks: dict[str, Look]) -> Drawn:
+def _loss_curves(stage: StageStudy, looks: Looks) -> Drawn:
     caption = (
         "The cross-entropy of picking the relevant document, at each point the mean of the "
         "steps since the point before. Lower is a better fit to the training queries, not in itself a better "

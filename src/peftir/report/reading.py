@@ -9,8 +9,8 @@ import pandas as pd
 
 from peftir.report.learned import read_learned
 from peftir.report.rivals import kind
-from peftir.report.study import Interpolation, Model, Resources, StageStudy, Study, Weights
-from peftir.statistics.comparisons import TESTS, Comparison, Spread, pairs
+from peftir.report.study import Interpolation, ModelRecord, ParameterCounts, Resources, StageStudy, Study
+from peftir.statistics.comparisons import TESTS, RowComparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.rows import rows_of
@@ -90,13 +90,13 @@ def _read_spread(
 
 def _read_comparisons(
     root: Path, task: TaskName, rows: list[str], measures: list[str]
-) -> dict[str, dict[tuple[str, str], Comparison]]:
+) -> dict[str, dict[tuple[str, str], RowComparison]]:
     artefact = Artefact(root, layout.COMPARISONS, "evaluate")
     lines = {
         (line["measure"], line["row"], line["other"]): line
         for line in _lines(artefact, task, [*WORDS, "other"])
     }
-    found: dict[str, dict[tuple[str, str], Comparison]] = {measure: {} for measure in measures}
+    found: dict[str, dict[tuple[str, str], RowComparison]] = {measure: {} for measure in measures}
     for measure in measures:
         for row, other in pairs(rows):
             if (measure, row, other) not in lines:
@@ -123,8 +123,8 @@ def _spread(line: dict[str, Any]) -> Spread:
     )
 
 
-def _comparison(line: dict[str, Any]) -> Comparison:
-    return Comparison(
+def _comparison(line: dict[str, Any]) -> RowComparison:
+    return RowComparison(
         difference=line["difference"],
         low=line["low"],
         high=line["high"],
@@ -133,7 +133,7 @@ def _comparison(line: dict[str, Any]) -> Comparison:
     )
 
 
-def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: str) -> Model:
+def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: str) -> ModelRecord:
     stage, steps = BY_NAME[task].stage, BY_NAME[task].dvc_stages
     training = Artefact(root, layout.training(stage, variant, seed), steps[0])
     content = training.json()
@@ -143,7 +143,7 @@ def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: s
     best_step, dev_curve = int(training.number(content, "best_step")), dev.curve()
     if best_step not in dev_curve:
         raise training.wrong(f"best_step: {best_step}: expected a step of {dev.path}")
-    return Model(
+    return ModelRecord(
         variant=variant,
         seed=seed,
         knobs=dict(training.get(content, "knobs")),
@@ -157,12 +157,12 @@ def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: s
     )
 
 
-def _read_untrained(root: Path, variant: str) -> Model:
+def _read_untrained(root: Path, variant: str) -> ModelRecord:
     """The backbone as it comes: a model without a seed, for which one stage did all the work."""
     training = Artefact(root, layout.training("retriever", variant, None), "untrained")
     spent = Artefact(root, layout.resources("untrained", variant), "untrained")
     seconds = spent.json()
-    return Model(
+    return ModelRecord(
         variant=variant,
         seed=None,
         knobs={},
@@ -181,8 +181,8 @@ def _read_untrained(root: Path, variant: str) -> Model:
     )
 
 
-def _weights(training: Artefact, content: Any) -> Weights:
-    return Weights(
+def _weights(training: Artefact, content: Any) -> ParameterCounts:
+    return ParameterCounts(
         trained=int(training.number(content, "weights", "trained")),
         head=int(training.number(content, "weights", "head")),
         backbone=int(training.number(content, "weights", "backbone")),

@@ -18,7 +18,7 @@ from peftir.report.cells import (
 )
 from peftir.report.evidence import Evidence
 from peftir.report.study import StageStudy
-from peftir.statistics.comparisons import TESTS, Comparison, Spread, signed
+from peftir.statistics.comparisons import TESTS, RowComparison, Spread, signed
 from peftir.study.rows import BM25, Row
 
 NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
@@ -148,7 +148,7 @@ def _best(study: StageStudy, rows: list[Row]) -> dict[str, str]:
     return {measure: decimals(value, 3).text for measure, value in values.items()}
 
 
-def _versus(found: Comparison | None) -> Cell:
+def _versus(found: RowComparison | None) -> Cell:
     if found is None:
         return NONE
     clear = found.low > 0 or found.high < 0

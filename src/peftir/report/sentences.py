@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from peftir.report.study import Model, StageStudy, Study
+from peftir.report.study import ModelRecord, StageStudy, Study
 from peftir.statistics.significance import ALPHA
 from peftir.study.tasks import TASKS
 
@@ -129,7 +129,7 @@ def selection(study: Study, stage: StageStudy) -> list[str]:
     return notes
 
 
-def _tied(stage: StageStudy, tied: Callable[[Model], Any]) -> list[str]:
+def _tied(stage: StageStudy, tied: Callable[[ModelRecord], Any]) -> list[str]:
     """The trained variants with models whose choice was a tie, and how many these are if not all."""
     found = []
     for name in stage.trained:

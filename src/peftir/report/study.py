@@ -9,7 +9,7 @@ import pandas as pd
 
 from peftir.report.learned import Learned
 from peftir.report.rivals import same_budget
-from peftir.statistics.comparisons import Comparison, Spread
+from peftir.statistics.comparisons import RowComparison, Spread
 from peftir.study.rows import Row
 from peftir.study.seeds import Seed
 from peftir.study.tasks import TaskName
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How many weights a run trains: in the encoder, in the head on top of it, and the encoder's own."""
+class ParameterCounts:
+    """Numbers of parameters: trained in the encoder, trained in the head, and the encoder's own."""
 
     trained: int
     head: int
@@ -55,14 +55,14 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelRecord:
     """One variant, trained with one seed, for one fold if there are any, at one stage."""
 
     variant: str
     seed: Seed | None
     """``None`` for an untrained one."""
     knobs: dict[str, object]
-    weights: Weights
+    weights: ParameterCounts
     stored_bytes: int
     best_step: int
     dev: pd.Series
@@ -92,9 +92,9 @@ class StageStudy:
     """The method that each variant is a kind of, see :func:`peftir.report.rivals.kind`."""
     spread: dict[str, dict[str, Spread]]
     """The mean over test queries and seeds and how sure it is, by row and measure."""
-    comparisons: dict[str, dict[tuple[str, str], Comparison]]
+    comparisons: dict[str, dict[tuple[str, str], RowComparison]]
     """By measure and pair of rows, either way round."""
-    models: dict[str, list[Model]]
+    models: dict[str, list[ModelRecord]]
     """By variant, in the order of the seeds in ``params.yaml``."""
     learned: Learned | None
     """What the analysis of learning found, if it has run."""
@@ -137,7 +137,7 @@ class StageStudy:
         """The mean of ``measure``, the first one if not given, over test queries and seeds."""
         return self.spread[row][measure or self.measure].mean
 
-    def against_full(self, row: str, measure: str | None = None) -> Comparison | None:
+    def against_full(self, row: str, measure: str | None = None) -> RowComparison | None:
         """``row`` against full fine-tuning, an interpolated row against the interpolated one.
 
         ``None`` for full fine-tuning itself, and where there is none.
@@ -167,12 +167,12 @@ class StageStudy:
         others = [Row.of(row).of_variant(peer).name for peer in self.peers(variant)]
         return max(others, key=lambda other: self.mean(other, measure), default=None)
 
-    def against_rival(self, row: str, measure: str | None = None) -> Comparison | None:
+    def against_rival(self, row: str, measure: str | None = None) -> RowComparison | None:
         """``row`` against its rival, if it has one."""
         rival = self.rival(row, measure)
         return self.comparisons[measure or self.measure][row, rival] if rival else None
 
-    def weights(self, variant: str) -> Weights:
+    def weights(self, variant: str) -> ParameterCounts:
         """The weights of ``variant``, which are the same for every seed."""
         return self.models[variant][0].weights
 

@@ -41,7 +41,10 @@ class Look:
         return MARKERS[self.marker]
 
 
-def looks_of(variants: Iterable[str]) -> dict[str, Look]:
+Looks = dict[str, Look]  # by variant
+
+
+def looks_of(variants: Iterable[str]) -> Looks:
     """A look for every name, in the order of first appearance."""
     markers = tuple(MARKERS)
     names = dict.fromkeys(variants)

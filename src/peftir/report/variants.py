@@ -8,7 +8,7 @@ from statistics import mean
 import numpy as np
 
 from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals, text, weights_trained
-from peftir.report.study import Model, StageStudy, Study
+from peftir.report.study import ModelRecord, StageStudy, Study
 from peftir.study.tasks import BY_NAME
 
 NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
@@ -80,14 +80,14 @@ def _rate(rate: float) -> Cell:
     return Cell(np.format_float_scientific(rate, trim="-", exp_digits=1), rate)
 
 
-def _seconds(models: list[Model], step: str) -> Cell:
+def _seconds(models: list[ModelRecord], step: str) -> Cell:
     return decimals(mean(model.resources[step].seconds for model in models), 1)
 
 
-def _per_step(models: list[Model], step: str) -> Cell:
+def _per_step(models: list[ModelRecord], step: str) -> Cell:
     known = [s for model in models if (s := model.resources[step].seconds_per_step) is not None]
     return decimals(mean(known), 2) if known else NONE
 
 
-def _peak(models: list[Model], step: str) -> Cell:
+def _peak(models: list[ModelRecord], step: str) -> Cell:
     return count(max(model.resources[step].peak_memory_mb for model in models))

@@ -43,7 +43,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RowComparison:
     """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected."""
 
     difference: float
@@ -71,7 +71,7 @@ class Comparison:
         """The difference with its interval."""
         return f"{signed(self.difference)} ({'every query alike' if self.same else self.interval})"
 
-    def turned(self) -> Comparison:
+    def turned(self) -> RowComparison:
         """The same with the rows the other way round."""
         return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 

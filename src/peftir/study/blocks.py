@@ -90,7 +90,7 @@ class LearningRates(PerStage[Rate]):
     """Peak learning rate of each model."""
 
 
-class Method(Block):
+class MethodParams(Block):
     """A named block under ``methods``: a method's type, its knobs and its learning rates.
 
     Which knobs a type takes is the tuners' to say (:func:`peftir.tuners.validate`).
@@ -123,7 +123,7 @@ class Method(Block):
         return self.model_dump(exclude={"type", "learning_rate"}, exclude_none=True)
 
     @model_validator(mode="after")
-    def _a_rate_if_trained(self) -> Method:
+    def _a_rate_if_trained(self) -> MethodParams:
         if (self.learning_rate is None) != (self.type == "zero_shot"):
             raise ValueError(
                 "no learning_rate, since nothing is trained"

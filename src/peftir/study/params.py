@@ -18,7 +18,7 @@ from peftir.study.blocks import (
     IndexParams,
     LearningParams,
     Measures,
-    Method,
+    MethodParams,
     Positive,
     RerankerParams,
     RerankingParams,
@@ -42,7 +42,7 @@ class Params(Block):
     bm25: Bm25Params
     backbone: BackboneParams
     threads: Positive
-    methods: dict[str, Method]
+    methods: dict[str, MethodParams]
     variants: Variants
     seeds: Seeds
     retriever: RetrieverParams

@@ -6,13 +6,13 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
-from peftir.models.biencoder import Task, texts_and_length
+from peftir.models.biencoder import TextKind, texts_and_length
 from peftir.models.templates import Template
 from peftir.models.tokenizing import features
 from peftir.training.distributed import joined, share, total
 from peftir.training.examples import Example, Sampler
 from peftir.training.losses import contrastive_loss, listwise_loss
-from peftir.training.tokens import Reading, Texts, TokenTable
+from peftir.training.tokens import Reading, TokenizedTexts, TokenTable
 
 
 class RetrieverLoss:
@@ -54,11 +54,11 @@ class RetrieverLoss:
             self._temperature,
         )
 
-    def _reading(self, task: Task) -> Reading:
+    def _reading(self, task: TextKind) -> Reading:
         [prefix], length = texts_and_length(self._model, [""], task)
         return Reading(prefix, length - self._template.special)
 
-    def _vectors(self, texts: Texts) -> Tensor:
+    def _vectors(self, texts: TokenizedTexts) -> Tensor:
         tokens = self._template.encode([[tokens] for tokens in texts.tokens])
         return self._model(features(self.tokenizer, tokens, self._model.device))["sentence_embedding"]
 

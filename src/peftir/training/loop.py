@@ -13,20 +13,19 @@ from tqdm import tqdm
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.distributed import draw_apart, of_first, rank
 from peftir.training.gradients import GradientNorms
-from peftir.training.state import Point, Settings, TrainingState
+from peftir.training.state import Batch, Point, Settings, TrainingState
 
-Batch = TypeVar("Batch")
-Drawn = TypeVar("Drawn", covariant=True)
+Batch_co = TypeVar("Batch_co", covariant=True)
 
 
-class Batches(Protocol[Drawn]):
-    """What training iterates over: a list, or what draws batches as they are needed."""
+class SizedIterable(Protocol[Batch_co]):
+    """The batches of a training: a list, or an object that draws them anew in each iteration."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of batches."""
 
-    def __iter__(self) -> Iterator[Drawn]:
-        """From the first on."""
+    def __iter__(self) -> Iterator[Batch_co]:
+        """Start from the first batch."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Outcome:
 
 def train(
     model: nn.Module,
-    batches: Batches[Batch],
+    batches: SizedIterable[Batch],
     loss_of: Callable[[Batch], Tensor],
     evaluate: Callable[[], float],
     settings: Settings,

@@ -35,8 +35,8 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Some texts: the tokens of each that can matter, and how many it has.
+class TokenizedTexts:
+    """The tokens of some texts that can matter, and how many tokens each text has.
 
     Where a model reads texts alone, or no query is too long, ``sizes`` count no more than these tokens.
     """
@@ -64,17 +64,17 @@ class TokenTable:
     def __init__(self, rows: Dataset, queries: dict[str, int], documents: NDArray[np.int32]) -> None:
         self._rows, self._queries, self._documents = rows, queries, documents
 
-    def queries(self, ids: Iterable[str]) -> Texts:
+    def queries(self, ids: Iterable[str]) -> TokenizedTexts:
         """The tokens of queries, in their order."""
         return self._read([self._queries[id] for id in ids])
 
-    def documents(self, numbers: Iterable[int]) -> Texts:
+    def documents(self, numbers: Iterable[int]) -> TokenizedTexts:
         """The tokens of documents, in their order."""
         return self._read([int(self._documents[number]) for number in numbers])
 
-    def _read(self, rows: list[int]) -> Texts:
+    def _read(self, rows: list[int]) -> TokenizedTexts:
         found = self._rows[rows]
-        return Texts(found["tokens"], found["size"])
+        return TokenizedTexts(found["tokens"], found["size"])
 
 
 @contextmanager
@@ -138,16 +138,16 @@ def _write(
     return {id: row for row, id in enumerate(queries)}, rows
 
 
-def _texts(tokenizer: Any, texts: list[str], count: int, whole: bool) -> Texts:
+def _texts(tokenizer: Any, texts: list[str], count: int, whole: bool) -> TokenizedTexts:
     """``count`` tokens at most of each; with ``whole``, sizes count all tokens of a text that has more."""
     tokens = bare_tokens(tokenizer, texts, count)
     sizes = [len(ids) for ids in tokens]
     cut = [place for place, size in enumerate(sizes) if whole and size >= count]
     for place, size in zip(cut, whole_sizes(tokenizer, [texts[place] for place in cut]), strict=True):
         sizes[place] = size
-    return Texts(tokens, sizes)
+    return TokenizedTexts(tokens, sizes)
 
 
-def _batch(texts: Texts) -> pa.RecordBatch:
+def _batch(texts: TokenizedTexts) -> pa.RecordBatch:
     columns = zip((texts.tokens, texts.sizes), SCHEMA.types, strict=True)
     return pa.record_batch([pa.array(values, type) for values, type in columns], schema=SCHEMA)

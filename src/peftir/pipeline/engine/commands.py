@@ -18,12 +18,12 @@ from typing import Any
 
 SHELL = Path(__file__).with_name("shell.py")
 # Gets the stage's name and its request (command, folder, environment), gives the exit code.
-Run = Callable[[str, dict[str, Any]], int]
+RunCommand = Callable[[str, dict[str, Any]], int]
 
 
 @contextmanager
 def handed_to(
-    run: Run, folder: Path, place: Path, users: dict[str, str], ours: frozenset[str]
+    run: RunCommand, folder: Path, place: Path, users: dict[str, str], ours: frozenset[str]
 ) -> Iterator[None]:
     """Let ``run`` take the commands that DVC starts in this process.
 
@@ -52,7 +52,7 @@ def handed_to(
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-def _listen(listener: socket.socket, run: Run, before: dict[str, str], ours: frozenset[str]) -> None:
+def _listen(listener: socket.socket, run: RunCommand, before: dict[str, str], ours: frozenset[str]) -> None:
     while True:
         try:
             connection, _ = listener.accept()
@@ -61,7 +61,7 @@ def _listen(listener: socket.socket, run: Run, before: dict[str, str], ours: fro
         threading.Thread(target=_serve, args=(connection, run, before, ours), daemon=True).start()
 
 
-def _serve(connection: socket.socket, run: Run, before: dict[str, str], ours: frozenset[str]) -> None:
+def _serve(connection: socket.socket, run: RunCommand, before: dict[str, str], ours: frozenset[str]) -> None:
     with connection:
         request = json.loads(connection.makefile("rb").readline())
         given = {name: value for name, value in request["environment"].items() if name not in ours}
