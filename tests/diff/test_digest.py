@@ -100,6 +100,28 @@ def test_it_is_small_at_7000_queries_and_10_variants() -> None:
     assert len(file.getvalue()) < 700_000
 
 
+def older_table(cells: list[str]) -> bytes:
+    """``metrics/queries.parquet`` as it was when a cell held all measures of a run."""
+    columns = {"query": ["q0", "q1"], "retrieval lora 13": cells, "reranking bm25 -1": ["0.25", "1"]}
+    frame = pd.DataFrame(columns)
+    frame.attrs = {"measures": {"retrieval": ["RR@10", "nDCG@10"], "reranking": ["RR@10"]}}
+    return frame.to_parquet(index=False)
+
+
+def test_the_table_of_an_older_revision_can_be_read() -> None:
+    scores = read_scores(io.BytesIO(older_table(["0.5 0.6309", "1 1"])), "queries")
+    assert scores.queries == ["q0", "q1"]
+    assert scores.measures == {"retrieval": ["RR@10", "nDCG@10"], "reranking": ["RR@10"]}
+    assert scores.runs["retrieval", "lora", 13].tolist() == [[0.5, 0.6309], [1, 1]]
+    assert scores.runs["reranking", "bm25", -1].tolist() == [[0.25], [1]]
+
+
+@pytest.mark.parametrize("cells", [["0.5", "1"], ["0.5 1", "1"], ["0.5 1 1", "1 1 1"], ["0.5 x", "1 1"]])
+def test_a_damaged_table_of_an_older_revision_is_named(cells: list[str]) -> None:
+    with pytest.raises(PeftirError, match=r"^old: not a table of queries and measures \(.*make it again"):
+        read_scores(io.BytesIO(older_table(cells)), "old")
+
+
 @pytest.mark.parametrize("damage", ["cut short", "another table", "a number too few"])
 def test_a_damaged_file_is_named(root: Path, params: Params, damage: str) -> None:
     list(write_digest(root, params))

@@ -75,13 +75,15 @@ def by_query(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_scores(file: Path | BinaryIO, name: str) -> Scores:
-    """Read ``metrics/queries.parquet``; errors speak of it as ``name``.
+    """Read ``metrics/queries.parquet``, also in the form that older revisions have; errors call it ``name``.
 
     Raises:
         PeftirError: it is not such a file.
     """
     try:
         frame = pd.read_parquet(file)
+        if "measures" in frame.attrs:
+            frame = _from_texts(frame)
         measures: dict[str, list[str]] = {}
         columns: dict[tuple[str, str, int], dict[str, NDArray[np.float64]]] = {}
         for column in frame.columns.drop("query"):
@@ -101,3 +103,14 @@ def read_scores(file: Path | BinaryIO, name: str) -> Scores:
         raise unusable(Path(name), error, EVALUATE) from error
     except (ValueError, KeyError, AttributeError) as error:
         raise PeftirError(f"{name}: not a table of queries and measures ({error}); {EVALUATE}") from error
+
+
+def _from_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table of an older revision: a column a run, all measures of a query in one text, ``0.5 0.6309``."""
+    columns = {"query": frame["query"].to_numpy()}
+    for run in frame.columns.drop("query"):
+        measures = frame.attrs["measures"][run.split(" ")[0]]
+        values = np.array([text.split(" ") for text in frame[run]], dtype=np.float64)
+        for measure, column in zip(measures, values.T, strict=True):
+            columns[f"{run} {measure}"] = column
+    return pd.DataFrame(columns)
