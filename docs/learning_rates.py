@@ -14,12 +14,13 @@ from pathlib import Path
 
 from peftir.study import layout
 from peftir.study.params import Params, load_params
+from peftir.study.tasks import StageName
 from peftir.system.errors import exits_cleanly
 
 Cell = tuple[float, float]  # rate, best measure on dev
 
 
-def cells(params: Params, stage: str) -> dict[str, list[Cell]]:
+def cells(params: Params, stage: StageName) -> dict[str, list[Cell]]:
     """By type of method, what each rate that was trained reached: the mean of its seeds."""
     found: dict[str, list[Cell]] = defaultdict(list)
     for variant in params.variants.trained(stage):
@@ -27,11 +28,11 @@ def cells(params: Params, stage: str) -> dict[str, list[Cell]]:
         files = [layout.training(stage, variant, seed) for seed in params.seeds.at(stage)]
         if method.learning_rate and all(file.is_file() for file in files):
             reached = [json.loads(file.read_text(encoding="utf-8"))["best_dev"] for file in files]
-            found[method.type].append((getattr(method.learning_rate, stage), sum(reached) / len(reached)))
+            found[method.type].append((method.learning_rate.at(stage), sum(reached) / len(reached)))
     return found
 
 
-def table(params: Params, stage: str) -> list[str]:
+def table(params: Params, stage: StageName) -> list[str]:
     """A row a type of method, the best rate bold; the cells are rate and measure."""
     rows = cells(params, stage)
     width = max(map(len, rows.values()), default=0)

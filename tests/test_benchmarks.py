@@ -111,14 +111,26 @@ def test_a_size_that_is_too_small_is_one_line(tmp_path: Path) -> None:
     assert run.stderr.splitlines()[-1] == "error: --steps: 1: expected 2 or more"
 
 
-def test_the_steps_whose_memory_is_measured_do_their_work(tmp_path: Path) -> None:
+def test_the_rehearsal_of_ms_marco_is_a_collection_that_the_stages_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
     assert spec and spec.loader
     scale = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "scale", scale)
     spec.loader.exec_module(scale)
-    scale.write_passages(tmp_path / "passages", 300, 6)
-    scale.write_stand_in(tmp_path)
-    for step in ("prepare", "texts", "encode", "flat"):
-        scale.STEPS[step](tmp_path)
-    assert Collection(tmp_path / "collection").count_documents() == 300
-    assert (tmp_path / "Flat/ids.txt").read_text().split() == [str(i) for i in range(300)]
+    monkeypatch.setattr(scale, "DEV", 5)
+    monkeypatch.setattr(scale, "TEST", 7)
+    scale.write_passages(tmp_path / "passages", 300, 11)
+    scale.write_params(tmp_path)
+    assert scale.run(tmp_path, ("prepare",)).megabytes > 10
+    collection = Collection(tmp_path / layout.COLLECTION)
+    texts = dict(collection.texts())
+    assert len(texts) == 300
+    for split, count in {"train": 11, "dev": 5, "test": 7}.items():
+        queries, qrels = collection.queries(split), collection.qrels(split)
+        assert len(queries) == count
+        for query, text in queries.items():  # of words of the passage that it is about
+            [passage] = qrels[query]
+            assert set(text.split()) <= set(texts[passage].split())
+    assert scale.full_size([0.01, 0.1], [2.0, 11.0]) == pytest.approx(101)

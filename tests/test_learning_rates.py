@@ -53,14 +53,14 @@ def test_a_row_has_the_rates_of_one_type_in_order_and_its_best_is_bold(
 
 
 def test_a_sweep_has_a_table_for_either_stage() -> None:
-    assert (ROOT / "docs/learning-rates.md").read_text(encoding="utf-8").count("| full |") == 2
+    assert (ROOT / "docs/learning-rates.md").read_text(encoding="utf-8").count("| full |") == 4
 
 
 @pytest.mark.parametrize(
     ("document", "heading", "stage", "settings"),
     [
-        ("learning-rates.md", "retriever |", "retriever", "params.yaml"),
-        ("learning-rates.md", "reranker |", "reranker", "params.yaml"),
+        ("learning-rates.md", "retriever, default study |", "retriever", "params.yaml"),
+        ("learning-rates.md", "reranker, default study |", "reranker", "params.yaml"),
         ("learning-rates.md", "retriever |", "retriever", "profiles/study-pydocs.yaml"),
         ("learning-rates.md", "reranker |", "reranker", "profiles/study-pydocs.yaml"),
         ("study/README.md", "retriever, pydocs, RR@10 |", "retriever", "profiles/study-pydocs-gpu.yaml"),
@@ -84,4 +84,4 @@ def test_a_study_has_the_rates_that_its_table_calls_the_best(
     for name in trained:
         rate = params.methods[name].learning_rate
         assert rate is not None
-        assert f"**{getattr(rate, stage):g}: " in rows[name]
+        assert f"**{rate.at(stage):g}: " in rows[name]
