@@ -240,6 +240,12 @@ def types_defined_in(path: Path) -> Iterator[str]:
             yield from (name for name in names if name[0].isupper() and not name.isupper())
 
 
+def test_no_module_is_longer_than_300_lines() -> None:
+    folders = (SRC, ROOT / "stages", ROOT / "docs", ROOT / "benchmarks")
+    lengths = {path: path.read_text().count("\n") for folder in folders for path in folder.rglob("*.py")}
+    assert max(lengths.values()) <= 300, max(lengths, key=lengths.__getitem__)
+
+
 def test_no_two_types_share_a_name() -> None:
     defined: dict[str, Path] = {}
     for path in sorted((SRC / "peftir").rglob("*.py")):
