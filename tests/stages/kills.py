@@ -1,4 +1,4 @@
-"""Kill ``dvc repro`` at random moments, start it again, and compare the metrics with an undisturbed run's.
+"""Kill ``peftir repro`` at random moments, start it again, and compare with an undisturbed ``dvc repro``.
 
 Takes minutes, so it is no part of the suite: test_breakage.py kills two stages at chosen moments.
 """
@@ -15,7 +15,11 @@ from pathlib import Path
 
 from small_study import SMALL, Study, clone, environment
 
-METRICS = ("metrics/retrieval.json", "metrics/reranking.json", "metrics/summary.json", "report/results.md")
+# Without metrics of seconds and memory, and without Lucene's index.
+RESULTS = ("data/collection", "data/index", "runs", "models", "report/results.md")
+RESULTS += tuple(f"metrics/{name}" for name in ("retrieval.json", "reranking.json", "summary.json"))
+RESULTS += ("metrics/per_query.parquet", "metrics/surfaces.json", "metrics/spread.tsv")
+COMMAND = ["peftir", "repro", "--jobs", "2"]
 
 
 def small_study(folder: Path, name: str) -> Study:
@@ -27,9 +31,9 @@ def small_study(folder: Path, name: str) -> Study:
 
 
 def killed_after(study: Study, seconds: float) -> bool:
-    """Whether a ``dvc repro`` was still running when it was killed."""
+    """Whether a ``peftir repro`` was still running when it was killed."""
     process = subprocess.Popen(
-        ["dvc", "repro"],
+        COMMAND,
         cwd=study.root,
         env=study.environment,
         stdout=subprocess.DEVNULL,
@@ -44,12 +48,26 @@ def killed_after(study: Study, seconds: float) -> bool:
         return True
 
 
+def left_running(study: Study, seconds: float) -> list[int]:
+    """Processes that still work in the study's folder so long after a kill."""
+    end = time.monotonic() + seconds
+    while True:
+        found = [
+            int(place.parent.name)
+            for place in Path("/proc").glob("[0-9]*/cwd")
+            if place.exists() and place.resolve().is_relative_to(study.root)
+        ]
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
+
+
 def main() -> int:
-    """Compare; gives the number of files that differ."""
+    """Compare; gives the number of files that differ and of processes that were left."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python tests/pipeline/kills.py --kills 20"
+        description=__doc__, epilog="example: python tests/stages/kills.py --kills 20"
     )
-    parser.add_argument("--kills", type=int, default=20, help="how often dvc is killed (20)")
+    parser.add_argument("--kills", type=int, default=20, help="how often it is killed (20)")
     parser.add_argument("--longest", type=float, default=25.0, help="most seconds until a kill (25)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     args = parser.parse_args()
@@ -57,23 +75,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         undisturbed, killed = (small_study(Path(folder), name) for name in ("undisturbed", "killed"))
         undisturbed.dvc("repro")
-        kills = 0
+        kills, left = 0, 0
         start = time.monotonic()
         while kills < args.kills:
             seconds = moments.uniform(0.5, args.longest)
             if killed_after(killed, seconds):
                 kills += 1
-                print(f"killed {kills} of {args.kills} after {seconds:.1f} s", flush=True)
+                running = left_running(killed, 10)
+                left += len(running)
+                print(f"killed {kills} of {args.kills} after {seconds:.1f} s; left: {running}", flush=True)
             else:  # finished in between: from the start again
                 for path in ("data", "runs", "models", ".dvc/cache", "dvc.lock"):
                     subprocess.run(["rm", "-rf", path], cwd=killed.root, check=True)
                 print("finished; started afresh", flush=True)
-        killed.dvc("repro")
-        print(f"finished {time.monotonic() - start:.0f} s after the first start")
-        expected = undisturbed.bytes_under(*METRICS)
-        different = [path for path in METRICS if killed.bytes_under(path)[path] != expected[path]]
-        print(f"different: {', '.join(different) or 'nothing'}")
-    return len(different)
+        done = killed.run(*COMMAND)
+        print(f"finished {time.monotonic() - start:.0f} s after the first start: exit code {done.returncode}")
+        expected, found = undisturbed.bytes_under(*RESULTS), killed.bytes_under(*RESULTS)
+        different = sorted(path for path in expected | found if expected.get(path) != found.get(path))
+        print(f"different of {len(expected)} files: {', '.join(different) or 'nothing'}")
+        print(killed.dvc("status"))
+    return len(different) + left
 
 
 if __name__ == "__main__":
