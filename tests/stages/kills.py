@@ -16,7 +16,7 @@ from pathlib import Path
 from small_study import SMALL, Study, clone, environment
 
 # Without metrics of seconds and memory, and without Lucene's index.
-RESULTS = ("data/collection", "data/index", "runs", "models", "report/results.md")
+RESULTS: tuple[str, ...] = ("data/collection", "data/index", "runs", "models", "report/results.md")
 RESULTS += tuple(f"metrics/{name}" for name in ("retrieval.json", "reranking.json", "summary.json"))
 RESULTS += ("metrics/per_query.parquet", "metrics/surfaces.json", "metrics/spread.tsv")
 COMMAND = ["peftir", "repro", "--jobs", "2"]
