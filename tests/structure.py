@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
+TRUSTING_GIT = ("git", "-c", "safe.directory=*")
+"""For the checkout under test, which may belong to another user."""
 
 
 def imports_of(path: Path) -> Iterator[Path]:

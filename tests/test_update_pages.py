@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from peftir.system.errors import PeftirError
-from structure import ROOT
+from structure import ROOT, TRUSTING_GIT
 from synthetic_study import make_params
 
 SPEC = importlib.util.spec_from_file_location("update_pages", ROOT / "docs/update_pages.py")
@@ -22,13 +22,13 @@ SPEC.loader.exec_module(update_pages)
 
 def uncommitted(*names: str) -> bool:
     """Whether one of these differs from what is committed, as after a study of one's own."""
-    command = ["git", "status", "--porcelain", "--", *names]
+    command = [*TRUSTING_GIT, "status", "--porcelain", "--", *names]
     return bool(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout)
 
 
 def of_the_committed_study(folder: str) -> bool:
     """Whether the files under ``folder`` are those that the committed dvc.lock names, by their hashes."""
-    command = ["git", "show", "HEAD:dvc.lock"]
+    command = [*TRUSTING_GIT, "show", "HEAD:dvc.lock"]
     lock = yaml.safe_load(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
     named = {out["path"]: out["md5"] for out in outs if out["path"].startswith(f"{folder}/")}

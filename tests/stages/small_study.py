@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from structure import ROOT, TRUSTING_GIT
 
 # What a clone has of the working tree, so that changes are tested before they are committed.
 TRIED = (".dvcignore", "src", "stages", "dvc.yaml", "params.yaml", "requirements.lock", "backbone.lock")
@@ -114,11 +115,12 @@ class Study:
 
 def clone(folder: Path) -> Path:
     """Clone the project with what has been changed but not committed."""
-    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    upload_pack = " ".join([*map(shlex.quote, TRUSTING_GIT), "upload-pack"])
+    subprocess.run(["git", "clone", "--quiet", "--upload-pack", upload_pack, ROOT, folder], check=True)
     for name in TRIED:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *TRIED]
+    listing = [*TRUSTING_GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *TRIED]
     listed = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():

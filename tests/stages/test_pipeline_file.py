@@ -15,7 +15,18 @@ import pytest
 import yaml
 
 from peftir.study.params import Params
-from structure import ARROWS, COMMON, ROOT, SRC, behind, closure, imports_of, modules_behind, room_of
+from structure import (
+    ARROWS,
+    COMMON,
+    ROOT,
+    SRC,
+    TRUSTING_GIT,
+    behind,
+    closure,
+    imports_of,
+    modules_behind,
+    room_of,
+)
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
@@ -140,7 +151,9 @@ def test_what_starts_from_the_backbone_follows_its_content(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_dep_is_in_git_or_another_stage_makes_it(stage: str) -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        [*TRUSTING_GIT, "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     kept = {Path(line) for line in listed.splitlines()}
     made = {Path(out) for other in STAGES if other != stage for out in outs_of(other)}
     for name in STAGES[stage]["deps"]:
@@ -255,7 +268,7 @@ def test_no_two_types_share_a_name() -> None:
 
 
 def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends() -> None:
-    command = ["git", "ls-files", "-z", "--eol"]
+    command = [*TRUSTING_GIT, "ls-files", "-z", "--eol"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for line in filter(None, listed.split("\0")):
         kinds, path = line.split("\t")
