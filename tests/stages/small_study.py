@@ -116,7 +116,9 @@ class Study:
 def clone(folder: Path) -> Path:
     """Clone the project with what has been changed but not committed."""
     upload_pack = " ".join([*map(shlex.quote, TRUSTING_GIT), "upload-pack"])
-    subprocess.run(["git", "clone", "--quiet", "--upload-pack", upload_pack, ROOT, folder], check=True)
+    subprocess.run(
+        [*TRUSTING_GIT, "clone", "--quiet", "--upload-pack", upload_pack, ROOT, folder], check=True
+    )
     for name in TRIED:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
