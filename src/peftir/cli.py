@@ -25,6 +25,12 @@ Commands = argparse._SubParsersAction
 def main() -> None:
     """Run the command that the command line names, and exit with its code."""
     silence_libraries()
+    arguments = command_line().parse_args()
+    sys.exit(arguments.run(arguments))
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` of what it parses takes that and gives the exit code."""
     parser = argparse.ArgumentParser(
         prog="peftir",
         description="Parameter-efficient tuning for information retrieval, as a reproducible study.",
@@ -33,8 +39,7 @@ def main() -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)
-    arguments = parser.parse_args()
-    sys.exit(arguments.run(arguments))
+    return parser
 
 
 def _doctor(commands: Commands) -> None:
