@@ -1,8 +1,8 @@
-"""Write the produced parts of the documentation: results, what the stages take, and throughput.
+"""Write the generated parts of the documentation: results, the costs of the stages, and throughput.
 
 Each part stands in its page between two markers, ``<!-- begin NAME … -->`` and ``<!-- end NAME -->``, and
-follows from files alone, so that the same files give the same page. What the stages take is in DVC's cache,
-the others are in git. Run it after ``dvc repro``: ``python docs/update_pages.py``.
+follows from files alone, so that the same files give the same page. The costs of the stages are in DVC's
+cache, the others are in git. Run it after ``dvc repro``: ``python docs/update_pages.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def results(root: Path) -> str:
     measures = [table[""][MEASURE] for table in (retrieval, reranking)]
     lines = [
         f"|  | weights trained | retrieval, {measures[0]} | vs full (95 % interval) "
-        f"| re-ranking, {measures[1]} | with BM25 |",
+        f"| re-ranking, {measures[1]} | interpolated with BM25 |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row, cells in list(retrieval.items())[1:]:
@@ -59,7 +59,7 @@ def _table_after(heading: str, text: str, path: Path) -> dict[str, dict[int, str
 
 
 def times(root: Path) -> str:
-    """A table of what each stage took, of the variants and seeds in ``params.yaml``."""
+    """A table of the costs of each stage, for the variants and seeds in ``params.yaml``."""
     return "\n".join(_times(root))
 
 
@@ -114,7 +114,7 @@ def _times(root: Path) -> Iterator[str]:
             runs[stage] = [layout.resources(stage, variant, seed) for variant in variants for seed in seeds]
     runs |= {stage: [layout.resources(stage)] for stage in STAGES_AFTER}
     total = 0.0
-    yield "| stage | runs | seconds a run | seconds in all | most memory, MB |"
+    yield "| stage | runs | seconds per run | total seconds | peak memory, MB |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for stage, paths in runs.items():
         spent = [(artefact, artefact.json()) for artefact in (Artefact(root, path, stage) for path in paths)]
@@ -133,7 +133,7 @@ def _range(values: list[float]) -> str:
 def _throughput(measured: dict) -> Iterator[str]:
     yield f"Measured on {measured['machine']}."
     yield ""
-    yield "| what | peftir | sentence-transformers | unit | ratio | same |"
+    yield "| task | peftir | sentence-transformers | unit | ratio | agreement |"
     yield "| --- | ---: | ---: | --- | ---: | --- |"
     for row in measured["rows"]:
         rates = f"{row['ours']:,g} | {row['theirs']:,g} | {row['unit']}"

@@ -88,7 +88,8 @@ def test_updating_changes_the_produced_part_alone_and_only_once(tmp_path: Path) 
     once = update_pages.updated(page.format("old\n\nlines"), "results", tmp_path)
     assert once == page.format(
         "Of two.\n\n"
-        "|  | weights trained | retrieval, RR@10 | vs full (95 % interval) | re-ranking, RR@5 | with BM25 |\n"
+        "|  | weights trained | retrieval, RR@10 | vs full (95 % interval) | re-ranking, RR@5 | "
+        "interpolated with BM25 |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: |\n"
         "| BM25 | – | 0.5 | −0.1 (−0.2 to +0.1) | 0.4 | – |\n"
         "| full | 10 | **0.6** ± 0.1 | – | 0.3 | **0.7** |"
@@ -147,7 +148,7 @@ def test_throughput_is_what_the_benchmark_wrote(tmp_path: Path) -> None:
     assert update_pages.throughput(tmp_path).splitlines() == [
         "Measured on two cores.",
         "",
-        "| what | peftir | sentence-transformers | unit | ratio | same |",
+        "| task | peftir | sentence-transformers | unit | ratio | agreement |",
         "| --- | ---: | ---: | --- | ---: | --- |",
         "| encoding | 1,230 | 8.9 | texts/s | 1.70 | yes |",
     ]

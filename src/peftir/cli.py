@@ -1,6 +1,6 @@
 """The command ``peftir``.
 
-A command is one small function that declares it and says what it runs, registered in ``COMMANDS``.
+Each command is declared by one small function, registered in ``COMMANDS``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ Commands = argparse._SubParsersAction
 def main() -> None:
     """Run the command that the command line names, and exit with its code."""
     silence_libraries()
+    arguments = command_line().parse_args()
+    sys.exit(arguments.run(arguments))
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all commands; in what it returns, ``run`` is the function that runs the command."""
     parser = argparse.ArgumentParser(
         prog="peftir",
         description="Parameter-efficient tuning for information retrieval, as a reproducible study.",
@@ -33,15 +39,14 @@ def main() -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)
-    arguments = parser.parse_args()
-    sys.exit(arguments.run(arguments))
+    return parser
 
 
 def _doctor(commands: Commands) -> None:
     command = commands.add_parser(
         "doctor",
-        help="say what on this machine would keep the study from running well",
-        description="Print a line for each thing that can be wrong, and what to do about it. "
+        help="check that the study can run on this machine",
+        description="Print a line per check, with the remedy if something is wrong. "
         "Exits with 1 if the study cannot run.",
         epilog="example: peftir doctor --quiet",
     )
@@ -52,19 +57,19 @@ def _doctor(commands: Commands) -> None:
 def _count(commands: Commands) -> None:
     command = commands.add_parser(
         "count",
-        help="count what each variant trains and stores on a backbone",
-        description="Print, per variant of params.yaml: weights trained (biases counted), their share of the "
-        "backbone, the re-ranker's head apart, and bytes on disk.",
+        help="count the weights that each variant trains and stores",
+        description="Print for each variant of params.yaml the number of trained weights (including biases), "
+        "their share of the backbone, the weights of the re-ranker's head, and bytes on disk.",
         epilog="example: peftir count --backbone sentence-transformers/all-MiniLM-L6-v2 --variant lora",
     )
     command.add_argument("--backbone", metavar="PATH-OR-ID", help="default: the one in params.yaml")
     command.add_argument("--variant", action="append", metavar="V", help="may be repeated; default: all")
-    command.add_argument("--json", action="store_true", help="print JSON, one object a variant")
+    command.add_argument("--json", action="store_true", help="print JSON, one object per variant")
     command.set_defaults(run=_run_count)
 
 
 def _run_count(arguments: argparse.Namespace) -> int:
-    # Imported here, since these take seconds that the other commands need not wait for.
+    # Imported here, because these imports take seconds.
     from peftir.pipeline.count import as_table, count_variants
     from peftir.study.params import load_params
 
@@ -78,9 +83,9 @@ def _run_count(arguments: argparse.Namespace) -> int:
 def _diff(commands: Commands) -> None:
     command = commands.add_parser(
         "diff",
-        help="say what changed between two git revisions, and whether it is more than noise",
-        description="Compare the metrics that two revisions have in git, by variant, stage and measure: "
-        "better, within noise or worse, beside the changed params. Needs no DVC cache. See docs/sweeps.md.",
+        help="compare the results of two git revisions: which differences are more than noise",
+        description="Compare the metrics of two revisions by variant, stage and measure: better, within "
+        "noise or worse. Also lists changed params. Reads git only, not DVC's cache. See docs/sweeps.md.",
         epilog="example: peftir diff main --fail-on worse",
     )
     command.add_argument("before", nargs="?", default="HEAD", metavar="REV_A", help="default: HEAD")
@@ -107,10 +112,10 @@ def _run_diff(arguments: argparse.Namespace) -> int:
 def _check(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
-        help="look through documents, queries and judgements before they are prepared",
-        description="Read all of a source and print what is in it, how much of it the lengths in params.yaml "
-        "cut off, and every problem with its file and line. Exits with 1 if there is one: it would stop the "
-        "stage prepare.",
+        help="check documents, queries and judgements of a source",
+        description="Read all of a source and print its contents, how much of the texts the lengths in "
+        "params.yaml truncate, and every problem with its file and line. Exits with 1 if there is a problem, "
+        "which would stop the stage prepare.",
         epilog="example: peftir check beir:../nfcorpus",
     )
     command.add_argument("source", metavar="SOURCE", help="as collection.source in params.yaml")
@@ -131,13 +136,14 @@ def _run_check(arguments: argparse.Namespace) -> int:
 def _export(commands: Commands) -> None:
     command = commands.add_parser(
         "export",
-        help="write a trained model as a folder to give away",
+        help="write a trained model to a folder for others",
         description="Write a trained model and its model card to a folder that sentence-transformers loads: "
-        "the adapter alone or, with --merged, all weights (lora, ia3; full and zero_shot are always whole).",
+        "only the adapter or, with --merged, all weights (lora, ia3). full and zero_shot always "
+        "have all weights.",
         epilog="example: peftir export lora --to lora-retriever --merged",
     )
     command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
-    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not be there yet")
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
     command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
     command.add_argument("--seed", type=seed, metavar="N", help="default: the first in params.yaml")
     command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
@@ -156,16 +162,16 @@ def _run_export(arguments: argparse.Namespace) -> int:
     if which is None and params.methods[arguments.variant].type != "zero_shot":
         which = params.seeds.at(arguments.stage)[0]
     export(params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
-    print(f"{arguments.to} has the model; {arguments.to / 'README.md'} says what it is and how to load it")
+    print(f"{arguments.to} has the model; {arguments.to / 'README.md'} describes it and how to load it")
     return 0
 
 
 def _repro(commands: Commands) -> None:
     command = commands.add_parser(
         "repro",
-        help="run what a change made stale, as dvc repro does, several stages at a time",
-        description="Run what dvc repro would run, as many stages at a time as the machine or a Ray cluster "
-        "holds, and leave what it would leave, dvc.lock and cache too. See docs/cluster.md.",
+        help="run stale stages as dvc repro does, several at a time",
+        description="Run the stages that dvc repro would run, as many at a time as fit on the machine or a "
+        "Ray cluster, with the same outputs, dvc.lock and cache. See docs/cluster.md.",
         epilog="example: peftir repro train_retriever@lora-13 --jobs 2",
     )
     command.add_argument("target", nargs="*", metavar="TARGET", help="as for dvc repro; default: all stages")
@@ -173,7 +179,7 @@ def _repro(commands: Commands) -> None:
     command.add_argument(
         "--address", metavar="HOST:PORT", help="of a running Ray cluster; auto finds this node's"
     )
-    command.add_argument("--dry-run", action="store_true", help="only print what would run")
+    command.add_argument("--dry-run", action="store_true", help="only print the stages that would run")
     command.set_defaults(run=_run_repro)
 
 

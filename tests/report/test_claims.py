@@ -101,9 +101,7 @@ def test_none_holds_where_methods_are_alike_and_learn_the_other_way_round(tmp_pa
 def test_nothing_is_decided_by_one_seed(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED)
     assert answers(found) == [None] * 4
-    assert (
-        found[0].by_task["retrieval"].evidence.notes[-1] == "One seed says nothing of how another would do."
-    )
+    assert found[0].by_task["retrieval"].evidence.notes[-1] == "One seed gives no evidence about other seeds."
 
 
 def test_nothing_is_decided_where_chance_is_larger_than_the_differences(tmp_path: Path) -> None:
@@ -123,7 +121,7 @@ def test_nothing_is_decided_where_full_fine_tuning_has_learned_nothing(tmp_path:
     found = claims(untrained, LEARNED)
     assert answers(found) == [None] * 4
     assert found[0].by_task["retrieval"].evidence.notes[-1] == (
-        "Training did not even raise full on dev: nothing was learned to compare."
+        "Training did not improve full on dev, so there is no baseline to compare with."
     )
 
 
@@ -135,18 +133,18 @@ def test_whatever_is_not_decided_says_why(tmp_path: Path) -> None:
     found = claims(stages, {"retrieval": figures, "reranking": figures})
     reasons = [claim.by_task["retrieval"].evidence.notes[-1] for claim in found]
     assert reasons == [
-        "Open: lora, adapter (neither significant nor surely below 0.01).",
-        "Open: mean height of lora, mean height of adapter, oscillation of lora, oscillation of adapter (not "
-        "significant over seeds).",
+        "Undecided: lora, adapter (not significant, and a difference above 0.01 is not excluded).",
+        "Undecided: mean height of lora, mean height of adapter, oscillation of lora, oscillation of adapter "
+        "(not significant over seeds).",
         ANY,
-        "Open: mean height of iaa_l against lora, mean height of iaa_l against adapter (not significant over "
-        "seeds); sharpness of iaa_l against lora, sharpness of iaa_l against adapter (no test with so few "
-        "seeds).",
+        "Undecided: mean height of iaa_l against lora, mean height of iaa_l against adapter (not significant "
+        "over seeds); sharpness of iaa_l against lora, sharpness of iaa_l against adapter (no test with "
+        "so few seeds).",
     ]
-    assert reasons[2].startswith("Open: iaa_l against ")
+    assert reasons[2].startswith("Undecided: iaa_l against ")
     for claim in claims(study_of(tmp_path, AS_IN_THE_PAPER, seeds=[1]), LEARNED):
         for stage in claim.by_task.values():
-            assert stage.evidence.notes[-1] == "One seed says nothing of how another would do."
+            assert stage.evidence.notes[-1] == "One seed gives no evidence about other seeds."
     for claim, missing in zip(
         claims([without(stage, "full", "iaa_l") for stage in stages], LEARNED),
         (

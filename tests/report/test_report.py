@@ -173,14 +173,13 @@ def test_notes_say_what_the_numbers_rest_on(study: tuple[Path, Params]) -> None:
     settings = params.retriever
     assert f"{settings.steps:,} steps of {settings.batch_size} queries with seeds 13, 14" in retrieval
     assert "Means over 4 test queries and over seeds" in retrieval
-    assert "by a test that takes both queries and seeds as drawn by chance" in retrieval
+    assert "RR@10 is ir-measures’ name for MRR@10." in retrieval
+    assert "The test takes both queries and seeds as random" in retrieval
     # The widest of a trained variant is that of lora alone; BM25 does not count.
-    assert (
-        "The 95 % interval of a difference in RR@10 to full reaches up to 0.230 to either side" in reranking
-    )
+    assert "The 95 % intervals of differences in RR@10 to full extend up to 0.230 to either side" in reranking
     assert "± is the standard deviation over seeds." in retrieval and "± is" not in reranking
-    assert "the head (385 weights) is trained too and counted apart" in reranking
-    assert "with one seed says nothing of how another seed would do" in reranking
+    assert "The head (385 weights) is trained too and counted separately" in reranking
+    assert "with one seed says nothing about other seeds" in reranking
 
 
 def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[Path, Params]) -> None:
@@ -199,7 +198,7 @@ def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[P
         "share",
         "stored, MB",
         "training, s",
-        "s a step",
+        "s per step",
         "training, peak MiB",
     ]
     assert rows["lora"][:6] == ["100,000", "0.50 %", "0.40", "15.0", "0.75", "3,000"]
@@ -366,7 +365,7 @@ def test_interpolation_is_a_line_a_variant_with_the_weights_of_all_seeds_on_it(t
     marks = re.findall(r'<use [^>]*x="([\d.]+)"[^>]*fill: var\(--hue-(\d)\)', svg)
     assert [hue for _, hue in marks] == ["0", "0", "1", "1"]
     assert len(set(marks[:2])) == 1 and len(set(marks[2:])) == 2
-    assert "The filled marks are the weights, one a seed, that" in Page(page).text
+    assert "The filled marks are the selected weights, one per seed," in Page(page).text
 
 
 def test_without_full_fine_tuning_nothing_is_compared_with_it(tmp_path: Path) -> None:
@@ -430,9 +429,9 @@ def test_a_model_that_never_left_step_0_is_marked_and_never_the_best_by_training
         "adapter + BM25 (kept untrained; weight 0: BM25 alone)",
     ]
     text = (tmp_path / "report/results.md").read_text(encoding="utf-8")
-    assert text.count("no step of training was better on dev than step 0, the backbone as it comes") == 1
-    assert text.count("no step of training was better on dev than step 0, a head with random weights") == 1
-    assert "Chosen among interpolation weights that were equally good on dev: that of adapter." in text
+    assert text.count("no training step was better on dev than step 0 (the untrained backbone)") == 1
+    assert text.count("no training step was better on dev than step 0 (a head with random weights)") == 1
+    assert "Several interpolation weights were equally good on dev, and one was kept, for: adapter." in text
     assert "adapter (kept untrained, 2 of 2 seeds)" in read_page(tmp_path).text
     assert "adapter (kept untrained, 2 of 2 seeds) &" in (tmp_path / "report/tables.tex").read_text()
     page = read_page(tmp_path)
@@ -451,9 +450,9 @@ def test_rows_that_are_one_model_are_not_tested(tmp_path: Path) -> None:
     write_report(tmp_path, params)
     text = (tmp_path / "report/results.md").read_text(encoding="utf-8")
     assert "0.000 (every query alike)" in text and "0.000 to 0.000" not in text
-    assert "may well be chance" not in text  # there is no interval to speak of
+    assert "may be due to chance" not in text  # there is no interval to speak of
     assert "| lora | 0.000 | none | no test |" in text
-    assert "Open: lora, adapter (the same for every query)." in text
+    assert "Undecided: lora, adapter (the same for every query)." in text
 
 
 def test_selection_on_next_to_nothing_is_told(study: tuple[Path, Params]) -> None:
@@ -467,15 +466,15 @@ def test_selection_on_next_to_nothing_is_told(study: tuple[Path, Params]) -> Non
     path.write_text(json.dumps(manifest | {"dev_held_out": True}))
     write_report(root, params)
     text = (root / "report/results.md").read_text()
-    assert text.count("chosen by no more than 4 dev queries, fewer than 10") == 2
-    assert "these are a share of its train queries, held out" in text
+    assert text.count("selected by only 4 dev queries, fewer than 10") == 2
+    assert "a share of its train queries was held out as dev" in text
 
     folds = [{"train": 5, "dev": 1, "test": 6}, {"train": 4, "dev": 2, "test": 6}]
     path.write_text(json.dumps(manifest | {"folds": folds}))
     write_report(root, params)
     text = (root / "report/results.md").read_text()
     assert "2 folds, each of 4 to 5 train queries, 1 to 2 dev queries, 6 test queries." in text
-    assert "chosen by no more than 1 dev query, fewer than 10" in text
+    assert "selected by only 1 dev query, fewer than 10" in text
 
 
 def test_a_folder_is_told_by_its_name_alone(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def why_open(found: RowComparison) -> str:
         return "the same for every query"
     if math.isnan(found.corrected["two_level"]):
         return "too few queries to test"
-    return f"neither significant nor surely below {MARGIN:g}"
+    return f"not significant, and a difference above {MARGIN:g} is not excluded"
 
 
 def why_open_over_seeds(p: float) -> str:

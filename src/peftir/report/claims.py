@@ -95,12 +95,12 @@ def _found(
     kept = {name: stage.untrained(name) for name in stage.trained if stage.untrained(name)}
     if kept:
         of = ", ".join(f"{name} ({count} of {len(stage.models[name])})" for name, count in kept.items())
-        notes.append(f"Training raised no model on dev, and the untrained one was kept, of {of}.")
+        notes.append(f"Training did not improve these on dev, and the untrained model was kept: {of}.")
     if len(stage.seeds) < 2:
-        doubts.append("One seed says nothing of how another would do.")
+        doubts.append("One seed gives no evidence about other seeds.")
     if stage.reference in kept and stage.reference not in stage.learned_something:
         doubts.append(
-            f"Training did not even raise {stage.reference} on dev: nothing was learned to compare."
+            f"Training did not improve {stage.reference} on dev, so there is no baseline to compare with."
         )
     answer = None if doubts else found.answer
     return StageAnswer(answer, replace(found.evidence, notes=[*notes, *doubts]))
@@ -142,7 +142,7 @@ def _slow(stage: StageStudy, learning: Figures) -> StageAnswer:
         return lacks
     assert full is not None
     if not learning:
-        return _cannot("How the methods learn was not analysed.")
+        return _cannot("The analysis of learning was not run.")
     heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
     swings = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
     slow = _tested({name: (heights[full], heights[name]) for name in others})
@@ -167,10 +167,10 @@ def _slow(stage: StageStudy, learning: Figures) -> StageAnswer:
             ["mean height", "p", "steps to 95 %", "oscillation", "p", f"sd of {stage.measure}"],
             {"": lines},
             [
-                f"Mean height of the curve on dev; steps to 95 % of what {full} gains there, and how many "
-                "models get so far, if not all; oscillation of the training loss; standard deviation of the "
-                f"measure on test over seeds, which are too few to test it. p is of the difference to "
-                f"{full}.",
+                f"Mean height of the learning curve on dev; steps to 95 % of the gain of {full} on dev, with "
+                "the number of models that reach it, if not all; oscillation of the training loss; standard "
+                "deviation over seeds of the measure on test, for which there is no test. p is for the "
+                f"difference to {full}.",
                 *_open(answer, _open_figures(figures)),
             ],
         ),
@@ -194,7 +194,7 @@ def _best(stage: StageStudy, learning: Figures) -> StageAnswer:
         answers.append(all_of([beats, None if short is None else not short]))
         lines[name] = [Told(other), *difference(rival), *difference(full)]
         compared |= {f"{name} against {other}": rival.turned(), f"{name} against {stage.reference}": full}
-    columns = ["the best other", f"{stage.measure} against it", "95 % interval", "p"]
+    columns = ["best other method", f"{stage.measure} against it", "95 % interval", "p"]
     columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
     answer = any_of(answers)
     notes = [*left_out, *_open(answer, _open_differences(compared))]
@@ -206,7 +206,7 @@ def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
     if lacks := _lacks({"IAA": _iaa(stage), "other method of IAA’s budget": kinds}):
         return lacks
     if not learning:
-        return _cannot("How the methods learn was not analysed.")
+        return _cannot("The analysis of learning was not run.")
     duels = [(name, other) for name in kinds for other in stage.peers(name)]
     names = list(dict.fromkeys(name for duel in duels for name in duel))
     heights = {name: numbers(stage, learning, name, "auc") for name in names}
@@ -239,9 +239,9 @@ def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
             ["mean height", "p", "steps to 95 %", "sharpness", "p"],
             groups,
             [
-                "Mean height of the curve on dev; steps to 95 % of what full fine-tuning gains there, and "
-                "how many models get so far, if not all; sharpness, the largest eigenvalue of the loss. p "
-                "is of the difference to the kind of IAA that heads the group.",
+                "Mean height of the learning curve on dev; steps to 95 % of the gain of full fine-tuning on "
+                "dev, with the number of models that reach it, if not all; sharpness, the largest eigenvalue "
+                "of the loss’s Hessian. p is for the difference to the variant of IAA in the first line.",
                 *left_out,
                 *_open(answer, _open_figures(figures)),
             ],
@@ -261,7 +261,7 @@ def _open(answer: Answer, reasons: Iterable[tuple[str, str]]) -> list[str]:
     for what, why in reasons:
         whats.setdefault(why, []).append(what)
     told = "; ".join(f"{', '.join(of)} ({why})" for why, of in whats.items())
-    return [f"Open: {told}."] if answer is None and told else []
+    return [f"Undecided: {told}."] if answer is None and told else []
 
 
 def _open_differences(found: dict[str, RowComparison]) -> Iterable[tuple[str, str]]:

@@ -12,7 +12,7 @@ from peftir.report.style import Look
 from peftir.report.svg import PAPER, drawing, hue
 
 LEVELS = 9
-FIRST, SECOND = "first direction (filter lengths)", "second direction (filter lengths)"
+FIRST, SECOND = "first direction (filter norms)", "second direction (filter norms)"
 
 
 def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
@@ -33,7 +33,7 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str
             axes.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=10)
         else:
             low, high = surface.loss.min(), surface.loss.max()
-            told = f"{low:.2g} to {high:.2g} nats:\nbetween two lines"
+            told = f"{low:.2g} to {high:.2g} nats:\nbetween two levels"
             axes.annotate(told, (0, where[-1] / 2), ha="center", va="center", fontsize=10)
         axes.set(xlim=(where[0], where[-1]), ylim=(where[0], where[-1]))
         axes.plot([0], [0], marker=look.marker, color=hue(look), linestyle="none")

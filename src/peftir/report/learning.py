@@ -37,7 +37,7 @@ def table(stage: StageStudy, learned: Learned) -> Table:
         f"s to 95{NBSP}%",
         "mean on dev",
         "best on dev",
-        "its sd",
+        "sd of best",
         "loss rises",
         "dev falls",
         f"failed {stage.single}s",
@@ -68,16 +68,16 @@ def explanation(stage: StageStudy) -> str:
     measure, full = stage.settings.selected_by, stage.reference or "full fine-tuning"
     single = stage.single
     return (
-        f"Steps and seconds are training’s up to the first evaluation on dev at which {measure} has made "
-        f"so much of the way from where {full} starts to the best it reaches (means over its {single}s). "
-        "Mean on dev is the area under the learning curve over the steps, divided by the steps. Loss rises "
-        "and dev falls add up all that the training loss goes up, in nats, and the measure on dev goes down, "
-        f"between evaluations. A {single} has failed if training ends below where it started. Sharpness is "
-        "the largest eigenvalue of the loss’s Hessian over the trained weights; curvature the second "
-        "derivative along the directions of the surfaces below, and roughness how far a surface is from a "
-        "quadratic (nats). The barrier is how far the loss rises on the straight way from the first "
-        "seed’s weights to the second’s (nats). docs/learning.md says how each is computed, and what it "
-        "cannot tell."
+        f"Steps and seconds are those of training until the first evaluation on dev at which {measure} has "
+        f"made the given share of the gain of {full}, from its step 0 to its best (means over {single}s). "
+        "Mean on dev is the area under the learning curve over the steps, divided by the number of steps. "
+        "Loss rises is the sum of all increases of the training loss between evaluations, in nats; dev "
+        f"falls is the sum of all decreases of the measure on dev. A {single} has failed if training ends "
+        "below its step 0. Sharpness is the largest eigenvalue of the loss’s Hessian over the trained "
+        "weights. Curvature is the second derivative along the directions of the surfaces below. Roughness "
+        "is the distance of a surface from a quadratic (nats). The barrier is the height of the loss on the "
+        "straight path from the first seed’s weights to the second’s, above the line between its ends "
+        "(nats). docs/learning.md describes the computations and their limits."
     )
 
 
@@ -85,22 +85,22 @@ def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
     """The measure on dev over seconds, and the gradients by layer and over the steps."""
     several = sentences.thin_lines(stage)
     yield Drawn(
-        "Learning by the clock",
+        "Learning over time",
         Markup(_over_seconds(stage, learned, looks)),
-        f"{stage.settings.selected_by} on dev over the seconds of training, evaluation not counted.{several}",
+        f"{stage.settings.selected_by} on dev over the seconds of training, without evaluation.{several}",
     )
-    where = "A module counts to the layer that its output is added in."
+    where = "A module belongs to the layer to whose output it is added."
     yield Drawn(
         "Gradient by layer",
         Markup(_by_layer(stage, learned, looks)),
-        "The norm of the gradient, before clipping, that reaches the trained weights of each layer, from the "
-        f"first after the embeddings to the last before the output; the mean over training. {where}",
+        "The gradient norm of the trained weights of each layer, before clipping, from the first layer after "
+        f"the embeddings to the last before the output; the mean over training. {where}",
     )
     yield Drawn(
         "Gradient of the first layer",
         Markup(_first_over_last(stage, learned, looks)),
-        "The gradient norm of the first layer’s trained weights as a multiple of the last layer’s, over the "
-        "optimizer steps: below 1 where modules far from the output get less.",
+        "The gradient norm of the first layer’s trained weights divided by the last layer’s, over the "
+        "optimizer steps: below 1, modules far from the output get smaller gradients.",
     )
 
 
@@ -116,8 +116,8 @@ def surfaces(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
             f"{variant}, from above",
             Markup(landscapes.contours(f"{name}-contours", surface, levels, looks[variant])),
             f"The loss of a fixed batch, in nats, {at}, along two random filter-normalised directions: a "
-            "step of 1 changes every filter of the trained weights by its own length. Lines stand for the "
-            "same losses in all variants.",
+            "step of 1 changes every filter of the trained weights by its own norm. The contour levels are "
+            "the same for all variants.",
         )
         yield Drawn(
             f"{variant}, from the side",

@@ -126,26 +126,27 @@ def _trade_off(stage: StageStudy, looks: Looks) -> Drawn:
         f"95 % interval (bootstrap over queries{seeds}).{marks} The dashed lines need no training. "
         "Higher and further left is better."
     )
-    return Drawn("Quality against size", Markup(figures.trade_off(stage, looks)), caption)
+    return Drawn("Effectiveness against size", Markup(figures.trade_off(stage, looks)), caption)
 
 
 def _interpolation(stage: StageStudy, looks: Looks) -> Drawn:
     several = len(stage.trainings) > 1
     marks = (
-        f"The filled marks are the weights, one a {stage.single},"
+        f"The filled marks are the selected weights, one per {stage.single}, which were used on the test "
+        "queries."
         if several
-        else "The filled mark is the weight"
+        else "The filled mark is the selected weight, which was used on the test queries."
     )
     caption = (
         f"{stage.settings.selected_by} on the dev queries over the weight of the re-ranker’s "
-        f"score, the rest being BM25’s{f', as a mean over {stage.single}s' if several else ''}. {marks} that "
-        "the test queries were then ranked with."
+        f"score{f', as a mean over {stage.single}s' if several else ''}. BM25’s score has 1 minus this "
+        f"weight. {marks}"
     )
     return Drawn("Interpolation", Markup(figures.interpolation(stage, looks)), caption)
 
 
 def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
-    start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
+    start = "the untrained backbone" if stage.task == "retrieval" else "a head with random weights"
     caption = (
         f"{stage.settings.selected_by} of the {sentences.MODELS[stage.task]} on a sample of the "
         f"dev queries over the optimizer steps; step 0 is {start}. The filled mark is the step that was "
@@ -156,8 +157,8 @@ def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
 
 def _loss_curves(stage: StageStudy, looks: Looks) -> Drawn:
     caption = (
-        "The cross-entropy of picking the relevant document, at each point the mean of the "
-        "steps since the point before. Lower is a better fit to the training queries, not in itself a better "
+        "The cross-entropy of the relevant document, at each point the mean over the steps since the "
+        "previous point. A lower loss is a better fit to the training queries, but not necessarily a better "
         "ranking."
     )
     return Drawn("Training loss", Markup(figures.loss_curves(stage, looks)), caption)

@@ -10,12 +10,12 @@ from peftir.statistics.significance import ALPHA
 from peftir.study.tasks import TASKS
 
 CLAIMS = (
-    "What Ma et al. 2022 claim, and what this study says to it. A claim is decided by tests alone, and it "
-    "takes several seeds; docs/statistics.md has the rules."
+    "The claims of Ma et al. 2022, and whether they hold in this study. A claim is decided only by "
+    "significance tests, which need several seeds; docs/statistics.md has the rules."
 )
 BEHIND_CLAIMS = "The numbers behind the claims"
 FEW_DEV_QUERIES = 10
-"""Fewer than these choose a step, or a weight, as chance has it."""
+"""With fewer than these, the selection of a step or a weight is mostly chance."""
 MODELS = {task.name: task.model for task in TASKS}
 
 
@@ -32,7 +32,7 @@ def seeds(stage: StageStudy) -> str:
 
 
 def thin_lines(stage: StageStudy) -> str:
-    """What thin lines are in a figure of learning; nothing where there are none."""
+    """What thin lines are in a learning curve; nothing where there are none."""
     if len(stage.trainings) < 2:
         return ""
     return f" Thin lines are single {stage.single}s, thick ones their mean."
@@ -42,23 +42,30 @@ def explanation(stage: StageStudy) -> str:
     """What the numbers of a results table are."""
     over = " and over seeds" if len(stage.seeds) > 1 else ""
     text = (
-        f"Means over {stage.queries:,} test queries{over}; the best trained value is bold. "
-        "Weights trained are the encoder’s, biases included, and their share of it"
+        f"Means over {stage.queries:,} test queries{over}; the best value of a trained variant is "
+        f"bold.{_mrr(stage)} Weights trained counts the encoder’s trained weights, biases included; share is "
+        "their share of all its weights."
     )
     if stage.task == "retrieval":
-        return f"{text}."
+        return text
     heads = sorted({stage.weights(name).head for name in stage.variants})
     head = " or ".join(f"{number:,}" for number in heads)
     return (
-        f"{text}; the head ({head} weights) is trained too and counted apart. All re-rankers order the same "
-        "candidates; the row BM25 is the order in which BM25 gave them. Rows with + BM25 are interpolated: "
-        "they rank by a weighted sum of the re-ranker’s and BM25’s scores, both scaled to 0 … 1 within each "
+        f"{text} The head ({head} weights) is trained too and counted separately. All re-rankers score the "
+        "same candidates; the row BM25 is BM25’s ranking of them. Rows with + BM25 are interpolated: they "
+        "rank by a weighted sum of the re-ranker’s and BM25’s scores, both scaled to 0 … 1 within each "
         "query, with the weight that was best on dev."
     )
 
 
+def _mrr(stage: StageStudy) -> str:
+    """What most papers call the measure that ir-measures spells RR, if it is among the columns."""
+    spelled = [measure for measure in stage.measures if measure.startswith("RR@")]
+    return f" {spelled[0]} is ir-measures’ name for M{spelled[0]}." if spelled else ""
+
+
 def marks(stage: StageStudy) -> str | None:
-    """What the marks and ± mean, and how much chance there is; ``None`` without full fine-tuning."""
+    """What the marks and ± mean, and how wide the intervals are; ``None`` without full fine-tuning."""
     found = [stage.against_full(name) for name in stage.small]
     if not any(found):
         return None
@@ -70,20 +77,20 @@ def marks(stage: StageStudy) -> str | None:
     several = len(stage.seeds) > 1
     spread = "± is the standard deviation over seeds. " if several else ""
     test = (
-        "a test that takes both queries and seeds as drawn by chance"
+        "The test takes both queries and seeds as random"
         if several
-        else "the paired t-test over queries, which with one seed says nothing of how another seed would do"
+        else "The test is the paired t-test over queries, which with one seed says nothing about other seeds"
     )
     reach = (
-        f" The 95 % interval of a difference in {stage.measure} to {stage.reference} reaches up to "
-        f"{max(reaches):.3f} to either side, so that smaller ones may well be chance."
+        f" The 95 % intervals of differences in {stage.measure} to {stage.reference} extend up to "
+        f"{max(reaches):.3f} to either side, so smaller differences may be due to chance."
         if reaches
         else ""
     )
     return (
-        f"{spread}* differs from {stage.reference}, and † from the best other method that trains about as "
-        f"many weights, by {test}: two-tailed, p ≤ {ALPHA} after Holm’s correction over all pairs of rows."
-        f"{reach}"
+        f"{spread}* marks a significant difference to {stage.reference}, † one to the best other method that "
+        f"trains about as many weights. {test}. It is two-tailed, with p ≤ {ALPHA} after Holm’s correction "
+        f"over all pairs of rows.{reach}"
     )
 
 
@@ -98,7 +105,7 @@ def splits(study: Study) -> list[str]:
             + "."
         )
     if study.dev_held_out:
-        found.append("The collection has no dev queries; these are a share of its train queries, held out.")
+        found.append("The collection has no dev queries; a share of its train queries was held out as dev.")
     return found
 
 
@@ -109,23 +116,25 @@ def selection(study: Study, stage: StageStudy) -> list[str]:
     chosen_by = min(dev, stage.settings.dev_queries)
     if chosen_by < FEW_DEV_QUERIES:
         notes.append(
-            f"The best step of each {MODELS[stage.task]} was chosen by no more than {chosen_by} dev "
-            f"quer{'y' if chosen_by == 1 else 'ies'}, fewer than {FEW_DEV_QUERIES}: another draw of so few "
-            "may choose another."
+            f"The best step of each {MODELS[stage.task]} was selected by only {chosen_by} dev "
+            f"quer{'y' if chosen_by == 1 else 'ies'}, fewer than {FEW_DEV_QUERIES}: another sample of so few "
+            "may select another step."
         )
     if stage.task == "reranking" and dev < FEW_DEV_QUERIES <= stage.settings.dev_queries:
-        notes.append("So were the interpolation weights.")
+        notes.append("The interpolation weights were selected by as few.")
     if any(stage.untrained(name) for name in stage.trained):
-        start = "the backbone as it comes" if stage.task == "retrieval" else "a head with random weights"
+        start = "the untrained backbone" if stage.task == "retrieval" else "a head with random weights"
         notes.append(
-            f"Kept untrained: no step of training was better on dev than step 0, {start}, so that was kept."
+            f"Kept untrained: no training step was better on dev than step 0 ({start}), so step 0 was kept."
         )
     for what, tied in (
         ("step", lambda model: (model.dev == model.dev.max()).sum() > 1),
         ("interpolation weight", lambda model: model.interpolation and model.interpolation.ties > 1),
     ):
         if names := _tied(stage, tied):
-            notes.append(f"Chosen among {what}s that were equally good on dev: that of {', '.join(names)}.")
+            notes.append(
+                f"Several {what}s were equally good on dev, and one was kept, for: {', '.join(names)}."
+            )
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The tables that say what each variant is and what it takes."""
+"""The tables of each variant's settings and costs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def costs(study: StageStudy) -> Table:
     training, *using = BY_NAME[study.task].dvc_stages
     head = study.task == "reranking"
     columns = ["weights trained", "share", *(["head"] if head else []), f"stored,{NBSP}MB"]
-    columns += [f"training,{NBSP}s", f"s{NBSP}a{NBSP}step", f"training, peak{NBSP}MiB"]
+    columns += [f"training,{NBSP}s", f"s{NBSP}per{NBSP}step", f"training, peak{NBSP}MiB"]
     columns += [
         column for step in using for column in (f"{NOUNS[step]},{NBSP}s", f"{NOUNS[step]}, peak{NBSP}MiB")
     ]
