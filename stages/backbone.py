@@ -1,4 +1,4 @@
-"""Find the backbone of all stages, and record its commit and hashes."""
+"""Find the backbone that all stages take, and write down its commit and what is in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index the documents with the untrained backbone and rank them for every query; runs once for all seeds."""
+"""Index the documents with the backbone as it comes and rank them for every query; no seed changes it."""
 
 from __future__ import annotations
 
