@@ -230,11 +230,15 @@ class RerankingParams(Block):
     processes: Positive
 
 
+class QueriesPerStage(PerStage[Positive]):
+    """A number of queries for each model."""
+
+
 class LearningParams(Block):
     """The analysis of the loss around trained models."""
 
     seeds: Annotated[int, Field(ge=0)]
-    queries: PerStage[Positive]
+    queries: QueriesPerStage
     span: Annotated[float, Field(gt=0)]
     points: Annotated[int, Field(ge=3)]
     iterations: Positive
