@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from xdist.remote import Producer
@@ -14,6 +15,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # No test asks the hub; without a network, asking in vain takes minutes.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# ir_datasets makes its folder when it is imported: not in the tester's home.
+if "IR_DATASETS_HOME" not in os.environ:
+    IR_DATASETS = tempfile.TemporaryDirectory()
+    os.environ["IR_DATASETS_HOME"] = IR_DATASETS.name
 
 PIPELINE = "tests/stages/"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from peftir.models.backbone import link_wheels
 from structure import ROOT, TRUSTING_GIT
 
 # What a clone has of the working tree, so that changes are tested before they are committed.
@@ -128,6 +129,7 @@ def clone(folder: Path) -> Path:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    link_wheels(folder)  # as make does
     return folder
 
 
