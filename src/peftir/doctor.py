@@ -165,8 +165,8 @@ def folder() -> CheckResult:
     if not str(here).isascii():
         return CheckResult(
             "warn",
-            f"{here}: has letters beyond ASCII; `dvc repro` works, but `dvc queue start` fails in silence: "
-            "to queue experiments, clone into a folder with a plain path",
+            f"{here}: has letters beyond ASCII; `dvc repro` works, but `dvc exp run --temp` fails, and "
+            "`dvc queue start` fails in silence: for these, clone into a folder with a plain path",
         )
     return CheckResult("ok", str(here))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,9 @@ def study(tmp_path: Path) -> Study:
 
 
 @pytest.mark.pipeline
+@pytest.mark.skipif(
+    not sys.prefix.isascii(), reason="dvc exp run --temp fails where the path of the environment is not ASCII"
+)
 def test_a_backbone_in_the_study_is_found_when_the_experiments_folder_is_gone(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
