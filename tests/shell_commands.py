@@ -25,7 +25,7 @@ from torch.distributed.run import get_args_parser as torchrun_parser
 
 from peftir.cli import command_line
 from peftir.study.params import load_params
-from structure import ROOT
+from structure import ROOT, TRUSTING_GIT
 
 FUNCTIONS = """
 set -eu -o pipefail
@@ -112,7 +112,8 @@ def _git(arguments: list[str], folder: Path) -> None:
         assert re.search(pattern, options), f"git {subcommand} has no option {option}"
     if subcommand in ("add", "restore"):
         for path in (word for word in rest if not word.startswith("-")):
-            subprocess.run(["git", "ls-files", "--error-unmatch", path], cwd=ROOT, check=True, stdout=DEVNULL)
+            listing = [*TRUSTING_GIT, "ls-files", "--error-unmatch", path]
+            subprocess.run(listing, cwd=ROOT, check=True, stdout=DEVNULL)
 
 
 def _make(arguments: list[str], folder: Path) -> None:
