@@ -65,7 +65,7 @@ def left_running(study: Study, seconds: float) -> list[int]:
 def main() -> int:
     """Compare; gives the number of files that differ and of processes that were left."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python tests/stages/kills.py --kills 20"
+        description=__doc__, epilog="example: PYTHONPATH=tests python tests/stages/kills.py --kills 20"
     )
     parser.add_argument("--kills", type=int, default=20, help="how often it is killed (20)")
     parser.add_argument("--longest", type=float, default=25.0, help="most seconds until a kill (25)")
