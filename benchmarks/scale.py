@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -201,16 +200,14 @@ def main() -> None:
             for stage, spent in measured(folder, share):
                 table.setdefault(stage, []).append(spent)
                 print(f"{share} {stage}: {spent.seconds:.0f} s, {spent.megabytes:,.0f} MB", flush=True)
-            (folder / "spent.json").write_text(json.dumps({s: vars(spent[-1]) for s, spent in table.items()}))
     print_table(arguments.shares, table)
 
 
 def print_table(shares: list[float], table: dict[str, list[Spent]]) -> None:
     """Print the figures as a Markdown table."""
-    heads = [f"{what}, {share:g}" for what in ("s", "MB") for share in shares]
-    heads[len(shares) : len(shares)] = ["s, whole"]
-    print("| stage | " + " | ".join([*heads, "MB, whole"]) + " |")
-    print("| --- |" + " ---: |" * (len(heads) + 1))
+    heads = [f"{unit}, {size}" for unit in ("s", "MB") for size in (*(f"{s:g}" for s in shares), "whole")]
+    print("| stage | " + " | ".join(heads) + " |")
+    print("| --- |" + " ---: |" * len(heads))
     for stage, spent in table.items():
         cells = [stage]
         for figures in ([one.seconds for one in spent], [one.megabytes for one in spent]):

@@ -39,3 +39,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pipeline's tests come first, since they take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(PIPELINE))
+
+
+@pytest.fixture
+def other_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git take every clone for another user's, whatever the tester's own settings say is safe."""
+    for name in [name for name in os.environ if name.startswith("GIT_CONFIG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this

@@ -151,13 +151,11 @@ def test_whole_clone_shallow_clone_and_no_clone(monkeypatch: pytest.MonkeyPatch,
     )
 
 
+@pytest.mark.usefixtures("other_owner")
 def test_a_clone_of_another_user_is_no_missing_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     git(tmp_path, "init")
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path / "folder")
-    for name in [name for name in os.environ if name.startswith("GIT_CONFIG_")]:
-        monkeypatch.delenv(name)  # may say that any clone is safe
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     assert doctor.git().status == "warn"
     said, _, remedy = doctor.git().message.partition("run: git config --global ")

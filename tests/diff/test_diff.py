@@ -229,11 +229,9 @@ def test_in_a_subfolder_it_says_the_same(repository: Repository, peftir, monkeyp
     assert peftir("diff") == expected
 
 
+@pytest.mark.usefixtures("other_owner")
 def test_a_clone_of_another_user_is_said_to_be_one(repository: Repository, peftir, monkeypatch) -> None:
     repository.commit([13])
-    for name in [name for name in os.environ if name.startswith("GIT_CONFIG_")]:
-        monkeypatch.delenv(name)  # may say that any clone is safe
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     code, _, said = peftir("diff")
     assert code == 1

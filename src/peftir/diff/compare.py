@@ -17,7 +17,7 @@ from peftir.statistics.significance import ALPHA, Array, Difference, holm
 from peftir.study import layout
 from peftir.study.rows import NO_SEED, Row, rows_of
 from peftir.study.seeds import numbers
-from peftir.study.tasks import TASKS
+from peftir.study.tasks import RETRIEVAL, TASKS
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 
@@ -178,10 +178,10 @@ def _read(revision: Revision) -> _Side:
 
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     """Task, row and seed of every run that ``params.yaml`` asks for."""
-    for task, stage in ((task.name, task.stage) for task in TASKS):
+    for task in TASKS:
         # A study from before `untrained` has zero_shot among the variants with seeds.
-        once = params["variants"].get("untrained", []) if task == "retrieval" else []
-        for row in rows_of(task, [*once, *params["variants"][stage]]):
+        once = params["variants"].get("untrained", []) if task is RETRIEVAL else []
+        for row in rows_of(task.name, [*once, *params["variants"][task.stage]]):
             without_seed = row.variant is None or row.variant in once
-            for seed in [NO_SEED] if without_seed else numbers(params["seeds"][stage]):
-                yield task, row.name, seed
+            for seed in [NO_SEED] if without_seed else numbers(params["seeds"][task.stage]):
+                yield task.name, row.name, seed
