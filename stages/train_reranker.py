@@ -10,7 +10,7 @@ from peftir.study.seeds import Seed
 from peftir.system.errors import exits_cleanly
 from peftir.system.resources import measured
 from peftir.system.threads import use_threads
-from peftir.training.distributed import rank, run
+from peftir.training.distributed import launch, rank
 
 
 @exits_cleanly
@@ -21,7 +21,7 @@ def main() -> None:
     )
     params = load_params()
     use_threads(params.threads)
-    run(train, (params, args.variant, args.seed), params.reranker.processes, "reranker.processes")
+    launch(train, (params, args.variant, args.seed), params.reranker.processes, "reranker.processes")
 
 
 def train(params: Params, variant: str, seed: Seed) -> None:

@@ -22,7 +22,7 @@ from peftir.study.params import MethodParams
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.data import TrainingData
-from peftir.training.distributed import draw_apart, of_all, rank, sum_gradients
+from peftir.training.distributed import all_gather, all_reduce_gradients, rank, seed_per_rank
 from peftir.training.examples import Example
 from peftir.training.loop import train
 from peftir.training.state import Settings
@@ -127,15 +127,15 @@ def gradients(lesson: Lesson) -> None:
     """Write the gradient of the first batch, a file a process."""
     model, loss, [batch, *_] = start(lesson)
     loss(batch).backward()
-    sum_gradients(model.parameters())
+    all_reduce_gradients(model.parameters())
     _write(lesson.out, {n: weight.grad for n, weight in model.named_parameters() if weight.grad is not None})
 
 
 def drawn(out: Path) -> None:
     """Write what all processes draw after the same seed."""
     torch.manual_seed(13)
-    draw_apart()
-    numbers = of_all(torch.rand(3))
+    seed_per_rank()
+    numbers = all_gather(torch.rand(3))
     if rank() == 0:
         save_file({"drawn": numbers}, out / "drawn.safetensors")
 

@@ -58,7 +58,7 @@ def java() -> CheckResult:
         found = find_java()
     except PeftirError as error:
         return CheckResult("fail", str(error))
-    return CheckResult("ok", f"{found.version} by {found.found_by} ({found.home})")
+    return CheckResult("ok", f"{found.version} by {found.source} ({found.home})")
 
 
 def anserini() -> CheckResult:

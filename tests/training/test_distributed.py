@@ -21,7 +21,7 @@ from torch import Tensor
 from peftir.pipeline.backbone import settle
 from peftir.study.params import load_params
 from peftir.system.errors import PeftirError
-from peftir.training.distributed import run
+from peftir.training.distributed import launch
 from test_benchmarks import WORDS as TOY_WORDS
 from test_benchmarks import write_toy_study
 from tiny_backbone import write_tiny_bert
@@ -60,7 +60,7 @@ def lessons(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[in
         ]
         for lesson in cases:
             lesson.out.mkdir()
-        run(all_of, (cases, folders[processes]), processes, "retriever.processes")
+        launch(all_of, (cases, folders[processes]), processes, "retriever.processes")
     return folders
 
 
@@ -111,7 +111,7 @@ def test_a_killed_training_of_two_processes_goes_on_to_the_same_weights(
 ) -> None:
     def trained_by_two(**more: Any) -> Written:
         lesson = Lesson("retriever", "lora", backbone, tmp_path, dropout=0.3, **more)
-        run(trained, (lesson,), 2, "retriever.processes")
+        launch(trained, (lesson,), 2, "retriever.processes")
         return written(tmp_path)
 
     undisturbed = trained_by_two()

@@ -13,8 +13,8 @@ from peftir.training.losses import contrastive_loss, listwise_loss
 def test_the_contrastive_loss_is_a_softmax_over_what_is_not_left_out() -> None:
     queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     documents = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
-    left_out = torch.tensor([[False, False, True], [False, False, False]])
-    loss = contrastive_loss(queries, documents, torch.tensor([1, 0]), left_out, temperature=0.5)
+    mask = torch.tensor([[False, False, True], [False, False, False]])
+    loss = contrastive_loss(queries, documents, torch.tensor([1, 0]), mask, temperature=0.5)
     # Similarities over 0.5: the first query's are 0 and 2, its third is left out; the second's 2, 0 and 1.6.
     first = -math.log(math.exp(2) / (math.exp(0) + math.exp(2)))
     second = -math.log(math.exp(2) / (math.exp(2) + math.exp(0) + math.exp(1.6)))
@@ -23,8 +23,8 @@ def test_the_contrastive_loss_is_a_softmax_over_what_is_not_left_out() -> None:
 
 def test_what_is_left_out_gets_no_gradient() -> None:
     documents = torch.randn(3, 4, requires_grad=True)
-    left_out = torch.tensor([[False, False, True]])
-    contrastive_loss(torch.randn(1, 4), documents, torch.tensor([0]), left_out, 1.0).backward()
+    mask = torch.tensor([[False, False, True]])
+    contrastive_loss(torch.randn(1, 4), documents, torch.tensor([0]), mask, 1.0).backward()
     assert documents.grad is not None
     assert documents.grad[2].abs().sum() == 0 < documents.grad[1].abs().sum()
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peftir.statistics.significance import Array, Difference, of_parts
+from peftir.statistics.significance import Array, Difference, satterthwaite_test
 
 SHARED = 0.02
 """A choice on the safe side: five seeds of a small study gave 1 % at most (docs/sweeps.md)."""
@@ -71,5 +71,5 @@ def difference(before: Array, after: Array, noise: SeedNoise | None, *, trained:
     if trained:
         over_seeds = SHARED * spread if noise is None else noise.variance * (1 / len(before) + 1 / len(after))
     if trained and noise is not None:
-        return of_parts(mean, [(over_queries, queries - 1), (over_seeds, noise.degrees)])
-    return of_parts(mean, [(over_queries + over_seeds, queries - 1)])
+        return satterthwaite_test(mean, [(over_queries, queries - 1), (over_seeds, noise.degrees)])
+    return satterthwaite_test(mean, [(over_queries + over_seeds, queries - 1)])

@@ -3,9 +3,9 @@
 A learning curve is a measure on dev by optimizer step:
 
 >>> import pandas as pd
->>> from peftir.learning import first_step_at, mean_height
+>>> from peftir.learning import first_step_at, area_under_curve
 >>> curve = pd.Series([0.2, 0.5, 0.6], index=[0, 10, 20])
->>> first_step_at(curve, 0.5), round(mean_height(curve), 3)
+>>> first_step_at(curve, 0.5), round(area_under_curve(curve), 3)
 (10, 0.45)
 
 The loss is a function of weights as they stand, here ``3 a² + b²``:
@@ -34,17 +34,17 @@ True
 ([1.75, 0.0, 1.75], 0.0)
 """
 
-from peftir.learning.convergence import first_step_at, mean_height
+from peftir.learning.convergence import area_under_curve, first_step_at
 from peftir.learning.sharpness import largest_eigenvalue
 from peftir.learning.surface import barrier, curvature, loss_path, loss_surface, roughness
 
 __all__ = [
+    "area_under_curve",
     "barrier",
     "curvature",
     "first_step_at",
     "largest_eigenvalue",
     "loss_path",
     "loss_surface",
-    "mean_height",
     "roughness",
 ]

@@ -19,7 +19,7 @@ from peftir.study.params import LearningParams, Params
 from peftir.study.seeds import Seed, draw, of_first_fold
 from peftir.study.tasks import TASKS, StageName
 from peftir.system.files import write_json
-from peftir.training.determinism import start_from
+from peftir.training.determinism import seed_everything
 
 
 def analyse(params: Params) -> None:
@@ -28,7 +28,7 @@ def analyse(params: Params) -> None:
     Raises:
         PeftirError: an artefact of training is missing or damaged.
     """
-    start_from(params.learning.seed)
+    seed_everything(params.learning.seed)
     learning: dict[str, Any] = {"targets": {}}
     surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
     for stage in (task.stage for task in TASKS):
@@ -71,7 +71,7 @@ def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> 
             share: [convergence.first_step_at(run.dev, of_best) for run in runs]
             for share, (_, of_best) in levels.items()
         },
-        "auc": [convergence.mean_height(run.dev) for run in runs],
+        "auc": [convergence.area_under_curve(run.dev) for run in runs],
         "oscillation": [convergence.climbs(run.loss) for run in runs],
         "dev_oscillation": [convergence.falls(run.dev) for run in runs],
         "best_dev": best,

@@ -44,7 +44,7 @@ def first_step_at(dev: pd.Series, level: float | None) -> int | None:
     return int(reached[0]) if len(reached) else None
 
 
-def mean_height(dev: pd.Series) -> float:
+def area_under_curve(dev: pd.Series) -> float:
     """The area under ``dev`` over the steps (trapezoids), divided by them: how high it was on average."""
     steps = dev.index.to_numpy(dtype=float)
     return float(np.trapezoid(dev, steps) / (steps[-1] - steps[0]))

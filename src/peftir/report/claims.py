@@ -190,10 +190,10 @@ def _best(stage: StageStudy, learning: Figures) -> StageAnswer:
     for name in kinds:
         full, rival, other = stage.against_full(name), stage.against_rival(name), str(stage.rival(name))
         assert full and rival
-        beats, short = falls_short(rival.turned()), falls_short(full)
+        beats, short = falls_short(rival.reversed()), falls_short(full)
         answers.append(all_of([beats, None if short is None else not short]))
         lines[name] = [Told(other), *difference(rival), *difference(full)]
-        compared |= {f"{name} against {other}": rival.turned(), f"{name} against {stage.reference}": full}
+        compared |= {f"{name} against {other}": rival.reversed(), f"{name} against {stage.reference}": full}
     columns = ["best other method", f"{stage.measure} against it", "95 % interval", "p"]
     columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
     answer = any_of(answers)

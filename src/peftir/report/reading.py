@@ -102,7 +102,7 @@ def _read_comparisons(
             if (measure, row, other) not in lines:
                 raise artefact.wrong(f"no {measure} at {task} for '{row}' against '{other}'")
             comparison = _comparison(lines[measure, row, other])
-            found[measure] |= {(row, other): comparison, (other, row): comparison.turned()}
+            found[measure] |= {(row, other): comparison, (other, row): comparison.reversed()}
     return found
 
 

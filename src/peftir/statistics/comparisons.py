@@ -71,7 +71,7 @@ class RowComparison:
         """The difference with its interval."""
         return f"{signed(self.difference)} ({'every query alike' if self.same else self.interval})"
 
-    def turned(self) -> RowComparison:
+    def reversed(self) -> RowComparison:
         """The same with the rows the other way round."""
         return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 

@@ -67,10 +67,10 @@ def two_level_test(differences: Array, at_least: float = 0.0) -> Difference:
         return Difference(mean, -np.inf, np.inf, np.nan)
     over_queries = float(differences.mean(axis=0).var(ddof=1)) / queries
     over_seeds = max(error_over_seeds(differences), at_least if seeds > 1 else 0.0)
-    return of_parts(mean, [(over_queries, queries - 1), (over_seeds, max(seeds - 1, 1))])
+    return satterthwaite_test(mean, [(over_queries, queries - 1), (over_seeds, max(seeds - 1, 1))])
 
 
-def of_parts(mean: float, parts: Sequence[tuple[float, float]]) -> Difference:
+def satterthwaite_test(mean: float, parts: Sequence[tuple[float, float]]) -> Difference:
     """Student's test of a mean whose squared error is a sum of independent parts.
 
     The degrees of freedom of the sum are Satterthwaite's (1946, *Biometrics Bulletin* 2). Where there is no

@@ -6,8 +6,8 @@ The losses are for use in your own code:
 >>> from peftir.training import contrastive_loss
 >>> queries = torch.eye(2)  # [b, d]
 >>> documents = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # [n, d]
->>> left_out = torch.tensor([[False, False, True], [False, False, True]])  # [b, n]
->>> loss = contrastive_loss(queries, documents, torch.tensor([0, 1]), left_out, temperature=1.0)
+>>> mask = torch.tensor([[False, False, True], [False, False, True]])  # [b, n]
+>>> loss = contrastive_loss(queries, documents, torch.tensor([0, 1]), mask, temperature=1.0)
 >>> loss.shape, round(loss.item(), 4)  # log(1 + exp(-1))
 (torch.Size([]), 0.3133)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from peftir.models.biencoder import TextKind, texts_and_length
 from peftir.models.templates import Template
 from peftir.models.tokenizing import features
-from peftir.training.distributed import joined, share, total
+from peftir.training.distributed import all_reduce, gather_rows, shard
 from peftir.training.examples import Example, Sampler
 from peftir.training.losses import contrastive_loss, listwise_loss
 from peftir.training.tokens import Reading, TokenizedTexts, TokenTable
@@ -18,12 +18,12 @@ from peftir.training.tokens import Reading, TokenizedTexts, TokenTable
 class RetrieverLoss:
     """The contrastive loss of a bi-encoder, over the documents of the whole batch.
 
-    In a group each process encodes its share of the queries and of the documents, and has the loss of them
-    all. Left out of a query's sum is what is no negative of it, but for the document that it has to pick.
+    With several processes each encodes its shard of the queries and of the documents, and has the loss of the
+    whole batch. Documents that are no negatives of a query (relevant ones, its own document) are masked.
 
     Args:
         model: the bi-encoder.
-        sampler: says what is no negative.
+        sampler: knows the documents that are no negatives of a query.
         temperature: see :func:`peftir.training.losses.contrastive_loss`.
     """
 
@@ -37,20 +37,20 @@ class RetrieverLoss:
 
     def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
         """The queries and the documents of a batch that this process reads."""
-        return [example.query for example in share(batch)], [*share(_documents(batch))]
+        return [example.query for example in shard(batch)], [*shard(_documents(batch))]
 
     def __call__(self, batch: list[Example], tokens: TokenTable) -> Tensor:
         """The scalar loss of ``batch``."""
         documents = _documents(batch)
         queries, mine = self.reads(batch)
-        query_vectors = joined(self._vectors(tokens.queries(queries)), len(batch))
-        document_vectors = joined(self._vectors(tokens.documents(mine)), len(documents))
+        query_vectors = gather_rows(self._vectors(tokens.queries(queries)), len(batch))
+        document_vectors = gather_rows(self._vectors(tokens.documents(mine)), len(documents))
         device = query_vectors.device
         return contrastive_loss(
             query_vectors,
             document_vectors,
             torch.arange(len(batch), device=device),
-            self._left_out(batch, documents).to(device),
+            self._mask(batch, documents).to(device),
             self._temperature,
         )
 
@@ -62,7 +62,7 @@ class RetrieverLoss:
         tokens = self._template.encode([[tokens] for tokens in texts.tokens])
         return self._model(features(self.tokenizer, tokens, self._model.device))["sentence_embedding"]
 
-    def _left_out(self, batch: list[Example], documents: list[int]) -> Tensor:
+    def _mask(self, batch: list[Example], documents: list[int]) -> Tensor:
         """True where a document is no negative of a query and not the one to pick, ``[batch, documents]``."""
         mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
         for row, example in enumerate(batch):
@@ -75,7 +75,8 @@ class RetrieverLoss:
 class RerankerLoss:
     """The listwise loss of a cross-encoder, over each query's one relevant document and its negatives.
 
-    In a group each process scores the documents of its share of the queries, and has the loss of them all.
+    With several processes each scores the documents of its shard of the queries, and has the loss of the
+    whole batch.
 
     Args:
         model: the cross-encoder.
@@ -91,7 +92,7 @@ class RerankerLoss:
 
     def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
         """The queries and the documents of a batch that this process reads."""
-        mine = share(batch)
+        mine = shard(batch)
         return [example.query for example in mine], [doc for example in mine for doc in example.documents]
 
     def __call__(self, batch: list[Example], tokens: TokenTable) -> Tensor:
@@ -111,7 +112,7 @@ class RerankerLoss:
         inputs = features(self.tokenizer, self._template.encode(pairs), self._model.device)
         scores = self._model(inputs)["scores"].view(len(queries), width)
         mean = listwise_loss(scores, torch.zeros(len(queries), dtype=torch.long, device=scores.device))
-        return total(mean * (len(queries) / len(batch)))
+        return all_reduce(mean * (len(queries) / len(batch)))
 
 
 def _documents(batch: list[Example]) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 import torch.utils.deterministic
 
 
-def start_from(seed: int) -> None:
+def seed_everything(seed: int) -> None:
     """Draw random numbers from ``seed`` on, and let a GPU add in the same order every time.
 
     A processor does so of itself. A GPU adds the gradients of the embeddings, which full fine-tuning alone

@@ -1,13 +1,13 @@
-"""Several processes that train one model: each computes its share of every batch, all take the same steps.
+"""Several processes train one model: each computes its shard of every batch, all take the same steps.
 
-Every process has the whole model. It computes the vectors or scores of its share of a batch; what the loss
-takes from the others goes through :func:`total` or :func:`joined`, so that all have the loss of the whole
-batch, and each the gradient of its own share. :func:`sum_gradients` makes of these the gradient that one
-process would have had. Without a group, which is so with one process, all of this does nothing.
+Data-parallel training with the loss of the whole batch. Each process holds the whole model and computes the
+vectors or scores of its shard of a batch; :func:`all_reduce` and :func:`gather_rows` bring in what the loss
+takes from the others. All processes then have the same loss, and each has the gradient of its own shard;
+:func:`all_reduce_gradients` adds these up to the gradient of the whole batch. Without a process group (one
+process) these functions return their input.
 
-DistributedDataParallel is not for this: it takes the mean of losses of which each knows its own share alone,
-hides the attributes of the model that it wraps, and looks for weights that a loss leaves out, such as a
-pooler's, in every step.
+DistributedDataParallel does not fit: it averages losses that each see one shard alone, hides the attributes
+of the wrapped model, and searches in every step for parameters without a gradient, such as a pooler's.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=1)  # the others wait while the first evaluates; one that died is noticed at once
 
 
-def size() -> int:
-    """How many processes train the model."""
+def world_size() -> int:
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number among them, from 0; the first is the one that writes and evaluates."""
+    """This process's rank; rank 0 writes and evaluates."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def share(items: Sequence[T]) -> Sequence[T]:
-    """This process's share of ``items``: as many as any other's, to one, in their order."""
-    return items[_share_of(len(items))]
+def shard(items: Sequence[T]) -> Sequence[T]:
+    """This process's shard of ``items``: contiguous, and of equal length in all processes up to one item."""
+    return items[_shard_of(len(items))]
 
 
-def _share_of(count: int) -> slice:
-    return slice(count * rank() // size(), count * (rank() + 1) // size())
+def _shard_of(count: int) -> slice:
+    return slice(count * rank() // world_size(), count * (rank() + 1) // world_size())
 
 
-class _Total(torch.autograd.Function):
-    """The sum over the processes; the gradient passes as it is, to the part that is this process's own."""
+class _AllReduce(torch.autograd.Function):
+    """The sum over the processes; the backward pass returns the gradient of this process's term alone."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -63,29 +63,29 @@ class _Total(torch.autograd.Function):
         return gradient
 
 
-def total(value: Tensor) -> Tensor:
-    """The sum of all processes' ``value``, with the gradient of this one's alone."""
-    return _Total.apply(value) if size() > 1 else value
+def all_reduce(value: Tensor) -> Tensor:
+    """The sum of ``value`` over all processes; only this process's term has a gradient."""
+    return _AllReduce.apply(value) if world_size() > 1 else value
 
 
-def joined(rows: Tensor, count: int) -> Tensor:
-    """All processes' ``rows`` in order, ``[count, d]``, with the gradient of this one's alone.
+def gather_rows(rows: Tensor, count: int) -> Tensor:
+    """The rows of all processes in order, ``[count, d]``; only this process's rows have a gradient.
 
     Args:
-        rows: one for each of this process's share of ``count`` items.
-        count: how many items the processes share.
+        rows: ``[n, d]``, one for each item of this process's shard.
+        count: the number of items over all processes.
     """
-    if size() == 1:
+    if world_size() == 1:
         return rows
-    mine = _share_of(count)
-    # A sum with zeros: shares may differ in length, and every backend can do it.
+    mine = _shard_of(count)
+    # A sum with zeros: shards may differ in length, and every backend can do it.
     padded = nn.functional.pad(not_rounded(rows), (0, 0, mine.start, count - mine.stop))
-    return total(padded).to(rows.dtype)
+    return all_reduce(padded).to(rows.dtype)
 
 
-def sum_gradients(weights: Iterable[nn.Parameter]) -> None:
-    """Give all processes the sum of their gradients; the same weights have one in each."""
-    if size() == 1:
+def all_reduce_gradients(weights: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its sum over all processes, in place."""
+    if world_size() == 1:
         return
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -95,42 +95,42 @@ def sum_gradients(weights: Iterable[nn.Parameter]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def of_first(value: Callable[[], float]) -> float:
-    """What ``value`` gives in the first process, for all; the others do not call it."""
-    if size() == 1:
+def broadcast(value: Callable[[], float]) -> float:
+    """The result of ``value()`` at rank 0, in all processes; only rank 0 calls it."""
+    if world_size() == 1:
         return value()
     number = torch.tensor(value() if rank() == 0 else 0.0, dtype=torch.float64, device=device())
     dist.broadcast(number, 0)
     return number.item()
 
 
-def of_all(value: Tensor) -> Tensor:
-    """All processes' ``value``, ``[size(), …]``, on the processor."""
-    if size() == 1:
+def all_gather(value: Tensor) -> Tensor:
+    """``value`` of every process, ``[world_size, …]``, on the CPU."""
+    if world_size() == 1:
         return value[None]
-    rows = torch.zeros(size(), *value.shape, dtype=value.dtype, device=device())
+    rows = torch.zeros(world_size(), *value.shape, dtype=value.dtype, device=device())
     rows[rank()] = value
     dist.all_reduce(rows)
     return rows.cpu()
 
 
-def draw_apart() -> None:
-    """Let this process draw other random numbers than the first, whose are those of a single process."""
+def seed_per_rank() -> None:
+    """Seed each rank differently; rank 0 keeps the random numbers of a single process."""
     if rank() > 0:
-        # Far from the seeds of other trainings; of a larger number only the last 32 bits would count.
+        # Far from the seeds of other trainings; only the last 32 bits of a larger number would count.
         torch.manual_seed(torch.initial_seed() + 1_000_003 * rank())
 
 
-def run(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
-    """Run ``work(*args)`` in a group of ``processes``: new ones, or those that a launcher has started.
+def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
+    """Run ``work(*args)`` in a process group: in new processes, or in those of torchrun or accelerate.
 
-    With one it runs here, without a group. torchrun and accelerate say in the environment what they started.
+    One process runs here, without a group. Launchers set WORLD_SIZE in the environment.
 
     Args:
-        work: a function of a module, or of the script that runs.
-        args: what pickles.
-        processes: how many.
-        key: the setting in ``params.yaml`` that says how many.
+        work: a module-level function.
+        args: its arguments; must pickle.
+        processes: the number of processes.
+        key: the key of that number in ``params.yaml``, for errors.
 
     Raises:
         PeftirError: the one that a process raised; a process was killed; a launcher started another number.
@@ -147,24 +147,24 @@ def run(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: s
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if torch.cuda.is_available():
             torch.cuda.set_device(local)
-        _run_as_member(work, args, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
+        _work_in_group(work, args, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     else:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        share_out(_be_member, (processes, store.port, work, args), processes, key)
+        share_out(_work_in_new_process, (processes, store.port, work, args), processes, key)
 
 
-def _be_member(
+def _work_in_new_process(
     number: int, processes: int, port: int, work: Callable[..., None], args: tuple[Any, ...]
 ) -> None:
-    """What a process does that :func:`run` has started."""
+    """The main function of a process that :func:`launch` starts."""
     if number > 0:
-        _be_silent()
+        _silence()
     store = dist.TCPStore("127.0.0.1", port, is_master=False)
-    _run_as_member(work, args, processes, store=store, rank=number, world_size=processes)
+    _work_in_group(work, args, processes, store=store, rank=number, world_size=processes)
 
 
-def _run_as_member(work: Callable[..., None], args: tuple[Any, ...], here: int, **place: Any) -> None:
-    """Join the group of which ``here`` processes are on this machine, work, and leave it."""
+def _work_in_group(work: Callable[..., None], args: tuple[Any, ...], here: int, **place: Any) -> None:
+    """Join the process group, of which ``here`` processes are on this machine, run ``work``, and leave it."""
     # NCCL wants a GPU for each process.
     backend = "nccl" if torch.cuda.is_available() and torch.cuda.device_count() >= here else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE, **place)
@@ -172,8 +172,8 @@ def _run_as_member(work: Callable[..., None], args: tuple[Any, ...], here: int, 
     dist.destroy_process_group()
 
 
-def _be_silent() -> None:
-    """Let the first process alone print; errors do not go this way."""
+def _silence() -> None:
+    """Send the output of this process to /dev/null, so that only rank 0 prints."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

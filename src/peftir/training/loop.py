@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from peftir.training.checkpoint import Checkpoint
-from peftir.training.distributed import draw_apart, of_first, rank
+from peftir.training.distributed import broadcast, rank, seed_per_rank
 from peftir.training.gradients import GradientNorms
 from peftir.training.state import Batch, Point, Settings, TrainingState
 
@@ -73,7 +73,7 @@ def train(
     Raises:
         PeftirError: the loss is no longer a number.
     """
-    draw_apart()
+    seed_per_rank()
     run = TrainingState(model, head, settings, len(batches), GradientNorms(modules or {}), on_point)
     if not (checkpoint and run.resume(checkpoint)):
         run.end_point(0, evaluate)
@@ -83,7 +83,7 @@ def train(
         run.take_step(loss_of, batch)
         if run.step % settings.evaluate_every == 0 or run.step == len(batches):
             run.end_point(run.step, evaluate)
-            if checkpoint and run.step < len(batches) and of_first(checkpoint.due):
+            if checkpoint and run.step < len(batches) and broadcast(checkpoint.due):
                 run.save(checkpoint)
     run.best.restore()
     per_step = round(run.seconds / max(1, len(batches)), 3)

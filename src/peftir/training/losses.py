@@ -9,7 +9,7 @@ from peftir.models.precision import not_rounded
 
 
 def contrastive_loss(
-    queries: Tensor, documents: Tensor, labels: Tensor, left_out: Tensor, temperature: float
+    queries: Tensor, documents: Tensor, labels: Tensor, mask: Tensor, temperature: float
 ) -> Tensor:
     """The mean over queries of ``-log(exp(s(q, d⁺)/τ) / Σ_d exp(s(q, d)/τ))``, with ``s`` the inner product.
 
@@ -20,11 +20,11 @@ def contrastive_loss(
         queries: ``[b, d]`` vectors.
         documents: ``[n, d]`` vectors.
         labels: ``[b]``, the row of the document ``d⁺`` that each query has to pick.
-        left_out: ``[b, n]`` booleans, true where a document has no part in the sum for a query; never d⁺.
+        mask: ``[b, n]`` booleans, true where a document has no part in the sum for a query; never d⁺.
         temperature: τ.
     """
     scores = queries @ documents.T / temperature
-    scores = scores.masked_fill(left_out, -torch.inf)
+    scores = scores.masked_fill(mask, -torch.inf)
     return torch.nn.functional.cross_entropy(not_rounded(scores), labels)
 
 

@@ -21,7 +21,7 @@ from peftir.training.checkpoint import (
     restore_optimizer,
     restore_random,
 )
-from peftir.training.distributed import of_all, of_first, rank, sum_gradients
+from peftir.training.distributed import all_gather, all_reduce_gradients, broadcast, rank
 from peftir.training.gradients import GradientNorms
 
 Batch = TypeVar("Batch")
@@ -87,7 +87,7 @@ class TrainingState:
         with computing_in(self.model, self.settings.precision):
             loss = loss_of(batch)
         loss.backward()
-        sum_gradients(self.weights.values())
+        all_reduce_gradients(self.weights.values())
         self.norms.add()
         nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
         self.optimizer.step()
@@ -104,7 +104,7 @@ class TrainingState:
     def end_point(self, step: int, evaluate: Callable[[], float]) -> None:
         """Close a point of the learning curve: the dev measure, and the mean loss since the point before."""
         self.model.eval()
-        dev = of_first(evaluate)
+        dev = broadcast(evaluate)
         self.best.offer(step, dev)
         self._add_point(Point(step, dev, sum(self.losses) / len(self.losses) if self.losses else None))
         self.losses = []
@@ -121,7 +121,7 @@ class TrainingState:
             "weight": {name: weight.data for name, weight in self.weights.items()},
             "best": self.best.kept,
             "optimizer": optimizer_tensors(self.optimizer, self.weights),
-            "random": {name: of_all(state) for name, state in random_state().items()},
+            "random": {name: all_gather(state) for name, state in random_state().items()},
         }
         if rank() > 0:
             return
@@ -141,7 +141,7 @@ class TrainingState:
         """Go on from what was saved, if there is something."""
         state = checkpoint.load()
         # Machines that see different folders would go on from different steps.
-        if not of_all(torch.tensor(int(state is not None))).all() or state is None:
+        if not all_gather(torch.tensor(int(state is not None))).all() or state is None:
             return False
         tensors, facts = state
         kinds: dict[str, dict[str, Tensor]] = {"weight": {}, "best": {}, "optimizer": {}, "random": {}}
