@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -92,7 +93,11 @@ class Lessons:
         settings = params.training(stage)
         key = "hard_negatives" if stage == "retriever" else "negatives"
         data = TrainingData.read(
-            None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth
+            Path(),
+            None,
+            negatives=getattr(settings, key),
+            key=f"{stage}.{key}",
+            depth=settings.negatives_depth,
         )
         batches = list(Batches(data.sampler, steps, settings.batch_size, params.seeds.at(stage)[0]))
         numbers = sorted({number for batch in batches for e in batch for number in e.documents})

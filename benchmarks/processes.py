@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
     settings = params.training(stage)
     key = "hard_negatives" if stage == "retriever" else "negatives"
     data = TrainingData.read(
-        None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth
+        Path(), None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth
     )
     [batch] = data.sampler.draw(1, settings.batch_size, 13)
 

@@ -7,6 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftir.study import layout
@@ -19,6 +20,8 @@ from peftir.system.threads import before_imports
 
 if TYPE_CHECKING:
     from peftir.training.state import Point
+
+ROOT = Path()  # DVC runs a stage in the study's folder
 
 silence_libraries()
 before_imports()
@@ -59,7 +62,7 @@ def learning_curve(
     from dvclive import Live
 
     folder = layout.curve(stage, variant, seed)
-    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+    with Live(str(ROOT / folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def write(point: Point) -> None:
             live.step = point.step

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.diff.digest import write_digest
 from peftir.pipeline.evaluate import write_metrics
 from peftir.study.params import load_params
@@ -16,7 +14,7 @@ def main() -> None:
     """Write the metrics."""
     stage_arguments(__doc__, "python stages/evaluate.py")
     params = load_params()
-    for path in (*write_metrics(Path(), params), *write_digest(Path(), params)):
+    for path in (*write_metrics(ROOT, params), *write_digest(ROOT, params)):
         print(path)
 
 

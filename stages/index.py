@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.pipeline.index import index_documents
 from peftir.study import layout
 from peftir.study.params import load_params
@@ -17,8 +17,8 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/index.py --variant lora --seed 13", per_model=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(layout.resources("index", args.variant, args.seed)):
-        count = index_documents(params, args.variant, args.seed)
+    with measured(ROOT / layout.resources("index", args.variant, args.seed)):
+        count = index_documents(ROOT, params, args.variant, args.seed)
     print(f"{layout.index(args.variant, args.seed)}: {count} documents")
 
 

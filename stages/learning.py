@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.learning.analysis import analyse
 from peftir.study import layout
 from peftir.study.params import load_params
@@ -17,8 +17,8 @@ def main() -> None:
     stage_arguments(__doc__, "python stages/learning.py")
     params = load_params()
     use_threads(params.threads)
-    with measured(layout.resources("learning")):
-        analyse(params)
+    with measured(ROOT / layout.resources("learning")):
+        analyse(ROOT, params)
     print(f"{layout.LEARNING} has the figures, {layout.SURFACES} the losses around the models")
 
 

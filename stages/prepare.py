@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.data.prepare import prepare
 from peftir.data.sample import sample_pairs
 from peftir.study import layout
@@ -16,16 +16,16 @@ def main() -> None:
     """Prepare the collection."""
     stage_arguments(__doc__, "python stages/prepare.py")
     params = load_params().collection
-    with measured(layout.resources("prepare")):
+    with measured(ROOT / layout.resources("prepare")):
         prepare(
             params.source,
-            layout.COLLECTION,
+            ROOT / layout.COLLECTION,
             documents=params.documents,
             splits=params.splits.model_dump(),
             own_documents=params.own_documents,
             folds=params.folds,
         )
-    print(sample_pairs(layout.COLLECTION))
+    print(sample_pairs(ROOT / layout.COLLECTION))
     print(f"{layout.COLLECTION}/manifest.json has the counts")
 
 

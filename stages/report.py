@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.report import write_report
 from peftir.study.params import load_params
 from peftir.system.errors import exits_cleanly
@@ -14,7 +12,7 @@ from peftir.system.errors import exits_cleanly
 def main() -> None:
     """Write the report."""
     stage_arguments(__doc__, "python stages/report.py")
-    write_report(Path(), load_params())
+    write_report(ROOT, load_params())
     print("open report/index.html, or read report/results.md")
 
 

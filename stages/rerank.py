@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.pipeline.rerank import rerank_candidates
 from peftir.study import layout
 from peftir.study.params import load_params
@@ -17,8 +17,8 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/rerank.py --variant lora --seed 13", per_model=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(layout.resources("rerank", args.variant, args.seed)):
-        weight = rerank_candidates(params, args.variant, args.seed)
+    with measured(ROOT / layout.resources("rerank", args.variant, args.seed)):
+        weight = rerank_candidates(ROOT, params, args.variant, args.seed)
     print(
         f"{layout.runs('reranking', args.variant, args.seed)} has the runs; weight of the re-ranker: {weight}"
     )

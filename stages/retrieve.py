@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.pipeline.retrieve import retrieve
 from peftir.study import layout
 from peftir.study.params import load_params
@@ -17,8 +17,8 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/retrieve.py --variant lora --seed 13", per_model=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(layout.resources("retrieve", args.variant, args.seed)):
-        retrieve(params, args.variant, args.seed)
+    with measured(ROOT / layout.resources("retrieve", args.variant, args.seed)):
+        retrieve(ROOT, params, args.variant, args.seed)
     print(f"{layout.runs('retrieval', args.variant, args.seed)} has the runs")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import learning_curve, stage_arguments
+from common import ROOT, learning_curve, stage_arguments
 from peftir.pipeline.train_reranker import train_reranker
 from peftir.study import layout
 from peftir.study.params import Params, load_params
@@ -27,13 +27,13 @@ def main() -> None:
 def train(params: Params, variant: str, seed: Seed) -> None:
     """What each process of the training does; the first writes what it took, and the learning curve."""
     if rank() > 0:
-        train_reranker(params, variant, seed, lambda point: None)
+        train_reranker(ROOT, params, variant, seed, lambda point: None)
         return
     with (
-        measured(layout.resources("train_reranker", variant, seed)) as figures,
+        measured(ROOT / layout.resources("train_reranker", variant, seed)) as figures,
         learning_curve("reranker", variant, seed, params.reranker.selected_by) as on_point,
     ):
-        figures |= train_reranker(params, variant, seed, on_point)
+        figures |= train_reranker(ROOT, params, variant, seed, on_point)
 
 
 if __name__ == "__main__":

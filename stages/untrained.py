@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import stage_arguments
+from common import ROOT, stage_arguments
 from peftir.pipeline.untrained import rank_untrained
 from peftir.study import layout
 from peftir.study.params import load_params
@@ -17,8 +17,8 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/untrained.py --variant zero_shot", per_variant=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(layout.resources("untrained", args.variant)) as figures:
-        figures |= rank_untrained(params, args.variant)
+    with measured(ROOT / layout.resources("untrained", args.variant)) as figures:
+        figures |= rank_untrained(ROOT, params, args.variant)
     print(f"{layout.runs('retrieval', args.variant, None)} has the runs")
 
 

@@ -75,7 +75,7 @@ def _run_count(arguments: argparse.Namespace) -> int:
 
     params = load_params()
     names = arguments.variant or list(params.methods)
-    counts = count_variants(params, arguments.backbone or params.backbone.name, names)
+    counts = count_variants(Path(), params, arguments.backbone or params.backbone.name, names)
     print(json.dumps([asdict(count) for count in counts], indent=2) if arguments.json else as_table(counts))
     return 0
 
@@ -128,7 +128,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
     from peftir.pipeline.check import check_source
     from peftir.study.params import load_params
 
-    findings = check_source(load_params(), arguments.source)
+    findings = check_source(Path(), load_params(), arguments.source)
     print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
     return 1 if findings.problems else 0
 
@@ -161,7 +161,7 @@ def _run_export(arguments: argparse.Namespace) -> int:
     which = arguments.seed
     if which is None and params.methods[arguments.variant].type != "zero_shot":
         which = params.seeds.at(arguments.stage)[0]
-    export(params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
+    export(Path(), params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
     print(f"{arguments.to} has the model; {arguments.to / 'README.md'} describes it and how to load it")
     return 0
 

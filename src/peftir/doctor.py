@@ -215,7 +215,7 @@ def hub() -> CheckResult:
 
 def inputs() -> CheckResult:
     """Is what the study has read from outside its folder still what it was?"""
-    changed = "; ".join(changed_inputs())
+    changed = "; ".join(changed_inputs(Path()))
     return CheckResult("fail" if changed else "ok", changed or "as they were read")
 
 

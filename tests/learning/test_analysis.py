@@ -23,13 +23,12 @@ SEEDS = {"retriever": [13, 14], "reranker": [13]}
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Params]:
+def study(tmp_path: Path) -> tuple[Path, Params]:
     """Everything but the loss around the models, which takes models."""
     random = np.random.default_rng(0)
     params = make_params(tmp_path, seeds=SEEDS, learning={"seeds": 0})
     write_study(tmp_path, params, lambda *row: random.random(5).round(3))
-    monkeypatch.chdir(tmp_path)
-    analyse(params)
+    analyse(tmp_path, params)
     return tmp_path, params
 
 
@@ -85,15 +84,12 @@ def test_curves_of_all_variants_are_in_one_table(study: tuple[Path, Params]) -> 
     assert len(lines) - 1 == points * 2 * len(params.variants.retriever)
 
 
-def test_without_full_fine_tuning_no_level_is_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_full_fine_tuning_no_level_is_reached(tmp_path: Path) -> None:
     params = make_params(
         tmp_path, variants={"retriever": ["lora"], "reranker": ["lora"]}, learning={"seeds": 0}
     )
     write_study(tmp_path, params, lambda *row: [0.5, 0.2])
-    monkeypatch.chdir(tmp_path)
-    analyse(params)
+    analyse(tmp_path, params)
     assert written(tmp_path)["targets"]["retriever"] is None
     assert written(tmp_path)["retriever"]["lora"]["steps_to"]["0.99"] == [None] * len(params.seeds.retriever)
 
@@ -101,13 +97,13 @@ def test_without_full_fine_tuning_no_level_is_reached(
 def test_seconds_that_do_not_fit_the_curve_are_refused_with_the_stage_to_run(
     study: tuple[Path, Params],
 ) -> None:
-    _, params = study
-    path = layout.resources("train_reranker", "lora", 13)
+    root, params = study
+    path = root / layout.resources("train_reranker", "lora", 13)
     content = json.loads(path.read_text())
     content["seconds_at"].popitem()
     path.write_text(json.dumps(content))
     with pytest.raises(PeftirError, match=r"lora-13.json: seconds_at: .*run the stage 'train_reranker'"):
-        analyse(params)
+        analyse(root, params)
 
 
 def with_surfaces(root: Path) -> None:
@@ -165,7 +161,7 @@ def test_the_figures_are_drawn_in_the_pages_own_colours(study: tuple[Path, Param
 def test_gradients_of_a_layer_are_those_of_its_modules_together(study: tuple[Path, Params]) -> None:
     root, params = study
     for seed in SEEDS["retriever"]:
-        path = layout.training("retriever", "lora", seed)
+        path = root / layout.training("retriever", "lora", seed)
         content = json.loads(path.read_text())
         content["gradients"] = {
             "a": {"layer": 0, "norms": [3.0]},

@@ -243,6 +243,20 @@ def test_a_study_that_moves_takes_its_models_and_its_backbone_along(
     assert np.allclose(SentenceTransformer("models/lora").encode_document(TEXTS), saved, atol=1e-6)
 
 
+def test_a_study_is_used_from_another_folder(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = trained_on("mine", Path("models/lora"))
+    settings = {"pooling": "mean", "query_length": 8, "document_length": 8}
+    untuned = vectors(new_biencoder("mine", **settings))
+    monkeypatch.chdir(study.parent)
+    assert np.array_equal(vectors(new_biencoder("mine", root=study, **settings)), untuned)
+    assert np.array_equal(vectors(saving.load(SentenceTransformer, study / "models/lora", study)), saved)
+    model = new_biencoder("mine", root=study, **settings)
+    saving.attach(model, "any", LORA)
+    saving.save(model, study / "models/again", "mine", root=study)
+    for file in ("adapter_config.json", "manifest.json"):
+        assert (study / "models/again" / file).read_text() == (study / "models/lora" / file).read_text()
+
+
 def test_a_backbone_that_has_another_name_by_now_is_known_by_its_content(study: Path) -> None:
     saved = trained_on("mine", Path("saved"))
     shutil.move("mine", "renamed")

@@ -63,50 +63,50 @@ def test_a_hub_id_stays_at_the_commit_that_the_study_began_with(
         # Another machine, which has neither in its cache.
         assert commit in stage(HF_HUB_CACHE=str(tmp_path / "another"), **machine)
         assert lock() == before
-        assert as_settled(params).backbone.revision == commit
+        assert as_settled(Path(), params).backbone.revision == commit
         Path("backbone.lock").unlink()
-        assert as_settled(params) == params
+        assert as_settled(Path(), params) == params
         assert newer in stage(HF_HUB_CACHE=str(tmp_path / "third"), **machine)
     with pytest.raises(PeftirError, match=rf"backbone\.lock: expected that of 'some/model' with .*{newer}"):
-        settled(params.at_commit(newer))  # other params, and so another lock
+        settled(Path(), params.at_commit(newer))  # other params, and so another lock
 
 
 @pytest.mark.parametrize("changed", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_folder_that_changes_under_the_study_is_an_error_until_it_is_taken_anew(
     params: Params, changed: str
 ) -> None:
-    settle(params)
-    assert settled(params) == params
+    settle(Path(), params)
+    assert settled(Path(), params) == params
     file = Path("mine") / changed
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(PeftirError, match=rf"mine/{changed}: is not what it was when backbone\.lock was"):
-        settled(params)
-    settle(params)
-    assert settled(params) == params
+        settled(Path(), params)
+    settle(Path(), params)
+    assert settled(Path(), params) == params
 
 
 def test_what_has_nothing_to_do_with_the_numbers_may_change(params: Params) -> None:
-    settle(params)
+    settle(Path(), params)
     Path("mine/README.md").write_text("about it")
     Path("mine/modules.json").write_text("[]")
-    assert settled(params) == params
+    assert settled(Path(), params) == params
 
 
 def test_without_a_lock_or_with_a_damaged_one_a_line_says_what_to_run(params: Params) -> None:
     with pytest.raises(PeftirError, match=r"backbone\.lock: expected that of 'mine' .* the stage 'back"):
-        settled(params)
+        settled(Path(), params)
     Path("backbone.lock").write_text("{")
     with pytest.raises(PeftirError, match=r"backbone\.lock: is damaged"):
-        settled(params)
+        settled(Path(), params)
 
 
 def test_a_folder_without_a_tokenizer_is_refused_but_can_be_counted(params: Params) -> None:
     for path in Path("mine").glob("tokenizer*"):
         path.unlink()
     with pytest.raises(PeftirError, match=r"'mine': mine has no tokenizer; expected tok"):
-        settle(params)
+        settle(Path(), params)
     assert not Path("backbone.lock").exists()
-    assert count_variants(params, "mine", ["zero_shot"])[0].trained == 0
+    assert count_variants(Path(), params, "mine", ["zero_shot"])[0].trained == 0
 
 
 def test_the_default_study_takes_the_wheel_and_no_hub_whatever_the_cache_has(
@@ -119,5 +119,5 @@ def test_the_default_study_takes_the_wheel_and_no_hub_whatever_the_cache_has(
     assert str(backbone_folder(params.backbone.name)) in said
     assert lock() == committed
     assert Path(params.backbone.name).is_symlink()  # where libraries look before they ask the hub
-    assert settled(params) == params
+    assert settled(Path(), params) == params
     assert not (tmp_path / "home").exists()

@@ -36,7 +36,7 @@ def test_counts_follow_the_formulas(bert: str) -> None:
         "all": MethodParams.model_validate({"type": "full", "learning_rate": rate}),
     }
     params = PARAMS.model_copy(update={"methods": methods})
-    wide, none, everything = count_variants(params, bert, ["wide", "none", "all"])
+    wide, none, everything = count_variants(Path(), params, bert, ["wide", "none", "all"])
     assert wide.trained_as_paper == 4 * 2 * 4 * 64  # 4 · L · r · d
     assert wide.trained == wide.trained_as_paper + 2 * 2 * (4 + 64)  # and a bias on either side of each
     assert wide.head == 64 + 1
@@ -49,7 +49,7 @@ def test_counts_follow_the_formulas(bert: str) -> None:
 
 def test_a_variant_that_is_not_there_names_those_that_are(bert: str) -> None:
     with pytest.raises(PeftirError, match=r"--variant lroa: expected a name under methods: zero_shot, full"):
-        count_variants(PARAMS, bert, ["lroa"])
+        count_variants(Path(), PARAMS, bert, ["lroa"])
 
 
 def test_the_command_prints_json(bert: str) -> None:
@@ -70,7 +70,7 @@ def test_the_command_prints_json(bert: str) -> None:
 
 
 def test_the_table_is_aligned(bert: str) -> None:
-    lines = as_table(count_variants(PARAMS, bert, ["zero_shot", "full"])).splitlines()
+    lines = as_table(count_variants(Path(), PARAMS, bert, ["zero_shot", "full"])).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[0].split() == [
         "variant",

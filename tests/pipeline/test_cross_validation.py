@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,25 +82,23 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
 
 
 @pytest.fixture(scope="module")
-def root(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def root(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with both folds' models, runs and all."""
     root = tmp_path_factory.mktemp("study")
     write_study(root, RELEVANT, bm25())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        settle(params)
-        for seed in FOLDS:
-            use(params, seed)
-        yield root
+    settle(root, params)
+    for seed in FOLDS:
+        run_stages(root, params, seed)
+    return root
 
 
-def use(params: Params, seed: str) -> None:
-    """What the stages do for one seed, in the folder that this process is in."""
-    train_retriever(params, "lora", seed, lambda point: None)
-    index_documents(params, "lora", seed)
-    retrieve(params, "lora", seed)
-    train_reranker(params, "lora", seed, lambda point: None)
-    rerank_candidates(params, "lora", seed)
+def run_stages(root: Path, params: Params, seed: str) -> None:
+    """What the stages do for one seed."""
+    train_retriever(root, params, "lora", seed, lambda point: None)
+    index_documents(root, params, "lora", seed)
+    retrieve(root, params, "lora", seed)
+    train_reranker(root, params, "lora", seed, lambda point: None)
+    rerank_candidates(root, params, "lora", seed)
 
 
 def learned(root: Path, seed: str) -> dict[str, bytes]:
@@ -125,9 +122,9 @@ def test_nothing_learned_follows_from_the_folds_own_test_queries(
     relevant = {query: "d23" if query in ours else document for query, document in RELEVANT.items()}
     write_study(tmp_path, relevant, {query: (other if query in ours else bm25())[query] for query in QUERIES})
     monkeypatch.chdir(tmp_path)
-    settle(params)
+    settle(Path(), params)
     for seed in FOLDS:
-        use(params, seed)
+        run_stages(Path(), params, seed)
     assert learned(tmp_path, "13f1") == learned(root, "13f1")
     # Fold 2 does train on them: its gradients are others.
     before, after = learned(root, "13f2"), learned(tmp_path, "13f2")
@@ -202,9 +199,9 @@ def test_rows_join_the_folds_of_each_seed(tmp_path: Path) -> None:
 def test_the_loss_that_is_analysed_is_on_what_fold_1_trains_on(root: Path, params: Params) -> None:
     # Both models' losses are of one batch: with other weights another loss, with the same the same.
     for stage in ("retriever", "reranker"):
-        first, again = (objectives(params, stage, 1)("lora", "13f1").loss().item() for _ in range(2))
+        first, again = (objectives(root, params, stage, 1)("lora", "13f1").loss().item() for _ in range(2))
         assert first == again
-        assert objectives(params, stage, 1)("lora", "13f2").loss().item() != first
+        assert objectives(root, params, stage, 1)("lora", "13f2").loss().item() != first
 
 
 @pytest.mark.parametrize(
@@ -224,8 +221,7 @@ def test_the_report_is_on_seeds_and_its_curves_are_of_folds(
     )
     random = np.random.default_rng(0)
     write_made_up_study(tmp_path, params, lambda *_: random.random(20).round(3))
-    monkeypatch.chdir(tmp_path)
-    analyse(params)
+    analyse(tmp_path, params)
     figures = json.loads((tmp_path / layout.LEARNING).read_text())["reranker"]["lora"]
     assert len(figures["best_dev"]) == len(figures["sharpness"]) == len(entries)
     write_report(tmp_path, params)

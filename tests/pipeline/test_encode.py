@@ -70,7 +70,7 @@ def in_shards(
 ) -> Iterable[Chunk]:
     """Encode with a shard a chunk."""
     return encode_collection(
-        collection, model, root / "model", shards, precision=precision, processes=1, size=1
+        collection, model, root / "model", root, shards, precision=precision, processes=1, size=1
     )
 
 
@@ -78,7 +78,7 @@ def test_a_small_collection_stays_in_memory(
     root: Path, collection: Collection, model: SentenceTransformer, at_once: np.ndarray, tmp_path: Path
 ) -> None:
     vectors = encode_collection(
-        collection, model, root / "model", tmp_path / "shards", precision="float32", processes=2
+        collection, model, root / "model", root, tmp_path / "shards", precision="float32", processes=2
     )
     for _ in range(2):  # it can be read again
         ids, found = joined(vectors)
@@ -136,7 +136,7 @@ def test_two_processes_give_what_one_gives(
     root: Path, collection: Collection, model: SentenceTransformer, at_once: np.ndarray, tmp_path: Path
 ) -> None:
     vectors = encode_collection(
-        collection, model, root / "model", tmp_path, precision="float32", processes=2, size=1
+        collection, model, root / "model", root, tmp_path, precision="float32", processes=2, size=1
     )
     ids, found = joined(vectors)
     assert ids == [f"d{i}" for i in range(COUNT)]

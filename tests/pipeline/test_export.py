@@ -91,7 +91,7 @@ def test_a_merged_lora_is_whole_and_scores_the_same(
     root: Path, params: Params, stage: str, tmp_path: Path
 ) -> None:
     trained = train(root, params, stage, "lora", {"rank": 3})
-    export(params, "lora", stage, 13, tmp_path / "out", merged=True)
+    export(Path(), params, "lora", stage, 13, tmp_path / "out", merged=True)
     assert not list((tmp_path / "out").glob("adapter*"))
     (root / "backbone").rename(root / "elsewhere")  # it is not needed any more
     try:
@@ -111,7 +111,7 @@ def test_unmerged_it_is_the_trained_folder_and_a_card(
     source = layout.model("retriever", variant, 13)
     for merged in (False, True) if variant == "full" else (False,):
         out = tmp_path / str(merged)
-        export(params, variant, "retriever", 13, out, merged=merged)
+        export(Path(), params, variant, "retriever", 13, out, merged=merged)
         assert {path.name for path in out.iterdir()} == {path.name for path in source.iterdir()} | {
             "README.md"
         }
@@ -121,11 +121,11 @@ def test_unmerged_it_is_the_trained_folder_and_a_card(
 
 def test_the_card_says_what_it_is_and_how_well_it_does(root: Path, params: Params, tmp_path: Path) -> None:
     train(root, params, "reranker", "lora", {"rank": 3})
-    export(params, "lora", "reranker", 13, tmp_path / "before", merged=False)
+    export(Path(), params, "lora", "reranker", 13, tmp_path / "before", merged=False)
     assert "Not measured." in (tmp_path / "before/README.md").read_text()
     means = {name: {"RR@10": value} for name, value in (("bm25", 0.5), ("lora", 0.55), ("lora+bm25", 0.6))}
     write_json(root / layout.metrics("reranking"), means)
-    export(params, "lora", "reranker", 13, tmp_path / "out", merged=False)
+    export(Path(), params, "lora", "reranker", 13, tmp_path / "out", merged=False)
     card = (tmp_path / "out/README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["pipeline_tag"] == "text-ranking"
@@ -146,11 +146,11 @@ def test_the_card_says_what_it_is_and_how_well_it_does(root: Path, params: Param
 def test_what_cannot_be_done_is_a_line_and_leaves_nothing(root: Path, params: Params, tmp_path: Path) -> None:
     train(root, params, "retriever", "iaa_l", {"rank": 2, "aside_rank": 2})
     with pytest.raises(PeftirError, match="--merged: iaa_l: its modules are no change of the backbone's own"):
-        export(params, "iaa_l", "retriever", 13, tmp_path / "out", merged=True)
+        export(Path(), params, "iaa_l", "retriever", 13, tmp_path / "out", merged=True)
     with pytest.raises(
         PeftirError, match=r"adapter-13: no trained model here; `dvc repro train_retriever@ada"
     ):
-        export(params, "adapter", "retriever", 13, tmp_path / "out", merged=False)
+        export(Path(), params, "adapter", "retriever", 13, tmp_path / "out", merged=False)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(PeftirError, match=f"--to {tmp_path}: is there already"):
-        export(params, "iaa_l", "retriever", 13, tmp_path, merged=False)
+        export(Path(), params, "iaa_l", "retriever", 13, tmp_path, merged=False)

@@ -77,19 +77,19 @@ def test_a_file_of_the_collection_that_changes_comes_or_goes_is_named(root: Path
     folder = root.parent / "source"
     write(folder, COLLECTIONS[kind])
     prepared(root, kind, "../source")
-    assert list(changed_inputs()) == []
+    assert list(changed_inputs(Path())) == []
     (folder / "README.rst").write_text("not read")
-    assert list(changed_inputs()) == []
+    assert list(changed_inputs(Path())) == []
     for name, content in COLLECTIONS[kind].items():
         (folder / name).write_text(content + " ")
-        (said,) = changed_inputs()
+        (said,) = changed_inputs(Path())
         assert said.startswith(f"../source/{name}: is not what it was when the collection was prepared")
         (folder / name).unlink()
-        assert next(changed_inputs()).startswith(f"../source/{name}: ")
+        assert next(changed_inputs(Path())).startswith(f"../source/{name}: ")
         (folder / name).write_text(content)
     new = {"beir": "qrels/a.tsv", "trec": "documents/a/new", "texts": "new.md"}.get(kind, "qrels.new.tsv")
     (folder / new).write_text("")
-    assert next(changed_inputs()).startswith(f"../source/{new}: ")
+    assert next(changed_inputs(Path())).startswith(f"../source/{new}: ")
     assert doctor.inputs().status == "fail"
 
 
@@ -103,9 +103,9 @@ def test_a_file_of_texts_is_a_source_too(root: Path) -> None:
         },
     )
     prepared(root, "texts", "../all.jsonl")
-    assert list(changed_inputs()) == []
+    assert list(changed_inputs(Path())) == []
     (root.parent / "all.jsonl").write_text("")
-    assert next(changed_inputs()).startswith("../all.jsonl: is not what it was")
+    assert next(changed_inputs(Path())).startswith("../all.jsonl: is not what it was")
 
 
 def test_nothing_is_said_where_the_study_was_told_another_place(root: Path) -> None:
@@ -114,7 +114,7 @@ def test_nothing_is_said_where_the_study_was_told_another_place(root: Path) -> N
     prepared(root, "beir", "../source")
     (root.parent / "another" / "corpus.jsonl").write_text("")
     make_params(root, collection={"source": "beir:../another", "documents": None})
-    assert list(changed_inputs()) == []
+    assert list(changed_inputs(Path())) == []
 
 
 def test_the_same_collection_at_another_place_has_the_same_manifest(root: Path) -> None:
@@ -129,11 +129,11 @@ def test_the_same_collection_at_another_place_has_the_same_manifest(root: Path) 
 def test_a_backbones_folder_that_changes_is_told(root: Path) -> None:
     params = make_params(root, backbone={"name": "mine"})
     write_tiny_bert(Path("mine"), "ab")
-    assert list(changed_inputs()) == []  # nothing has been read yet
-    settle(params)
-    assert list(changed_inputs()) == []
+    assert list(changed_inputs(Path())) == []  # nothing has been read yet
+    settle(Path(), params)
+    assert list(changed_inputs(Path())) == []
     Path("mine/config.json").write_text("{}")
-    (said,) = changed_inputs()
+    (said,) = changed_inputs(Path())
     assert said.startswith("mine/config.json: is not what it was")
 
 

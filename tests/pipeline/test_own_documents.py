@@ -68,8 +68,8 @@ def test_bm25_and_retrieval_leave_a_query_s_own_document_out(
     monkeypatch.syspath_prepend(ROOT / "stages")
     monkeypatch.setattr(sys, "argv", ["bm25.py"])
     runpy.run_path(str(ROOT / "stages" / "bm25.py"), run_name="__main__")
-    index_documents(load_params(), "zero_shot", None)
-    retrieve(load_params(), "zero_shot", None)
+    index_documents(Path(), load_params(), "zero_shot", None)
+    retrieve(Path(), load_params(), "zero_shot", None)
     for split, query in SPLIT.items():
         bm25 = [document for document, _ in read_run(layout.BM25_RUNS / f"{split}.trec")[query]]
         assert (bm25[0] == query) is not own_documents
@@ -94,7 +94,7 @@ def test_the_analysed_loss_leaves_a_query_s_own_document_out_as_training_does(st
     (study / "params.yaml").write_text(yaml.safe_dump(content))
     params = load_params()
     shutil.copytree(layout.model("retriever", "zero_shot", None), layout.model("retriever", "zero_shot", 13))
-    found = objectives(params, "retriever", None)("zero_shot", 13).loss().item()
+    found = objectives(Path(), params, "retriever", None)("zero_shot", 13).loss().item()
 
     model = saving.load(SentenceTransformer, layout.model("retriever", "zero_shot", 13))
     vectors = dict(zip(TEXTS, model.encode([*TEXTS.values()]).astype(float), strict=True))

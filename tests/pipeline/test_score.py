@@ -56,6 +56,6 @@ def test_two_processes_give_what_one_gives(one_thread: None, tmp_path: Path) -> 
     alone = score_candidates(model, queries, candidates, texts, "float32")
     assert sum(map(len, candidates.values())) > 2 * CHUNK  # three chunks, the last one short
     shared = score_all(
-        model, tmp_path / "model", queries, candidates, texts, precision="float32", processes=2
+        model, tmp_path / "model", tmp_path, queries, candidates, texts, precision="float32", processes=2
     )
     assert shared == alone

@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
 def test_what_the_backbone_or_the_measures_cannot_do_is_refused(name: str, backbone: Path) -> None:
     blocks, message = WRONG[name]
     with pytest.raises(PeftirError) as error:
-        check_settings(with_settings(backbone, **blocks))
+        check_settings(Path(), with_settings(backbone, **blocks))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -111,15 +111,15 @@ INDEX: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
 def test_check_refuses_what_faiss_cannot_do(name: str, backbone: Path) -> None:
     blocks, message = INDEX[name]
     with pytest.raises(PeftirError) as error:
-        check_source(with_settings(backbone, **blocks), "pydocs")
+        check_source(Path(), with_settings(backbone, **blocks), "pydocs")
     assert str(error.value).startswith(message)
 
 
 def test_check_takes_search_parameters_of_the_index(backbone: Path) -> None:
     blocks = {"index": {"factory": "IVF4,Flat"}, "retrieval": {"search_parameters": "nprobe=4"}}
     with pytest.raises(PeftirError, match=r"collection\.source: 'nowhere' is unknown"):
-        check_source(with_settings(backbone, **blocks), "nowhere")
+        check_source(Path(), with_settings(backbone, **blocks), "nowhere")
 
 
 def test_lengths_up_to_the_last_position_are_taken(backbone: Path) -> None:
-    check_settings(with_settings(backbone))
+    check_settings(Path(), with_settings(backbone))

@@ -232,8 +232,8 @@ def test_empty_documents_and_unjudged_queries_go_through(odd: Path) -> None:
     found = dict(bm25.search(index, collection.queries("test"), k1=0.9, b=0.4, depth=10, threads=2))
     assert [doc for doc, _ in found["judged"]] == ["sort"]  # by "order" and "list"
 
-    assert index_documents(params, "zero_shot", None) == 4
-    retrieve(params, "zero_shot", None)
+    assert index_documents(Path(), params, "zero_shot", None) == 4
+    retrieve(Path(), params, "zero_shot", None)
     run = read_run(layout.runs("retrieval", "zero_shot", None) / "test.trec")
     assert set(run) == {"judged", "none"}
     assert run["judged"][0][0] == "sort"

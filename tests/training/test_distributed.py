@@ -142,7 +142,7 @@ def study(tmp_path: Path) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        settle(load_params())
+        settle(Path(), load_params())
     return tmp_path
 
 
@@ -203,7 +203,7 @@ def test_a_mistake_ends_all_processes_with_one_line(study: Path) -> None:
     save_file({n: weight * torch.nan for n, weight in load_file(file).items()}, file, {"format": "pt"})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(study)
-        settle(load_params())
+        settle(Path(), load_params())
     done = stage(study, "retriever")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
@@ -22,7 +23,7 @@ from peftir.system.files import write_json
 from peftir.training.determinism import seed_everything
 
 
-def analyse(params: Params) -> None:
+def analyse(root: Path, params: Params) -> None:
     """Write how every trained variant learned, and the loss around the first seeds' models.
 
     Raises:
@@ -32,17 +33,17 @@ def analyse(params: Params) -> None:
     learning: dict[str, Any] = {"targets": {}}
     surfaces: dict[str, Any] = {"span": params.learning.span, "points": params.learning.points}
     for stage in (task.stage for task in TASKS):
-        runs = read_runs(params, stage)
-        write_curves(layout.learning_curves(stage), runs, params.seeds.at(stage))
+        runs = read_runs(root, params, stage)
+        write_curves(root / layout.learning_curves(stage), runs, params.seeds.at(stage))
         target = _target(runs)
         learning["targets"][stage] = asdict(target) if target else None
         learning[stage] = {variant: _convergence(of, target) for variant, of in runs.items()}
         surfaces[stage] = {}
-        for variant, loss, figures in _around(params, stage, list(runs)):
+        for variant, loss, figures in _around(root, params, stage, list(runs)):
             learning[stage][variant] |= figures
             surfaces[stage][variant] = loss
-    write_json(layout.LEARNING, _rounded(learning))
-    write_json(layout.SURFACES, _rounded(surfaces))
+    write_json(root / layout.LEARNING, _rounded(learning))
+    write_json(root / layout.SURFACES, _rounded(surfaces))
 
 
 def _target(runs: dict[str, list[TrainingRun]]) -> convergence.Target | None:
@@ -85,7 +86,7 @@ def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> 
 
 
 def _around(
-    params: Params, stage: StageName, variants: list[str]
+    root: Path, params: Params, stage: StageName, variants: list[str]
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """For each variant its losses around the first seeds' models, and the figures that follow from them.
 
@@ -95,7 +96,7 @@ def _around(
     settings, models = params.learning, params.seeds.at(stage)
     seeds = of_first_fold(models)
     looked_at = seeds[: settings.seeds]
-    objective_of = objectives(params, stage, draw(seeds[0]).fold) if looked_at else None
+    objective_of = objectives(root, params, stage, draw(seeds[0]).fold) if looked_at else None
     for variant in tqdm(variants, desc=f"loss around each {stage}", unit="variant"):
         grids: dict[str, Any] = {}
         way: dict[str, Any] | None = None

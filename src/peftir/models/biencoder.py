@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ def new_biencoder(
     backbone: str,
     *,
     revision: str | None = None,
+    root: Path = Path(),
     pooling: str,
     similarity: Literal["cosine", "dot"] = "cosine",
     query_length: int,
@@ -31,7 +33,7 @@ def new_biencoder(
 
     Args:
         backbone: a hub id or a local folder.
-        revision: of a hub id, see :func:`peftir.models.backbone.backbone_folder`.
+        revision, root: see :func:`peftir.models.backbone.backbone_folder`.
         pooling: a key of ``POOLINGS``.
         similarity: ``cosine``, or ``dot`` for the inner product of the vectors as they are.
         query_length, document_length: tokens kept of each, special tokens and prefix included.
@@ -40,7 +42,7 @@ def new_biencoder(
     Raises:
         PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
-    folder = backbone_folder(backbone, revision)
+    folder = backbone_folder(backbone, revision, root)
     manifest.compute_plainly()
     transformer = Transformer(
         str(folder),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
@@ -16,18 +18,20 @@ from peftir.ranking.runs import Run
 CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
 
 
-def new_crossencoder(backbone: str, *, revision: str | None = None, length: int) -> CrossEncoder:
+def new_crossencoder(
+    backbone: str, *, revision: str | None = None, root: Path = Path(), length: int
+) -> CrossEncoder:
     """A cross-encoder on an untouched backbone, with a new head of one output that is not squashed.
 
     Args:
         backbone: a hub id or a local folder.
-        revision: of a hub id, see :func:`peftir.models.backbone.backbone_folder`.
+        revision, root: see :func:`peftir.models.backbone.backbone_folder`.
         length: tokens kept of query and document together; the longer of the two is cut.
 
     Raises:
         PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
-    folder = backbone_folder(backbone, revision)
+    folder = backbone_folder(backbone, revision, root)
     manifest.compute_plainly()
     model = CrossEncoder(
         str(folder),

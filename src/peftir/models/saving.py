@@ -50,6 +50,7 @@ def save(
     folder: Path,
     backbone: str,
     revision: str | None = None,
+    root: Path = Path(),
     training: dict[str, Any] | None = None,
 ) -> None:
     """Write ``model`` to ``folder``: adapter and head (all weights if all were trained), and the tokenizer.
@@ -60,11 +61,12 @@ def save(
     Args:
         backbone: what the adapter calls its backbone: a hub id or a local folder.
         revision: the one of the hub id that was pinned.
+        root: the study's folder; the adapter names a local backbone by its path from there.
         training: how it was trained, for the manifest.
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
         # PEFT looks at the config.json of the backbone as it saves, and asks the hub if there is no folder.
-        config.base_model_name_or_path = str(backbone_folder(backbone, revision))
+        config.base_model_name_or_path = str(backbone_folder(backbone, revision, root))
         config.revision = revision
     # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
@@ -74,9 +76,9 @@ def save(
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
-        _tidy(partial / "adapter_config.json", base_name(backbone))
+        _tidy(partial / "adapter_config.json", base_name(backbone, root))
         _keep_how_to_load(partial / "sentence_bert_config.json", model)
-        sections = {"backbone": record_of(backbone, revision), **manifest.describe(model)}
+        sections = {"backbone": record_of(backbone, revision, root), **manifest.describe(model)}
         manifest.write(partial, sections | ({"training": training} if training else {}))
         for path in partial.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -87,8 +89,13 @@ def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def load(kind: Callable[..., Model], folder: Path) -> Model:
-    """Load a model that :func:`save` wrote; ``kind`` is ``SentenceTransformer`` or ``CrossEncoder``.
+def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model:
+    """Load a model that :func:`save` wrote.
+
+    Args:
+        kind: ``SentenceTransformer`` or ``CrossEncoder``.
+        folder: the model's.
+        root: the study's folder, which the path of a local backbone starts from.
 
     Raises:
         PeftirError: the folder is missing or a file in it is damaged, or it is loaded otherwise than its
@@ -99,7 +106,7 @@ def load(kind: Callable[..., Model], folder: Path) -> Model:
     manifest.compute_plainly()
     try:
         recorded = manifest.read(folder)
-        with on_own_backbone(folder, recorded["backbone"]) as place:
+        with on_own_backbone(folder, recorded["backbone"], root) as place:
             model = kind(str(place))
         if (folder / "adapter_config.json").is_file():
             tuners.verify(transformer_of(model), folder)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from peftir.data.check import Findings, Ruler, check
 from peftir.pipeline.backbone import as_settled
 from peftir.study.params import Params
 
 
-def check_source(params: Params, source: str) -> Findings:
+def check_source(root: Path, params: Params, source: str) -> Findings:
     """What is in ``source``, how much of it the study's lengths cut off, and every problem with it.
 
     Raises:
@@ -17,19 +19,19 @@ def check_source(params: Params, source: str) -> Findings:
     # Imported here, since these take seconds that the other commands need not wait for.
     from peftir.pipeline.settings import check_settings
 
-    params = as_settled(params)
-    check_settings(params)
-    _check_index(params)
+    params = as_settled(root, params)
+    check_settings(root, params)
+    _check_index(root, params)
     return check(
         source,
         splits=params.collection.splits.model_dump(),
         own_documents=params.collection.own_documents,
         folds=params.collection.folds,
-        rulers=_rulers_of(params),
+        rulers=_rulers_of(root, params),
     )
 
 
-def _check_index(params: Params) -> None:
+def _check_index(root: Path, params: Params) -> None:
     """Make an empty index as the study's.
 
     Raises:
@@ -40,12 +42,12 @@ def _check_index(params: Params) -> None:
     from peftir.models.backbone import backbone_folder
     from peftir.ranking.dense import new_index, set_parameters
 
-    config = AutoConfig.from_pretrained(backbone_folder(params.backbone.name, params.backbone.revision))
+    config = AutoConfig.from_pretrained(backbone_folder(params.backbone.name, params.backbone.revision, root))
     index = new_index(params.index.factory, config.hidden_size)
     set_parameters(index, params.retrieval.search_parameters)
 
 
-def _rulers_of(params: Params) -> dict[str, Ruler]:
+def _rulers_of(root: Path, params: Params) -> dict[str, Ruler]:
     """Rulers of documents and queries, as the study's retriever reads them.
 
     Raises:
@@ -55,7 +57,7 @@ def _rulers_of(params: Params) -> dict[str, Ruler]:
 
     from peftir.models.backbone import backbone_folder
 
-    folder = backbone_folder(params.backbone.name, params.backbone.revision)
+    folder = backbone_folder(params.backbone.name, params.backbone.revision, root)
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def ruler(prefix: str, maximum: int) -> Ruler:

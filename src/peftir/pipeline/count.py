@@ -37,7 +37,7 @@ class Count:
     bytes: int
 
 
-def count_variants(params: Params, backbone: str, names: list[str]) -> list[Count]:
+def count_variants(root: Path, params: Params, backbone: str, names: list[str]) -> list[Count]:
     """Count each of ``names`` on ``backbone``, a hub id or a local folder.
 
     Raises:
@@ -48,8 +48,8 @@ def count_variants(params: Params, backbone: str, names: list[str]) -> list[Coun
         raise PeftirError(
             f"--variant {unknown[0]}: expected a name under methods: {', '.join(params.methods)}"
         )
-    revision = as_settled(params).backbone.revision if backbone == params.backbone.name else None
-    folder = backbone_folder(backbone, revision)
+    revision = as_settled(root, params).backbone.revision if backbone == params.backbone.name else None
+    folder = backbone_folder(backbone, revision, root)
     return [_count(folder, name, params.methods[name]) for name in names]
 
 

@@ -40,6 +40,7 @@ def encode_collection(
     collection: Collection,
     model: SentenceTransformer,
     model_folder: Path,
+    root: Path,
     shards: Path,
     *,
     precision: str,
@@ -53,6 +54,7 @@ def encode_collection(
     Args:
         model: the retriever.
         model_folder: where it was loaded from.
+        root: the study's folder, for :func:`peftir.models.saving.load` in other processes.
         shards: where shards are kept; those there are taken over if they are of the same model and documents.
             The folder is the caller's to remove.
         processes: how many share the work; on a machine with several GPUs each takes the next one.
@@ -67,7 +69,7 @@ def encode_collection(
     if processes == 1:
         _write_share(0, 1, collection, model, shards, precision, size)
     else:
-        work = (processes, collection.folder, model_folder, shards, precision, size)
+        work = (processes, collection.folder, model_folder, root, shards, precision, size)
         share_out(_work, work, processes, "index.processes")
     return Shards(shards)
 
@@ -132,12 +134,13 @@ def _work(
     processes: int,
     collection: Path,
     model_folder: Path,
+    root: Path,
     shards: Path,
     precision: str,
     size: int,
 ) -> None:
     """What a process does that shares the work: its shards."""
-    model = saving.load(SentenceTransformer, model_folder)
+    model = saving.load(SentenceTransformer, model_folder, root)
     _write_share(worker, processes, Collection(collection), model, shards, precision, size)
 
 

@@ -24,11 +24,18 @@ from peftir.system.files import replacing
 
 
 def export(
-    params: Params, variant: str, stage: StageName, seed: Seed | None, folder: Path, merged: bool
+    root: Path,
+    params: Params,
+    variant: str,
+    stage: StageName,
+    seed: Seed | None,
+    folder: Path,
+    merged: bool,
 ) -> None:
     """Write a trained model with its card to ``folder``, which sentence-transformers loads.
 
     Args:
+        root: the study's folder.
         stage: ``retriever`` or ``reranker``.
         folder: where it goes; must not be there yet.
         merged: with all of the backbone's weights, so that neither PEFT nor the backbone is needed to load
@@ -37,7 +44,7 @@ def export(
     Raises:
         PeftirError: the model is not there, ``folder`` is, or the method's weights cannot be merged.
     """
-    source = layout.model(stage, variant, seed)
+    source = root / layout.model(stage, variant, seed)
     maker = "untrained" if seed is None else f"train_{stage}"
     if not (source / "modules.json").is_file():
         raise PeftirError(
@@ -48,23 +55,27 @@ def export(
         raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
     adapter = source / "adapter_config.json"
     config = json.loads(adapter.read_text(encoding="utf-8")) if adapter.is_file() else {}
-    card = model_card(as_settled(params), variant, stage, seed, needs_backbone=bool(config) and not merged)
+    card = model_card(
+        root, as_settled(root, params), variant, stage, seed, needs_backbone=bool(config) and not merged
+    )
     with replacing(folder) as partial:
         if config and merged:
-            _write_merged(source, config, saving.MODEL_TYPES[stage], partial, variant)
+            _write_merged(root, source, config, saving.MODEL_TYPES[stage], partial, variant)
         else:
             shutil.copytree(source, partial)
         (partial / "README.md").write_text(card, encoding="utf-8")
 
 
-def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path, variant: str) -> None:
+def _write_merged(
+    root: Path, source: Path, config: dict[str, Any], kind: Any, target: Path, variant: str
+) -> None:
     """Write the model in ``source`` with its adapter's weights added to its backbone's."""
     name, revision = config["base_model_name_or_path"], config.get("revision")
-    model = saving.load(kind, source)
+    model = saving.load(kind, source, root)
     encoder = saving.transformer_of(model)
     head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
     recorded = manifest.read(source)
-    folder = own_backbone(source, recorded["backbone"])
+    folder = own_backbone(source, recorded["backbone"], root)
     whole = type(encoder).from_pretrained(folder, **manifest.loading(folder), **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
     tuned = PeftModel.from_pretrained(whole, str(source))
@@ -77,4 +88,4 @@ def _write_merged(source: Path, config: dict[str, Any], kind: Any, target: Path,
             "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "
             f"leave --merged out, and load it where {name} can be had or is in the cache"
         ) from error
-    saving.save(model, target, name, revision, training=recorded.get("training"))
+    saving.save(model, target, name, revision, root, training=recorded.get("training"))

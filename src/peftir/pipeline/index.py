@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sentence_transformers import SentenceTransformer
 
 from peftir.data.collection import Collection
@@ -14,20 +16,21 @@ from peftir.study.seeds import Seed
 from peftir.system.files import remove
 
 
-def index_documents(params: Params, variant: str, seed: Seed | None) -> int:
+def index_documents(root: Path, params: Params, variant: str, seed: Seed | None) -> int:
     """Encode the collection into a new index; gives the number of documents in it.
 
     Where the vectors of a large collection are kept until the index is written is beside the index's folder.
     """
-    collection, folder = Collection(layout.COLLECTION), layout.index(variant, seed)
+    collection, folder = Collection(root / layout.COLLECTION), root / layout.index(variant, seed)
     shards = folder.with_name(f"{folder.name}.shards")
-    model_folder = layout.model("retriever", variant, seed)
-    model = saving.load(SentenceTransformer, model_folder)
+    model_folder = root / layout.model("retriever", variant, seed)
+    model = saving.load(SentenceTransformer, model_folder, root)
     new_index(params.index.factory, model.get_embedding_dimension() or 0)  # a wrong one fails at once
     vectors = encode_collection(
         collection,
         model,
         model_folder,
+        root,
         shards,
         precision=params.backbone.precision,
         processes=params.index.processes,

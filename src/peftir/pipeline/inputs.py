@@ -18,33 +18,34 @@ from peftir.system.errors import PeftirError
 from peftir.system.files import changed_file
 
 
-def changed_inputs(study: Path = Path("params.yaml")) -> Iterator[str]:
+def changed_inputs(root: Path) -> Iterator[str]:
     """A line for each input that has changed since the study read it, with what to do about it.
 
     Inputs are the folder of a backbone and that of a collection; nothing is said where ``params.yaml``
     names another, since the stages that read it run again.
     """
-    if not study.is_file():
+    file = root / "params.yaml"
+    if not file.is_file():
         return
     try:
-        params = load_params(study)
-        if is_local(params.backbone.name) and is_settled(params):
-            settled(params)
+        params = load_params(file)
+        if is_local(params.backbone.name, root) and is_settled(root, params):
+            settled(root, params)
     except PeftirError as error:
         yield str(error)
         return
-    file = _changed_source(params.collection.source)
-    if file is not None:
+    changed = _changed_source(root, params.collection.source)
+    if changed is not None:
         yield (
-            f"{file}: is not what it was when the collection was prepared; bring it back, or take it as it "
-            "is now: `dvc repro --force prepare`, then `dvc repro`"
+            f"{changed}: is not what it was when the collection was prepared; bring it back, or take it as "
+            "it is now: `dvc repro --force prepare`, then `dvc repro`"
         )
 
 
-def _changed_source(source: str) -> Path | None:
+def _changed_source(root: Path, source: str) -> Path | None:
     """The first file of the collection's source that has changed, come or gone since it was prepared."""
     try:
-        manifest = json.loads((layout.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((root / layout.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not prepared yet, or in need of it
         return None
     name, _, place = source.partition(":")

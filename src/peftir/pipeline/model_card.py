@@ -40,7 +40,7 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 
 
 def model_card(
-    params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
+    root: Path, params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
 ) -> str:
     """The card as Markdown with the front matter that the Hugging Face hub reads.
 
@@ -50,18 +50,18 @@ def model_card(
     Raises:
         PeftirError: the collection or what training said of the model is not there.
     """
-    manifest = Collection(layout.COLLECTION).manifest
+    manifest = Collection(root / layout.COLLECTION).manifest
     maker = "untrained" if seed is None else f"train_{stage}"
-    training = Artefact(Path(), layout.training(stage, variant, seed), maker).json()
+    training = Artefact(root, layout.training(stage, variant, seed), maker).json()
     parts = [
-        _front_matter(params, stage, needs_backbone),
+        _front_matter(root, params, stage, needs_backbone),
         f"# {variant}, {stage}",
         WHAT[stage],
         _table(("", ""), _facts(params, training, manifest)),
         "## Measures",
-        _measures(params, variant, stage, manifest),
+        _measures(root, params, variant, stage, manifest),
         "## Use",
-        _use(params, stage, needs_backbone),
+        _use(root, params, stage, needs_backbone),
         "## Settings",
         "As in `params.yaml` when this was exported:",
         fenced(_settings(params, variant, stage), "yaml"),
@@ -71,8 +71,8 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(params: Params, stage: StageName, needs_backbone: bool) -> str:
-    is_hub_id = not is_local(params.backbone.name)
+def _front_matter(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> str:
+    is_hub_id = not is_local(params.backbone.name, root)
     content = {
         "library_name": "sentence-transformers",
         "pipeline_tag": PIPELINES[stage],
@@ -113,10 +113,10 @@ def _counts(manifest: dict[str, Any]) -> str:
     return f"{manifest['documents']:,} documents, {splits}"
 
 
-def _measures(params: Params, variant: str, stage: StageName, manifest: dict[str, Any]) -> str:
+def _measures(root: Path, params: Params, variant: str, stage: StageName, manifest: dict[str, Any]) -> str:
     """A table of the variant's measures beside BM25's, or that there are none."""
     task = BY_STAGE[stage].name
-    file = layout.metrics(task)
+    file = root / layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     mixed = Row(variant, interpolated=True).name
     rows = [name for name in (variant, mixed, BM25.name) if name in means]
@@ -136,15 +136,15 @@ def _measures(params: Params, variant: str, stage: StageName, manifest: dict[str
     return f"{_table(('', *measures), lines)}\n\n{note}"
 
 
-def _use(params: Params, stage: StageName, needs_backbone: bool) -> str:
+def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> str:
     if not needs_backbone:
         return fenced(USE[stage], "python")
     name, revision = params.backbone.name, params.backbone.revision
     pinned = f" at revision {code(revision)}" if revision else ""
-    if is_local(name):
+    if is_local(name, root):
         pinned = " under this path from where Python starts, or its place in `adapter_config.json`"
     return (
-        f"The folder has the adapter alone: it needs {code(base_name(name))}{pinned}, and "
+        f"The folder has the adapter alone: it needs {code(base_name(name, root))}{pinned}, and "
         "`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
         + fenced(f"import peftir.tuners\n{USE[stage]}", "python")
     )

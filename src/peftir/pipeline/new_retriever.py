@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sentence_transformers import SentenceTransformer
 
 from peftir.models.biencoder import new_biencoder
 from peftir.study.params import Params
 
 
-def new_retriever(params: Params) -> SentenceTransformer:
+def new_retriever(root: Path, params: Params) -> SentenceTransformer:
     """A bi-encoder on the study's backbone, which is untouched."""
     return new_biencoder(
         params.backbone.name,
         revision=params.backbone.revision,
+        root=root,
         pooling=params.backbone.pooling,
         similarity=params.retriever.similarity,
         query_length=params.retriever.query_length,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sentence_transformers import CrossEncoder
 
 from peftir.data.collection import Collection
@@ -16,22 +18,24 @@ from peftir.study.seeds import Seed, draw
 from peftir.system.files import replacing, write_json
 
 
-def rerank_candidates(params: Params, variant: str, seed: Seed) -> float:
+def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed) -> float:
     """Write dev's and test's runs, by the re-ranker alone and interpolated; gives its weight beside BM25."""
-    collection = Collection(layout.COLLECTION, draw(seed).fold)
-    folder = layout.runs("reranking", variant, seed)
-    model = saving.load(CrossEncoder, layout.model("reranker", variant, seed))
+    collection = Collection(root / layout.COLLECTION, draw(seed).fold)
+    folder = root / layout.runs("reranking", variant, seed)
+    model_folder = root / layout.model("reranker", variant, seed)
+    model = saving.load(CrossEncoder, model_folder, root)
     weight, tried = 0.0, dict[float, float]()
     with replacing(folder) as partial:
         for split in ("dev", "test"):
             queries = collection.queries(split)
-            ranked = read_run(layout.BM25_RUNS / f"{split}.trec", queries)
+            ranked = read_run(root / layout.BM25_RUNS / f"{split}.trec", queries)
             candidates = {query: ranking[: params.reranking.keep] for query, ranking in ranked.items()}
             scored = {query: ranking[: params.reranking.depth] for query, ranking in candidates.items()}
             texts = DocumentTexts(collection, [doc for ranking in scored.values() for doc, _ in ranking])
             scores = score_all(
                 model,
-                layout.model("reranker", variant, seed),
+                model_folder,
+                root,
                 queries,
                 scored,
                 texts,
@@ -46,5 +50,5 @@ def rerank_candidates(params: Params, variant: str, seed: Seed) -> float:
             mixed = interpolate(candidates, scores, weight)
             write_run(partial / f"{split}.interpolated.trec", mixed, tag=f"{layout.key(variant, seed)}+bm25")
     record = {"weight": weight, "dev": {str(w): round(value, 4) for w, value in tried.items()}}
-    write_json(layout.interpolation(variant, seed), record)
+    write_json(root / layout.interpolation(variant, seed), record)
     return weight

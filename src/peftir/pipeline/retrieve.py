@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
@@ -17,12 +18,12 @@ from peftir.study.seeds import Seed, fold_of
 from peftir.system.files import replacing
 
 
-def retrieve(params: Params, variant: str, seed: Seed | None) -> None:
+def retrieve(root: Path, params: Params, variant: str, seed: Seed | None) -> None:
     """Rank the collection's documents for dev's and test's queries, the seed's fold's, and write the runs."""
-    collection = Collection(layout.COLLECTION, fold_of(seed))
-    folder = layout.runs("retrieval", variant, seed)
-    model = saving.load(SentenceTransformer, layout.model("retriever", variant, seed))
-    index = DenseIndex(layout.index(variant, seed), params.retrieval.search_parameters)
+    collection = Collection(root / layout.COLLECTION, fold_of(seed))
+    folder = root / layout.runs("retrieval", variant, seed)
+    model = saving.load(SentenceTransformer, root / layout.model("retriever", variant, seed), root)
+    index = DenseIndex(root / layout.index(variant, seed), params.retrieval.search_parameters)
     with replacing(folder) as written:
         for split in ("dev", "test"):
             queries = collection.queries(split)

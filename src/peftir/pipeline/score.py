@@ -21,6 +21,7 @@ from peftir.system.processes import share_out
 def score_all(
     model: CrossEncoder,
     model_folder: Path,
+    root: Path,
     queries: dict[str, str],
     candidates: Run,
     texts: TextLookup,
@@ -35,6 +36,7 @@ def score_all(
     Args:
         model: the re-ranker.
         model_folder: where it was loaded from.
+        root: the study's folder, for :func:`peftir.models.saving.load` in other processes.
         texts: of the documents; other processes get it pickled.
         processes: how many share the work; on a machine with several GPUs each takes the next one.
 
@@ -45,7 +47,7 @@ def score_all(
     if processes == 1 or len(pairs) <= CHUNK:
         return score_candidates(model, queries, candidates, texts, precision)
     scores = torch.zeros(len(pairs)).share_memory_()
-    work = (processes, model_folder, queries, pairs, texts, precision, scores)
+    work = (processes, model_folder, root, queries, pairs, texts, precision, scores)
     share_out(_work, work, processes, "reranking.processes")
     return with_scores(candidates, scores.numpy())
 
@@ -54,6 +56,7 @@ def _work(
     worker: int,
     processes: int,
     model_folder: Path,
+    root: Path,
     queries: dict[str, str],
     pairs: list[tuple[str, str]],
     texts: TextLookup,
@@ -61,5 +64,5 @@ def _work(
     scores: Tensor,
 ) -> None:
     """What a process does that shares the work: its chunks, into the memory that all share."""
-    model = saving.load(CrossEncoder, model_folder)
+    model = saving.load(CrossEncoder, model_folder, root)
     score_chunks(model, queries, pairs, texts, precision, scores.numpy(), worker, processes)

@@ -17,7 +17,7 @@ from peftir.study.params import Params
 from peftir.system.errors import PeftirError
 
 
-def check_settings(given: Params) -> None:
+def check_settings(root: Path, given: Params) -> None:
     """Look at lengths, prefixes and measures.
 
     Raises:
@@ -29,7 +29,7 @@ def check_settings(given: Params) -> None:
             parse_measure(name)
         except PeftirError as error:
             raise PeftirError(f"{key}: {error}") from None
-    folder = backbone_folder(given.backbone.name, given.backbone.revision)
+    folder = backbone_folder(given.backbone.name, given.backbone.revision, root)
     _check_lengths(folder, given)
     _check_prefixes(folder, given)
 

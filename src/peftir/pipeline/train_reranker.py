@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sentence_transformers import CrossEncoder
@@ -28,28 +29,35 @@ from peftir.training.tokens import tokenized
 
 
 def train_reranker(
-    params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
+    root: Path, params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
-    params = settled(params)
-    check_settings(params)
+    params = settled(root, params)
+    check_settings(root, params)
     number, fold = draw(seed)
     settings, method = params.reranker, params.methods[variant]
     data = TrainingData.read(
-        fold, negatives=settings.negatives, key="reranker.negatives", depth=settings.negatives_depth
+        root,
+        fold,
+        negatives=settings.negatives,
+        key="reranker.negatives",
+        depth=settings.negatives_depth,
     )
     steps = settings.steps if method.learning_rate else 0
     batches = Batches(data.sampler, steps, settings.batch_size, number)
     dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
+    dev_run = read_run(root / layout.BM25_RUNS / "dev.trec", set(dev_ids))
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
 
     seed_everything(number)
-    model = new_crossencoder(params.backbone.name, revision=params.backbone.revision, length=settings.length)
+    model = new_crossencoder(
+        params.backbone.name, revision=params.backbone.revision, root=root, length=settings.length
+    )
     loss = RerankerLoss(model)
-    with tokenized(data, batches, loss, layout.tokens("reranker", variant, seed, rank())) as tokens:
+    with tokenized(data, batches, loss, root / layout.tokens("reranker", variant, seed, rank())) as tokens:
         return fit(
+            root,
             params,
             "reranker",
             variant,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,15 @@ from peftir.training.tokens import tokenized
 
 
 def train_retriever(
-    params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
+    root: Path, params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
     """Train ``variant`` and write its folder; gives what the steps took in seconds."""
-    params = settled(params)
-    check_settings(params)
+    params = settled(root, params)
+    check_settings(root, params)
     number, fold = draw(seed)
     settings, method = params.retriever, params.methods[variant]
     data = TrainingData.read(
+        root,
         fold,
         negatives=settings.hard_negatives,
         key="retriever.hard_negatives",
@@ -46,14 +48,15 @@ def train_retriever(
     batches = Batches(data.sampler, steps, settings.batch_size, number)
     dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(layout.BM25_RUNS / "dev.trec", set(dev_ids))
+    dev_run = read_run(root / layout.BM25_RUNS / "dev.trec", set(dev_ids))
     pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
 
     seed_everything(number)
-    model = new_retriever(params)
+    model = new_retriever(root, params)
     loss = RetrieverLoss(model, data.sampler, settings.temperature)
-    with tokenized(data, batches, loss, layout.tokens("retriever", variant, seed, rank())) as tokens:
+    with tokenized(data, batches, loss, root / layout.tokens("retriever", variant, seed, rank())) as tokens:
         return fit(
+            root,
             params,
             "retriever",
             variant,

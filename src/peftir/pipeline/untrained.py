@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from peftir import tuners
 from peftir.models import saving
@@ -17,16 +18,18 @@ from peftir.study.params import Params
 from peftir.system.files import write_json
 
 
-def rank_untrained(params: Params, variant: str) -> dict[str, float]:
+def rank_untrained(root: Path, params: Params, variant: str) -> dict[str, float]:
     """Write the model, the index and the runs of ``variant``; gives the seconds of these two."""
-    params = settled(params)
-    check_settings(params)
-    model, method, backbone = new_retriever(params), params.methods[variant], params.backbone
+    params = settled(root, params)
+    check_settings(root, params)
+    model, method, backbone = new_retriever(root, params), params.methods[variant], params.backbone
     saving.attach(model, variant, method)
-    saving.save(model, layout.model("retriever", variant, None), backbone.name, backbone.revision)
+    saving.save(
+        model, root / layout.model("retriever", variant, None), backbone.name, backbone.revision, root
+    )
     weights = tuners.count(saving.transformer_of(model))
     write_json(
-        layout.training("retriever", variant, None),
+        root / layout.training("retriever", variant, None),
         {
             "stage": "retriever",
             "variant": variant,
@@ -40,9 +43,9 @@ def rank_untrained(params: Params, variant: str) -> dict[str, float]:
         },
     )
     start = time.perf_counter()
-    index_documents(params, variant, None)
+    index_documents(root, params, variant, None)
     indexed = time.perf_counter()
-    retrieve(params, variant, None)
+    retrieve(root, params, variant, None)
     return {
         "index_seconds": round(indexed - start, 1),
         "retrieve_seconds": round(time.perf_counter() - indexed, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from peftir.data.collection import Collection
 from peftir.ranking.candidates import read_candidates
@@ -19,21 +20,22 @@ class TrainingData:
     sampler: Sampler
 
     @classmethod
-    def read(cls, fold: int | None, *, negatives: int, key: str, depth: int) -> TrainingData:
+    def read(cls, root: Path, fold: int | None, *, negatives: int, key: str, depth: int) -> TrainingData:
         """Read them.
 
         Args:
-            fold: whose train queries these are, if there are folds.
-            negatives: how many a query gets.
-            key: the setting that ``negatives`` comes from.
-            depth: how far down BM25's list they are sampled from.
+            root: the study's folder.
+            fold: the fold of the train queries, if there are folds.
+            negatives: the number of negatives per query.
+            key: the key of ``negatives`` in ``params.yaml``, for errors.
+            depth: the depth of BM25's run that negatives are sampled from.
 
         Raises:
             PeftirError: an artefact is missing or damaged, or no query has a relevant document.
         """
-        collection = Collection(layout.COLLECTION, fold)
+        collection = Collection(root / layout.COLLECTION, fold)
         qrels = collection.qrels("train")
-        candidates = read_candidates(layout.BM25_RUNS / "train.trec", qrels, depth)
+        candidates = read_candidates(root / layout.BM25_RUNS / "train.trec", qrels, depth)
         sampler = Sampler(
             qrels, candidates, negatives=negatives, key=key, own_documents=collection.own_documents
         )

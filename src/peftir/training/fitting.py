@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -42,6 +43,7 @@ CODE = (
 
 
 def fit(
+    root: Path,
     params: Params,
     stage: StageName,
     variant: str,
@@ -62,7 +64,7 @@ def fit(
     knobs = saving.attach(model, variant, method)
     modules = trained_modules(saving.transformer_of(model))
     checkpoint = Checkpoint(
-        layout.checkpoint(stage, variant, seed),
+        root / layout.checkpoint(stage, variant, seed),
         identity(
             [
                 [stage, variant, seed, processor()],
@@ -70,9 +72,9 @@ def fit(
             ],
             code=[*CODE, f"pipeline.train_{stage}"],
             files=[
-                layout.BACKBONE,
-                layout.COLLECTION / "manifest.json",  # has the hashes of the other files
-                *(layout.BM25_RUNS / f"{split}.trec" for split in ("train", "dev")),
+                root / layout.BACKBONE,
+                root / layout.COLLECTION / "manifest.json",  # has the hashes of the other files
+                *(root / layout.BM25_RUNS / f"{split}.trec" for split in ("train", "dev")),
             ],
         ),
     )
@@ -97,16 +99,16 @@ def fit(
     timing = {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}
     if rank() > 0:
         return timing
-    folder = layout.model(stage, variant, seed)
+    folder = root / layout.model(stage, variant, seed)
     trained = {
         "precision": params.backbone.precision,
         "dropout": params.backbone.dropout,
         "threads": params.threads,
     }
-    saving.save(model, folder, params.backbone.name, params.backbone.revision, training=trained)
+    saving.save(model, folder, params.backbone.name, params.backbone.revision, root, training=trained)
     weights = tuners.count(saving.transformer_of(model))
     write_json(
-        layout.training(stage, variant, seed),
+        root / layout.training(stage, variant, seed),
         {
             "stage": stage,
             "variant": variant,
