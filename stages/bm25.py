@@ -7,7 +7,7 @@ from functools import partial
 from common import ROOT, stage_arguments
 from peftir.data.collection import Collection
 from peftir.ranking.bm25 import build_index, search
-from peftir.ranking.runs import search_beyond_own, write_run
+from peftir.ranking.runs import search_excluding_own, write_run
 from peftir.study import layout
 from peftir.study.params import load_params
 from peftir.system.errors import exits_cleanly
@@ -27,7 +27,7 @@ def main() -> None:
             queries = collection.queries("test" if collection.folds else split)
             depth = bm25.train_depth if split == "train" else bm25.depth
             rank = partial(search, ROOT / layout.BM25_INDEX, queries, bm25.k1, bm25.b, threads=bm25.threads)
-            run = search_beyond_own(rank, depth, collection.own_documents)
+            run = search_excluding_own(rank, depth, collection.own_documents)
             write_run(ROOT / layout.BM25_RUNS / f"{split}.trec", run, tag="bm25")
             print(f"{layout.BM25_RUNS}/{split}.trec: {len(queries)} queries")
 

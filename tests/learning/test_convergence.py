@@ -5,7 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from peftir.learning.convergence import Target, area_under_curve, climbs, failed, falls, first_step_at
+from peftir.learning.convergence import (
+    Target,
+    area_under_curve,
+    failed,
+    first_step_at,
+    total_decrease,
+    total_increase,
+)
 
 DEV = pd.Series([0.2, 0.5, 0.4, 0.6], index=[0, 10, 20, 30])
 
@@ -41,10 +48,10 @@ def test_the_mean_height_is_the_area_over_the_steps() -> None:
 
 
 def test_climbs_and_falls_add_up_what_goes_up_and_what_goes_down() -> None:
-    assert climbs(DEV) == pytest.approx(0.5)
-    assert falls(DEV) == pytest.approx(0.1)
-    assert climbs(pd.Series([2.0, 1.0, 0.5])) == 0
-    assert climbs(pd.Series([2.0])) == 0
+    assert total_increase(DEV) == pytest.approx(0.5)
+    assert total_decrease(DEV) == pytest.approx(0.1)
+    assert total_increase(pd.Series([2.0, 1.0, 0.5])) == 0
+    assert total_increase(pd.Series([2.0])) == 0
 
 
 def test_a_run_that_ends_below_its_start_has_failed_however_good_it_was_between() -> None:

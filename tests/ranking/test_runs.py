@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from peftir.ranking.runs import Hits, Run, read_run, search_beyond_own, write_run
+from peftir.ranking.runs import Hits, Run, read_run, search_excluding_own, write_run
 from peftir.system.errors import PeftirError
 
 
@@ -163,12 +163,12 @@ def test_a_query_s_own_document_is_left_out_and_the_next_one_moves_up() -> None:
             ("q", [("b", 3.0), ("c", 2.0), ("a", 1.0)][:depth]),
         ]
 
-    assert list(search_beyond_own(search, 2, own_documents=True)) == [
+    assert list(search_excluding_own(search, 2, own_documents=True)) == [
         ("a", [("b", 2.0), ("c", 1.0)]),
         ("q", [("b", 3.0), ("c", 2.0)]),
     ]
     # Ids that are equal by chance change nothing.
-    assert list(search_beyond_own(search, 2, own_documents=False)) == search(2)
+    assert list(search_excluding_own(search, 2, own_documents=False)) == search(2)
 
 
 def test_other_tools_read_the_file_and_see_the_ranking(tmp_path: Path) -> None:

@@ -70,17 +70,17 @@ class Folds:
         Queries are dealt out in the order of a hash of their ids, so that folds differ in size by one at
         most; the dev queries of a fold are the first by another hash, at least one.
         """
-        dealt = sorted(queries, key=lambda query: (point(f"fold {query}"), query))
-        return [self._fold(dealt, fold) for fold in range(1, self.count + 1)]
+        shuffled = sorted(queries, key=lambda query: (point(f"fold {query}"), query))
+        return [self._fold(shuffled, fold) for fold in range(1, self.count + 1)]
 
-    def _fold(self, dealt: list[str], fold: int) -> dict[str, str]:
-        tested = set(dealt[fold - 1 :: self.count])
-        others = [query for query in dealt if query not in tested]
-        others.sort(key=lambda query: (point(f"dev of fold {fold} {query}"), query))
-        dev = set(others[: max(1, round(self.dev * len(others)))])
+    def _fold(self, shuffled: list[str], fold: int) -> dict[str, str]:
+        tested = set(shuffled[fold - 1 :: self.count])
+        untested = [query for query in shuffled if query not in tested]
+        untested.sort(key=lambda query: (point(f"dev of fold {fold} {query}"), query))
+        dev = set(untested[: max(1, round(self.dev * len(untested)))])
         return {
             query: "test" if query in tested else "dev" if query in dev else "train"
-            for query in sorted(dealt)
+            for query in sorted(shuffled)
         }
 
 

@@ -62,8 +62,8 @@ def write_collection(
                 for query, judged, grade, _ in checked.judgements(split):
                     file.write(f"{query}\t{judged}\t{grade}\n")
         with TextTable(partial / QUERIES, ("_id", "text", "split")) as table:
-            for asked, split in checked.queries():
-                table.add((asked.id, asked.text, split))
+            for each, split in checked.queries():
+                table.add((each.id, each.text, split))
         splits = checked.folds(folds) if folds else []
         for fold, split_of in enumerate(splits, start=1):
             _write_fold(partial / fold_file(fold), split_of)

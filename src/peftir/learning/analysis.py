@@ -73,8 +73,8 @@ def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> 
             for share, (_, of_best) in levels.items()
         },
         "auc": [convergence.area_under_curve(run.dev) for run in runs],
-        "oscillation": [convergence.climbs(run.loss) for run in runs],
-        "dev_oscillation": [convergence.falls(run.dev) for run in runs],
+        "oscillation": [convergence.total_increase(run.loss) for run in runs],
+        "dev_oscillation": [convergence.total_decrease(run.dev) for run in runs],
         "best_dev": best,
         "final_dev": [float(run.dev.iloc[-1]) for run in runs],
         "best_dev_sd": stdev(best) if len(best) > 1 else None,
@@ -95,17 +95,17 @@ def _around(
     """
     settings, models = params.learning, params.seeds.at(stage)
     seeds = of_first_fold(models)
-    looked_at = seeds[: settings.seeds]
-    objective_of = objectives(root, params, stage, draw(seeds[0]).fold) if looked_at else None
+    analysed = seeds[: settings.seeds]
+    objective_of = objectives(root, params, stage, draw(seeds[0]).fold) if analysed else None
     for variant in tqdm(variants, desc=f"loss around each {stage}", unit="variant"):
         grids: dict[str, Any] = {}
-        way: dict[str, Any] | None = None
+        path: dict[str, Any] | None = None
         found: dict[str, dict[Seed, float]] = {name: {} for name in ("sharpness", "curvature", "roughness")}
-        for seed in looked_at:
+        for seed in analysed:
             assert objective_of is not None
             at = objective_of(variant, seed)
             if seed == seeds[0] and len(seeds) > 1:
-                way = _way(at, objective_of(variant, seeds[1]), seeds[:2], settings)
+                path = _path_between(at, objective_of(variant, seeds[1]), seeds[:2], settings)
             grid = loss_surface(
                 at.weights,
                 at.vectors,
@@ -123,13 +123,15 @@ def _around(
         figures: dict[str, Any] = {
             name: [values.get(model) for model in models] for name, values in found.items()
         }
-        figures["barrier"] = way["barrier"] if way else None
-        yield variant, {"loss": grids, "path": way}, figures
+        figures["barrier"] = path["barrier"] if path else None
+        yield variant, {"loss": grids, "path": path}, figures
 
 
-def _way(here: Objective, there: Objective, seeds: list[Seed], settings: LearningParams) -> dict[str, Any]:
+def _path_between(
+    first: Objective, second: Objective, seeds: list[Seed], settings: LearningParams
+) -> dict[str, Any]:
     """The loss on the way between two seeds' models."""
-    losses = loss_path(here.weights, here.loss, there.weights, settings.points)
+    losses = loss_path(first.weights, first.loss, second.weights, settings.points)
     return {"seeds": seeds, "loss": losses.tolist(), "barrier": barrier(losses)}
 
 

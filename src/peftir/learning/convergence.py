@@ -50,14 +50,14 @@ def area_under_curve(dev: pd.Series) -> float:
     return float(np.trapezoid(dev, steps) / (steps[-1] - steps[0]))
 
 
-def climbs(curve: pd.Series) -> float:
+def total_increase(curve: pd.Series) -> float:
     """All that ``curve`` goes up from point to point, in its own unit: 0 for one that only falls."""
     return float(np.diff(curve).clip(min=0).sum())
 
 
-def falls(curve: pd.Series) -> float:
+def total_decrease(curve: pd.Series) -> float:
     """All that ``curve`` goes down from point to point, in its own unit: 0 for one that only rises."""
-    return climbs(-curve)
+    return total_increase(-curve)
 
 
 def failed(dev: pd.Series) -> bool:

@@ -77,9 +77,9 @@ def loss_path(
     weights: Sequence[Tensor], loss: Callable[[], Tensor], end: Sequence[Tensor], points: int
 ) -> NDArray[np.float64]:
     """The loss on the straight way from ``weights`` to ``end``, both ends included, ``[points]``."""
-    way = [there.to(here) - here.detach() for here, there in zip(weights, end, strict=True)]
+    path = [there.to(here) - here.detach() for here, there in zip(weights, end, strict=True)]
     with _moving(weights) as move:
-        return np.array([_at(loss, move, [(way, share)]) for share in np.linspace(0, 1, points)])
+        return np.array([_at(loss, move, [(path, share)]) for share in np.linspace(0, 1, points)])
 
 
 def barrier(losses: NDArray[np.float64]) -> float:

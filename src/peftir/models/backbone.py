@@ -180,7 +180,7 @@ def on_own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -
         yield Path(shown)
 
 
-def let_it_pad(tokenizer: Any) -> None:
+def ensure_padding_token(tokenizer: Any) -> None:
     """Give ``tokenizer`` a padding token if it has none, as Llama's: its end-of-text token, which is masked.
 
     Raises:

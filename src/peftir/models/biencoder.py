@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, let_it_pad
+from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
@@ -43,7 +43,7 @@ def new_biencoder(
         PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
     folder = backbone_folder(backbone, revision, root)
-    manifest.compute_plainly()
+    manifest.forbid_reduced_precision()
     transformer = Transformer(
         str(folder),
         query_length=query_length,
@@ -52,7 +52,7 @@ def new_biencoder(
         processor_kwargs={**manifest.TOKENIZER},
     )
     manifest.refuse_other_formats(transformer, f"backbone.name: {backbone}")
-    let_it_pad(transformer.tokenizer)
+    ensure_padding_token(transformer.tokenizer)
     pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)
     return SentenceTransformer(
         modules=[transformer, pooled, *([Normalize()] if similarity == "cosine" else [])],

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from peftir.data.collection import TextLookup
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, let_it_pad
+from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
 from peftir.ranking.runs import Run
 
@@ -32,7 +32,7 @@ def new_crossencoder(
         PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
     """
     folder = backbone_folder(backbone, revision, root)
-    manifest.compute_plainly()
+    manifest.forbid_reduced_precision()
     model = CrossEncoder(
         str(folder),
         num_labels=1,
@@ -42,7 +42,7 @@ def new_crossencoder(
         processor_kwargs={**manifest.TOKENIZER},
     )
     manifest.refuse_other_formats(model, f"backbone.name: {backbone}")
-    let_it_pad(model.tokenizer)
+    ensure_padding_token(model.tokenizer)
     # The heads of decoders look for it to find each text's last token.
     if model[0].model.config.pad_token_id is None:
         model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
@@ -95,5 +95,5 @@ def score_chunks(
     for start in tqdm(starts, desc="scoring", unit="chunk", disable=few, position=worker or None):
         chunk = slice(start, start + CHUNK)
         documents = texts([doc for _, doc in pairs[chunk]])
-        asked = [queries[query] for query, _ in pairs[chunk]]
-        scores[chunk] = score(model, list(zip(asked, documents, strict=True)), precision)
+        query_texts = [queries[query] for query, _ in pairs[chunk]]
+        scores[chunk] = score(model, list(zip(query_texts, documents, strict=True)), precision)

@@ -59,7 +59,7 @@ def loading(folder: Path | str) -> dict[str, Any]:
     return {"dtype": "float32", "attn_implementation": "sdpa" if has_sdpa else "eager"}
 
 
-def compute_plainly() -> None:
+def forbid_reduced_precision() -> None:
     """Let float32 mean float32 in this process: no TF32 or bfloat16 inside products, whatever the default."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False

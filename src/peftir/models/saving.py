@@ -103,7 +103,7 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
     """
     if not (folder / "modules.json").is_file():
         raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
-    manifest.compute_plainly()
+    manifest.forbid_reduced_precision()
     try:
         recorded = manifest.read(folder)
         with on_own_backbone(folder, recorded["backbone"], root) as place:

@@ -25,7 +25,7 @@ from peftir.models.biencoder import encode
 from peftir.models.precision import processor
 from peftir.study.identity import identity
 from peftir.system.files import remove, replacing, write_json
-from peftir.system.processes import share_out
+from peftir.system.processes import spawn_workers
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and a float32 vector for each
 
@@ -70,7 +70,7 @@ def encode_collection(
         _write_share(0, 1, collection, model, shards, precision, size)
     else:
         work = (processes, collection.folder, model_folder, root, shards, precision, size)
-        share_out(_work, work, processes, "index.processes")
+        spawn_workers(_work, work, processes, "index.processes")
     return Shards(shards)
 
 
@@ -111,15 +111,15 @@ def _write_share(
             if number % processes != worker:
                 continue
             file = shards / f"{number:06}.safetensors"
-            there = file.is_file()
+            exists = file.is_file()
             ids: list[str] = []
             vectors: list[np.ndarray] = []
             for _, (some, texts) in chunks:
-                if not there:
+                if not exists:
                     ids += some
                     vectors.append(encode(model, texts, "document", precision))
                 progress.update(len(some))
-            if not there:
+            if not exists:
                 with replacing(file) as partial:
                     names = np.frombuffer("\n".join(ids).encode(), dtype=np.uint8)
                     save_file({"ids": names, "vectors": np.concatenate(vectors)}, partial)

@@ -11,7 +11,7 @@ from peftir.data.collection import Collection
 from peftir.models import saving
 from peftir.models.biencoder import encode
 from peftir.ranking.dense import DenseIndex
-from peftir.ranking.runs import search_beyond_own, write_run
+from peftir.ranking.runs import search_excluding_own, write_run
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, fold_of
@@ -31,7 +31,7 @@ def retrieve(root: Path, params: Params, variant: str, seed: Seed | None) -> Non
                 write_run(written / f"{split}.trec", {}, tag=layout.key(variant, seed))
                 continue
             vectors = encode(model, list(queries.values()), "query", params.backbone.precision)
-            run = search_beyond_own(
+            run = search_excluding_own(
                 partial(index.search, list(queries), vectors),
                 params.retrieval.depth,
                 collection.own_documents,

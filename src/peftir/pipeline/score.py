@@ -15,7 +15,7 @@ from peftir.data.collection import TextLookup
 from peftir.models import saving
 from peftir.models.crossencoder import CHUNK, pairs_of, score_candidates, score_chunks, with_scores
 from peftir.ranking.runs import Run
-from peftir.system.processes import share_out
+from peftir.system.processes import spawn_workers
 
 
 def score_all(
@@ -48,7 +48,7 @@ def score_all(
         return score_candidates(model, queries, candidates, texts, precision)
     scores = torch.zeros(len(pairs)).share_memory_()
     work = (processes, model_folder, root, queries, pairs, texts, precision, scores)
-    share_out(_work, work, processes, "reranking.processes")
+    spawn_workers(_work, work, processes, "reranking.processes")
     return with_scores(candidates, scores.numpy())
 
 

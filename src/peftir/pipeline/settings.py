@@ -35,21 +35,21 @@ def check_settings(root: Path, given: Params) -> None:
 
 
 def _check_lengths(folder: Path, given: Params) -> None:
-    most = most_tokens(folder)
+    maximum = most_tokens(folder)
     for key, length in given.lengths().items():
-        if most is not None and length > most:
+        if maximum is not None and length > maximum:
             raise PeftirError(
-                f"{key}: {length}: expected {most} at most, the tokens that backbone.name "
+                f"{key}: {length}: expected {maximum} at most, the tokens that backbone.name "
                 f"'{given.backbone.name}' has positions for"
             )
 
 
 def _check_prefixes(folder: Path, given: Params) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    for key, (prefix, of) in given.prefixes().items():
-        tokens, length = len(tokenizer(prefix).input_ids), given.lengths()[of]
+    for key, (prefix, length_key) in given.prefixes().items():
+        tokens, length = len(tokenizer(prefix).input_ids), given.lengths()[length_key]
         if tokens >= length:
             raise PeftirError(
-                f"{key}: {prefix!r}: is {tokens} tokens, special ones included; expected fewer than {of}, "
-                f"which is {length}, so that something of each text is read"
+                f"{key}: {prefix!r}: is {tokens} tokens, special ones included; expected fewer than "
+                f"{length_key}, which is {length}, so that something of each text is read"
             )

@@ -15,7 +15,7 @@ from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.pipeline.settings import check_settings
 from peftir.ranking.measures import mean_of
-from peftir.ranking.runs import Rankings, Run, read_run, search_beyond_own
+from peftir.ranking.runs import Rankings, Run, read_run, search_excluding_own
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, draw
@@ -125,7 +125,7 @@ def retriever_on_dev(
                 (query, _ranked(documents, row, depth)) for query, row in zip(queries, scores, strict=True)
             )
 
-        return mean_of(dict(search_beyond_own(best, 1000, own_documents)), judged, measure)
+        return mean_of(dict(search_excluding_own(best, 1000, own_documents)), judged, measure)
 
     return evaluate
 

@@ -71,25 +71,25 @@ def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidat
     Raises:
         PeftirError: as :func:`read_run`.
     """
-    asked: list[str] = []
+    kept_queries: list[str] = []
     counts: list[int] = []
     chunks: list[pa.DictionaryArray] = []
     seen: set[str] = set()
     try:
         for ids, starts, block in _blocks(path):
-            if seen.intersection(ids) or not _falls(starts, block):
+            if seen.intersection(ids) or not _is_well_formed(starts, block):
                 return Candidates.of_run(read_run(path, queries), depth)
             seen.update(ids)
             sizes = np.diff(starts, append=block.num_rows)
             wanted = np.array([query in queries for query in ids])
             ranks = np.arange(block.num_rows) - np.repeat(starts, sizes)
             kept = np.repeat(wanted, sizes) & (ranks < depth)
-            asked += [query for query in ids if query in queries]
+            kept_queries += [query for query in ids if query in queries]
             counts += np.minimum(sizes, depth)[wanted].tolist()
             chunks.append(block["document"].filter(pa.array(kept)).combine_chunks().dictionary_encode())
     except (pa.ArrowInvalid, OSError):
         return Candidates.of_run(read_run(path, queries), depth)  # which names what is wrong, and the line
-    return Candidates._of_chunks(asked, counts, chunks)
+    return Candidates._of_chunks(kept_queries, counts, chunks)
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], NDArray[np.int64], pa.Table]]:
@@ -128,12 +128,12 @@ def _whole(block: pa.Table, starts: list[int]) -> tuple[list[str], NDArray[np.in
     return block["query"].take(pa.array(starts)).to_pylist(), np.array(starts, np.int64), block
 
 
-def _falls(starts: NDArray[np.int64], block: pa.Table) -> bool:
+def _is_well_formed(starts: NDArray[np.int64], block: pa.Table) -> bool:
     """Whether each query's scores are finite and fall line by line, and no query has a document twice."""
     scores = block["score"].to_numpy()
-    falling = np.diff(scores) < 0
-    falling[starts[1:] - 1] = True  # from one query to the next
+    decreasing = np.diff(scores) < 0
+    decreasing[starts[1:] - 1] = True  # from one query to the next
     codes = block["document"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     query = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(scores)))
     pairs = query * len(scores) + codes
-    return bool(np.isfinite(scores).all() and falling.all() and len(np.unique(pairs)) == len(pairs))
+    return bool(np.isfinite(scores).all() and decreasing.all() and len(np.unique(pairs)) == len(pairs))

@@ -30,7 +30,7 @@ def score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
     return hit[1], hit[0]
 
 
-def search_beyond_own(
+def search_excluding_own(
     search: Callable[[int], Rankings], depth: int, own_documents: bool
 ) -> Iterator[tuple[str, Hits]]:
     """The ``depth`` best documents of each query, less the query's own if its id says which that is.

@@ -72,10 +72,10 @@ def trouble_of(error: BaseException) -> Trouble:
 def reason_of(error: BaseException) -> str:
     """What ``error`` says, in one line that is not too long."""
     first = next((each for each in _chain(error) if isinstance(each, OSError) and each.strerror), error)
-    said = str(first)
+    reason = str(first)
     if isinstance(first, OSError) and first.strerror:
-        said = first.strerror if first.filename is None else f"{first.strerror}: {first.filename}"
-    return " ".join(said.split())[:300] or type(first).__name__
+        reason = first.strerror if first.filename is None else f"{first.strerror}: {first.filename}"
+    return " ".join(reason.split())[:300] or type(first).__name__
 
 
 def exits_cleanly(main: Callable[..., None]) -> Callable[..., None]:

@@ -17,7 +17,7 @@ from peftir.system.orphans import end_with
 GRACE = 5.0  # seconds that the others have for ending by themselves when one has failed
 
 
-def share_out(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
+def spawn_workers(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
     """Run ``work(number, *args)`` in each of ``processes`` new processes.
 
     Each gets its part of the threads and, on a machine with GPUs, the next of them. If one fails, the others
@@ -32,16 +32,16 @@ def share_out(work: Callable[..., None], args: tuple[Any, ...], processes: int, 
     Raises:
         PeftirError: the one that a process raised, or a process was killed.
     """
-    said = get_context("spawn").SimpleQueue()
+    errors = get_context("spawn").SimpleQueue()
     threads = max(1, torch.get_num_threads() // processes)
-    started = spawn(_start, (os.getpid(), threads, said, work, args), nprocs=processes, join=False)
+    started = spawn(_start, (os.getpid(), threads, errors, work, args), nprocs=processes, join=False)
     try:
         while not started.join(grace_period=GRACE):
             pass
     except (ProcessExitedException, ProcessRaisedException) as error:
         # The first to end need not be the one with the mistake: the others lose their connection to that.
-        if not said.empty():
-            raise PeftirError(said.get()) from error
+        if not errors.empty():
+            raise PeftirError(errors.get()) from error
         if isinstance(error, ProcessExitedException):
             raise PeftirError(
                 f"{key}: {processes}: {error}; most often memory is full: set it lower and run again"
@@ -50,7 +50,7 @@ def share_out(work: Callable[..., None], args: tuple[Any, ...], processes: int, 
 
 
 def _start(
-    number: int, parent: int, threads: int, said: Any, work: Callable[..., None], args: tuple[Any, ...]
+    number: int, parent: int, threads: int, errors: Any, work: Callable[..., None], args: tuple[Any, ...]
 ) -> None:
     end_with(parent)
     torch.set_num_threads(threads)
@@ -61,5 +61,5 @@ def _start(
     try:
         work(number, *args)
     except PeftirError as error:
-        said.put(str(error))
+        errors.put(str(error))
         sys.exit(1)

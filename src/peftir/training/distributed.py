@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from peftir.models.precision import device, not_rounded
 from peftir.system.errors import PeftirError
-from peftir.system.processes import share_out
+from peftir.system.processes import spawn_workers
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key
         _work_in_group(work, args, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     else:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        share_out(_work_in_new_process, (processes, store.port, work, args), processes, key)
+        spawn_workers(_work_in_new_process, (processes, store.port, work, args), processes, key)
 
 
 def _work_in_new_process(

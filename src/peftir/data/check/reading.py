@@ -42,7 +42,7 @@ def check(
     checked = Validation(content, own_documents, problems, problems.count)
     samples = {kind: Sample() for kind in rulers}
 
-    texts, queries_there, titles_alone, replaced = KnownIds(), KnownIds(), 0, Replaced()
+    texts, documents_seen, titles_alone, replaced = KnownIds(), KnownIds(), 0, Replaced()
     for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
         text = full_text(document.title, document.text)
         samples["document"].add(text)
@@ -50,19 +50,19 @@ def check(
         titles_alone += not document.text.strip() and bool(text)
         if text:
             texts.add(words(text))
-            queries_there.add(_id_and_words(document.id, text))
+            documents_seen.add(_id_and_words(document.id, text))
     judged = {split: _Judged() for split in SPLITS}
     for split in SPLITS:
         for judgement in checked.judgements(split):
             judged[split].add(judgement.query, judgement.grade)
-    dealt = checked.folds(Folds.of(folds, splits)) if folds else []
-    asked: dict[str, list[str]] = {split: [] for split in SPLITS}
-    that_are_documents = 0
+    fold_splits = checked.folds(Folds.of(folds, splits)) if folds else []
+    query_texts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    queries_that_are_documents = 0
     for query, split in checked.queries():
         samples["query"].add(query.text)
         replaced.look_at(query.text, query.where or f"query {short(query.id)}")
-        asked[split].append(words(query.text))
-        that_are_documents += _id_and_words(query.id, query.text) in queries_there
+        query_texts[split].append(words(query.text))
+        queries_that_are_documents += _id_and_words(query.id, query.text) in documents_seen
     counts = checked.counts()
     return Findings(
         source=source,
@@ -71,18 +71,18 @@ def check(
         titles_alone=titles_alone,
         repeated_documents=texts.repeats(),
         queries_without_judgement=counts["queries_without_judgement"],
-        queries_that_are_documents=that_are_documents,
+        queries_that_are_documents=queries_that_are_documents,
         own_documents=own_documents,
         splits={
             split: judged[split].counts(
-                asked[split],
-                train=[] if split == "train" else asked["train"],
+                query_texts[split],
+                train=[] if split == "train" else query_texts["train"],
                 without_relevant=counts["splits"][split]["queries_without_relevant"],
             )
             for split in SPLITS
         },
         dev_held_out=isinstance(content.qrels.get("dev"), HeldOut),
-        folds=[sizes(fold) for fold in dealt],
+        folds=[sizes(fold) for fold in fold_splits],
         lengths={kind: lengths for kind in rulers if (lengths := lengths_of(samples[kind], rulers[kind]))},
         replaced=replaced,
         not_read=list(content.origin.get("not_read", [])),

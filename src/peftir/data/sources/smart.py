@@ -37,15 +37,15 @@ Fields = dict[str, list[str]]
 def read(place: str, documents: int | None, shares: Mapping[str, float], report: Report = refuse) -> Content:
     """Read a folder of SMART's files; arguments and errors as :func:`peftir.data.sources.beir.read`."""
     folder = folder_of("smart", place, documents)
-    corpus, asked, qrels = (_find(folder, *names) for names in (DOCUMENTS, QUERIES, JUDGEMENTS))
-    ids = [id for _, id, _ in _records(asked, refuse_nothing)]
+    corpus, queries, qrels = (_find(folder, *names) for names in (DOCUMENTS, QUERIES, JUDGEMENTS))
+    ids = [id for _, id, _ in _records(queries, refuse_nothing)]
     judged = {query for _, query, _, _ in _rows(qrels, refuse_nothing)}
     places = {str(number): id for number, id in enumerate(ids, start=1)}
     by_place = not judged <= {*ids} and judged <= places.keys()
     return Content(
         documents=Again(partial(_documents, corpus, report)),
         qrels=divide(Again(partial(_judgements, qrels, report)), shares),
-        queries=Again(partial(_queries, asked, by_place, report)),
+        queries=Again(partial(_queries, queries, by_place, report)),
         origin={
             "source": "smart",
             "folder": folder.resolve().name,
@@ -71,8 +71,10 @@ def _find(folder: Path, pattern: str, names: str) -> Path:
     ]
     if len(found) == 1:
         return found[0]
-    there = ", ".join(path.name for path in found) or "none"
-    raise PeftirError(f"{folder}: has {there} of {names}, plain or as .gz; expected one such file of SMART's")
+    listed = ", ".join(path.name for path in found) or "none"
+    raise PeftirError(
+        f"{folder}: has {listed} of {names}, plain or as .gz; expected one such file of SMART's"
+    )
 
 
 def _documents(path: Path, report: Report) -> Iterator[Document]:

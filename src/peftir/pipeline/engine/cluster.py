@@ -156,9 +156,9 @@ class Cluster:
 
         token = self._folder / f"{secrets.token_hex(8)}.token"
         token.write_text(node, encoding="utf-8")
-        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        on_node = NodeAffinitySchedulingStrategy(node, soft=False)
         kind = self._ray.remote(num_cpus=0, max_restarts=0)(_Host)
-        host = kind.options(scheduling_strategy=there).remote(self._environment, self._local.libraries)
+        host = kind.options(scheduling_strategy=on_node).remote(self._environment, self._local.libraries)
         try:
             if self._ray.get(host.reads.remote(str(token))) != node:
                 raise PeftirError(

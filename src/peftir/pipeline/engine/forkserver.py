@@ -59,20 +59,20 @@ class Server:
 
     def serve(self) -> None:
         """Answer requests until the owner is gone."""
-        woken, wake = os.pipe()
-        for end in (woken, wake):
+        wake_end, wake = os.pipe()
+        for end in (wake_end, wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self.own = (woken, wake)
-        for file in (0, woken, self.listener):
+        self.own = (wake_end, wake)
+        for file in (0, wake_end, self.listener):
             self.selector.register(file, selectors.EVENT_READ)
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj == 0:
                     return
-                if key.fileobj == woken:
-                    os.read(woken, 4096)
+                if key.fileobj == wake_end:
+                    os.read(wake_end, 4096)
                 elif key.fileobj is self.listener:
                     connection, _ = self.listener.accept()
                     self.selector.register(connection, selectors.EVENT_READ)
@@ -87,7 +87,7 @@ class Server:
 
     def _hear(self, connection: socket.socket) -> None:
         """Start what a connection asks for; end it when the connection does."""
-        running = next((child for child, asked in self.children.items() if asked is connection), None)
+        running = next((child for child, request in self.children.items() if request is connection), None)
         line = b"" if running else connection.makefile("rb").readline()
         if running or not line:
             self.selector.unregister(connection)

@@ -25,8 +25,8 @@ def log_of(stage: str) -> Path:
 def last_error(log: Path) -> str | None:
     """The line of ``log`` that says what went wrong, if there is one."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    said = [line for line in lines if line.startswith("error: ")] or [line for line in lines if line]
-    return said[-1].removeprefix("error: ") if said else None
+    errors = [line for line in lines if line.startswith("error: ")] or [line for line in lines if line]
+    return errors[-1].removeprefix("error: ") if errors else None
 
 
 @contextmanager
@@ -37,8 +37,8 @@ def to_oneself() -> Iterator[None]:
         PeftirError: another call is at work, or commands of an earlier one are.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "driver").open("a") as mine, RUNNING.open("a") as commands:
-        if not _locked(mine):
+    with (FOLDER / "driver").open("a") as lock, RUNNING.open("a") as commands:
+        if not _locked(lock):
             raise PeftirError(
                 f"{Path.cwd()}: another peftir repro runs in this project; wait for it or stop it"
             )

@@ -43,8 +43,8 @@ class Project:
             _log_to(self.root / log)
             with self._repo.lock:
                 self._graph = get_active_graph(self._repo.index.graph)
-                asked = collect_stages(self._repo, targets or ["dvc.yaml"])
-                self.plan: list[Stage] = plan_repro(self._graph, asked)
+                requested = collect_stages(self._repo, targets or ["dvc.yaml"])
+                self.plan: list[Stage] = plan_repro(self._graph, requested)
 
     def needed_by(self, stage: Stage) -> list[Stage]:
         """The stages whose outputs ``stage`` reads."""
@@ -88,8 +88,8 @@ class Project:
                 ran.sort(key=self.plan.index)
                 with self._repo.lock:
                     for file in dict.fromkeys(stage.dvcfile for stage in ran):
-                        those = [stage for stage in ran if stage.dvcfile == file]
-                        file.dump_stages(those, update_pipeline=False)
+                        chosen = [stage for stage in ran if stage.dvcfile == file]
+                        file.dump_stages(chosen, update_pipeline=False)
 
 
 def threads_of(stage: Stage) -> int | None:

@@ -15,8 +15,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits for this
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ["PEFTIR_COMMANDS"])
-        asked = {"command": sys.argv[-1], "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109
-        connection.sendall(json.dumps(asked).encode() + b"\n")
+        request = {"command": sys.argv[-1], "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109
+        connection.sendall(json.dumps(request).encode() + b"\n")
         answer = connection.makefile("rb").readline()
     sys.exit(int(answer) if answer else 1)
 

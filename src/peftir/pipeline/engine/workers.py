@@ -114,5 +114,5 @@ class Workers:
         self._temporary.cleanup()
 
     def _cluster(self) -> Cluster | None:
-        there = self._starting is not None and self._starting.done() and not self._starting.exception()
-        return self._starting.result() if self._starting and there else None
+        started = self._starting is not None and self._starting.done() and not self._starting.exception()
+        return self._starting.result() if self._starting and started else None
