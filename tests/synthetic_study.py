@@ -13,6 +13,7 @@ import yaml
 from peftir.pipeline.evaluate import write_statistics
 from peftir.study import layout
 from peftir.study.params import Params, load_params
+from peftir.study.rows import rows_of
 from peftir.study.seeds import Seed, draw, numbers
 
 BACKBONE = 20_000_000
@@ -62,6 +63,24 @@ def write_study(root: Path, params: Params, values: Values) -> None:
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(root / layout.PER_QUERY, index=False)
     list(write_statistics(root, table))
+    _write_json(root / layout.EXPLORER, made_up_explorer(params, test))
+
+
+def made_up_explorer(params: Params, queries: int) -> dict[str, Any]:
+    """One document, which every row ranks first for every query."""
+    tasks = []
+    for task in TASKS.values():
+        rows = [row.name for row in rows_of(task, params.variants.at(task))]
+        tasks.append({"name": task, "title": task, "measure": params.measures.at(task)[0], "rows": rows})
+    lists = [
+        {"values": [1.0] * len(t["rows"]), "top": [[0]] * len(t["rows"]), "ranks": [[1]] * len(t["rows"])}
+        for t in tasks
+    ]
+    made = [
+        {"id": f"q{i}", "text": f"query {i}", "words": 2, "shared": 1, "relevant": [[0, 1]], "tasks": lists}
+        for i in range(queries)
+    ]
+    return {"tasks": tasks, "queries": made, "documents": [["d", "a document"]], "depth": 5, "left_out": 0}
 
 
 def write_model(

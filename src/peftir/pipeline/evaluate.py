@@ -67,13 +67,13 @@ def per_query(root: Path, params: Params) -> pd.DataFrame:
     for ranking in rankings(params):
         names = params.measures.at(ranking.task)
         depth = min(params.bm25.depth, further[ranking.task])
-        run = {query: hits[:depth] for query, hits in _joined(root, ranking).items()}
+        run = {query: hits[:depth] for query, hits in joined_run(root, ranking).items()}
         values = evaluate(run, qrels, names)
         tables.append(values.assign(stage=ranking.task, row=ranking.row.name, seed=ranking.seed))
     return pd.concat(tables, ignore_index=True)[["stage", "row", "seed", "query", "measure", "value"]]
 
 
-def _joined(root: Path, ranking: Ranking) -> Run:
+def joined_run(root: Path, ranking: Ranking) -> Run:
     """The runs of a ranking as one, each with its own fold's test queries."""
     joined: Run = {}
     for fold, path in ranking.runs.items():

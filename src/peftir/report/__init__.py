@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from peftir.report.explorer import read_explorer
 from peftir.report.markdown import render_markdown
 from peftir.report.page import render_page
 from peftir.report.reading import read_study
@@ -33,7 +34,7 @@ def write_report(root: Path, params: Params) -> None:
     texts = {
         "results.md": render_markdown(study),
         "tables.tex": render_tex(study),
-        "index.html": render_page(study),
+        "index.html": render_page(study, read_explorer(root)),
     }
     for name, text in texts.items():
         with replacing(root / "report" / name) as path:

@@ -12,6 +12,7 @@ from peftir.report import figures, learning, sentences, variants
 from peftir.report.answers import words
 from peftir.report.cells import Table
 from peftir.report.claims import claims_of
+from peftir.report.explorer import Explorer
 from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Looks, looks_of
@@ -49,7 +50,7 @@ class Section:
     costs: Table
 
 
-def render_page(study: Study) -> str:
+def render_page(study: Study, explorer: Explorer) -> str:
     """``report/index.html``: the tables of ``results.md``, what the variants cost, and how they learn."""
     looks = looks_of(study.variants)
     return _template().render(
@@ -70,6 +71,7 @@ def render_page(study: Study) -> str:
         looks=looks,
         by_day=BY_DAY,
         by_night=BY_NIGHT,
+        explorer=explorer,
     )
 
 

@@ -18,6 +18,7 @@ SPREAD = Path("metrics/spread.tsv")
 COMPARISONS = Path("metrics/comparisons.tsv")
 SUMMARY = Path("metrics/summary.json")
 QUERIES = Path("metrics/queries.parquet")
+EXPLORER = Path("metrics/explorer.json")
 
 
 def key(variant: str, seed: Seed | None) -> str:
