@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from peftir.pipeline.evaluate import write_statistics
+from peftir.pipeline.evaluate import families, write_statistics
 from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.study.rows import rows_of
@@ -62,7 +62,7 @@ def write_study(root: Path, params: Params, values: Values) -> None:
             write_untrained(root, variant)
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(root / layout.PER_QUERY, index=False)
-    list(write_statistics(root, table))
+    list(write_statistics(root, table, families(root, params)))
     _write_json(root / layout.EXPLORER, made_up_explorer(params, test))
 
 

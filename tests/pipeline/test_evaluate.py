@@ -10,7 +10,7 @@ import pytest
 
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
-from peftir.pipeline.evaluate import means, per_query, rankings, write_metrics
+from peftir.pipeline.evaluate import families, means, per_query, rankings, write_metrics
 from peftir.ranking.runs import Run, write_run
 from peftir.statistics.comparisons import comparisons, spread
 from peftir.study import layout
@@ -80,7 +80,15 @@ def root(tmp_path: Path) -> Path:
     write_collection(tmp_path / layout.COLLECTION, content)
     for path, run in RUNS.items():
         write_run(tmp_path / path, run, tag="test")
+    for stage in ("retriever", "reranker"):
+        write_training(tmp_path, layout.training(stage, "lora", 13), "lora", 100_000)
     return tmp_path
+
+
+def write_training(root: Path, path: Path, method: str, trained: int) -> None:
+    """What evaluate reads of a training's record."""
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(json.dumps({"type": method, "weights": {"trained": trained}}))
 
 
 def metrics(root: Path, task: str) -> dict[str, dict[str, float]]:
@@ -137,6 +145,7 @@ def test_the_untrained_backbone_ranks_once_whatever_the_seeds_and_folds(root: Pa
         measures={"retrieval": ["RR@2"], "reranking": ["RR@10"]},
     )
     write_run(root / found.runs[None], ranking(q1="ba", q2="bd", q4="a"), tag="test")
+    write_training(root, layout.training("retriever", "zero_shot", None), "zero_shot", 0)
     list(write_metrics(root, params))
     # 1/2, 1 and 0; without seeds there is nothing to spread over, and it is compared with every seed of lora.
     lines = pd.read_csv(root / layout.SPREAD, sep="\t").set_index(["stage", "row"])
@@ -144,6 +153,9 @@ def test_the_untrained_backbone_ranks_once_whatever_the_seeds_and_folds(root: Pa
     assert (untrained["mean"], untrained["seeds"], pd.isna(untrained["sd"])) == (0.5, 1, True)
     pairs = pd.read_csv(root / layout.COMPARISONS, sep="\t").set_index(["stage", "row", "other"])
     assert pairs.loc[("retrieval", "lora", "zero_shot"), "difference"] == -0.25
+    # The untrained backbone is the baseline: who would compare with BM25 finds no corrected p-value.
+    assert pd.notna(pairs.loc[("retrieval", "lora", "zero_shot"), "two_level_holm"])
+    assert pd.isna(pairs.loc[("retrieval", "lora", "bm25"), "two_level_holm"])
 
 
 def test_the_table_has_a_line_a_query_seed_and_measure(root: Path, params: Params) -> None:
@@ -192,7 +204,8 @@ def test_all_rankings_of_a_task_are_cut_at_one_depth(root: Path, tmp_path: Path)
 def test_spread_and_comparisons_are_those_of_the_per_query_table(root: Path, params: Params) -> None:
     list(write_metrics(root, params))
     table = per_query(root, params)
-    for path, expected in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table))):
+    compared = comparisons(table, families(root, params))
+    for path, expected in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, compared)):
         pd.testing.assert_frame_equal(pd.read_csv(root / path, sep="\t"), expected)
     # By hand, RR@2 of lora: 1/3 with one seed and 1/6 with the other.
     (line,) = spread(table)[lambda lines: (lines.row == "lora") & (lines.measure == "RR@2")].to_dict(
@@ -207,7 +220,14 @@ def test_a_run_that_is_missing_is_named_and_no_metrics_are_written(root: Path, p
     with pytest.raises(PeftirError) as caught:
         list(write_metrics(root, params))
     assert str(caught.value).startswith(f"{missing}: no such run file")
-    assert not (root / "metrics").exists()
+    assert [path.name for path in (root / "metrics").iterdir()] == ["training"]
+
+
+def test_a_training_that_is_missing_is_named(root: Path, params: Params) -> None:
+    (root / layout.training("reranker", "lora", 13)).unlink()
+    with pytest.raises(PeftirError, match=r"lora-13\.json: not found; run the stage 'train_reranker'"):
+        list(write_metrics(root, params))
+    assert not (root / layout.PER_QUERY).exists()
 
 
 def test_a_damaged_line_is_named(root: Path, params: Params) -> None:

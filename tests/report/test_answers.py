@@ -47,10 +47,17 @@ def test_answers_add_up() -> None:
     ]
 
 
-def test_seeds_are_compared_by_welchs_test_with_holms_correction() -> None:
-    # Means 2 and 4, variances 1: t = 2 / √(1/3 + 1/3) = 2.449 with 4 degrees of freedom, so p = 0.0705.
-    near, apart = ([2.0, 1.0, 3.0], [4.0, 3.0, 5.0]), ([5.1, 5.0, 4.9], [1.0, 1.1, 0.9])
-    found = compare_seeds([near, apart, ([1.0], [2.0]), ([1.0, 1.0], [1.0, 1.0])])
-    assert [answer for answer, _ in found] == [None, True, None, None]
-    assert found[0][1] == pytest.approx(0.0705, abs=5e-5)
-    assert np.isnan(found[2][1]) and np.isnan(found[3][1])
+def test_figures_are_compared_seed_by_seed_with_holms_correction() -> None:
+    # Differences −1, −2 and −3: t = −2 / (1 / √3) = −3.464 with 2 degrees of freedom, so p = 0.0742.
+    near = {13: 2.0, 14: 5.0, 15: 1.0}, {15: 4.0, 13: 3.0, 14: 7.0, 16: 0.0}
+    # 0.1, 0.1 and 0.2 while the seeds are 9 apart: t = 0.1333 / 0.0333 = 4 exactly, so p = 0.0572.
+    steady = {13: 1.1, 14: 5.1, 15: 10.2}, {13: 1.0, 14: 5.0, 15: 10.0}
+    apart = {13: 5.1, 14: 5.0, 15: 4.9}, {13: 1.0, 14: 1.1, 15: 0.9}
+    one, same, shifted = ({13: 1.0}, {13: 2.0}), ({13: 1.0, 14: 2.0},) * 2, ({1: 0.3, 2: 0.4}, {1: 0.1, 2: 0.2})
+    found = compare_seeds([near, steady, apart, one, same, shifted])
+    assert [answer for answer, _ in found] == [None, None, True, None, None, None]
+    # Holm's factors are 3, 2 and 1 for the p-values of apart, steady and near.
+    assert found[1][1] == pytest.approx(2 * 0.0572, abs=1e-4) == found[0][1]
+    assert all(np.isnan(p) for _, p in found[3:])
+    (alone,) = compare_seeds([near])
+    assert alone[1] == pytest.approx(0.0742, abs=5e-5)

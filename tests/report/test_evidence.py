@@ -47,7 +47,7 @@ def test_where_there_was_no_test_there_is_no_p_value(p: float, told: Told) -> No
 
 @pytest.mark.parametrize(
     ("values", "text"),
-    [([0.71, 0.71], "0.710"), ([150.6, 150.8], "151"), ([0.0, 0.0], "0.00"), ([], "unknown")],
+    [({1: 0.71, 2: 0.71}, "0.710"), ({1: 150.6, 2: 150.8}, "151"), ({1: 0.0}, "0.00"), ({}, "unknown")],
 )
-def test_a_figure_of_learning_is_told_with_three_digits(values: list[float], text: str) -> None:
+def test_a_figure_of_learning_is_told_with_three_digits(values: dict[int, float], text: str) -> None:
     assert average(values).text == text

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from peftir.pipeline.evaluate import write_statistics
+from peftir.pipeline.evaluate import families, write_statistics
 from peftir.report import write_report
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.statistics.significance import two_level_test
@@ -282,7 +282,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
     table.loc[(table.stage == "retrieval") & (table.row == "lora"), "row"] = name
-    list(write_statistics(tmp_path, table))
+    list(write_statistics(tmp_path, table, families(tmp_path, renamed)))
 
     write_report(tmp_path, renamed)
     page = read_page(tmp_path)

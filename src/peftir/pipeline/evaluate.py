@@ -11,12 +11,15 @@ import pandas as pd
 from peftir.data.collection import Collection
 from peftir.ranking.measures import evaluate
 from peftir.ranking.runs import Run, read_run
-from peftir.statistics.comparisons import comparisons, spread
+from peftir.report import questions
+from peftir.report.rivals import Competitor, kind
+from peftir.statistics.comparisons import Families, comparisons, spread
 from peftir.study import layout
+from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
 from peftir.study.rows import NO_SEED, Row, rows_of
 from peftir.study.seeds import draw, numbers
-from peftir.study.tasks import TASKS, TaskName
+from peftir.study.tasks import TASKS, Task, TaskName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
 
@@ -95,19 +98,50 @@ def means(table: pd.DataFrame, task: TaskName) -> dict[str, dict[str, float]]:
 
 def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     """Evaluate all runs; write the per-query table and what follows from it, and give their paths."""
-    table = per_query(root, params)
+    table, asked = per_query(root, params), families(root, params)
     with replacing(root / layout.PER_QUERY) as partial:
         table.to_parquet(partial, index=False)
     yield layout.PER_QUERY
     for task in TASKS:
         write_json(root / layout.metrics(task.name), means(table, task.name))
         yield layout.metrics(task.name)
-    yield from write_statistics(root, table)
+    yield from write_statistics(root, table, asked)
 
 
-def write_statistics(root: Path, table: pd.DataFrame) -> Iterator[Path]:
-    """Write how sure the means and differences of the per-query ``table`` are, and give the files' paths."""
-    for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table))):
+def families(root: Path, params: Params) -> Families:
+    """The comparisons that marks and claims ask for, from what the trainings wrote of methods and weights.
+
+    Raises:
+        PeftirError: an artefact of training is missing or not as expected.
+    """
+    return {
+        task.name: questions.families(
+            task.name,
+            {variant: _competitor(root, params, task, variant) for variant in params.variants.at(task.name)},
+        )
+        for task in TASKS
+    }
+
+
+def _competitor(root: Path, params: Params, task: Task, variant: str) -> Competitor:
+    untrained = variant in params.variants.untrained
+    seed = None if untrained else params.seeds.at(task.stage)[0]
+    stage = "untrained" if untrained else f"train_{task.stage}"
+    artefact = Artefact(root, layout.training(task.stage, variant, seed), stage)
+    content = artefact.json()
+    return Competitor(
+        kind(str(artefact.get(content, "type"))), int(artefact.number(content, "weights", "trained"))
+    )
+
+
+def write_statistics(root: Path, table: pd.DataFrame, asked: Families) -> Iterator[Path]:
+    """Write how sure the means and differences of the per-query ``table`` are, and give the files' paths.
+
+    Args:
+        table: as of :func:`per_query`.
+        asked: as of :func:`families`.
+    """
+    for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table, asked))):
         with replacing(root / path) as partial:
             found.to_csv(partial, sep="\t", index=False, na_rep="nan", lineterminator="\n")
         yield path

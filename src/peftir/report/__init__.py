@@ -8,11 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peftir.report.explorer import read_explorer
-from peftir.report.markdown import render_markdown
-from peftir.report.page import render_page
-from peftir.report.reading import read_study
-from peftir.report.tex import render_tex
 from peftir.system.files import replacing
 
 if TYPE_CHECKING:
@@ -30,6 +25,13 @@ def write_report(root: Path, params: Params) -> None:
     Raises:
         PeftirError: an artefact is missing or not as expected; names the file and the stage that makes it.
     """
+    # Imported here, because evaluate uses modules of this package and should not wait for matplotlib.
+    from peftir.report.explorer import read_explorer
+    from peftir.report.markdown import render_markdown
+    from peftir.report.page import render_page
+    from peftir.report.reading import read_study
+    from peftir.report.tex import render_tex
+
     study = read_study(root, params)
     texts = {
         "results.md": render_markdown(study),

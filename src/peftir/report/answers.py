@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from statistics import mean
 
-from scipy import stats
+import numpy as np
 
 from peftir.statistics.comparisons import RowComparison
-from peftir.statistics.significance import ALPHA, holm
+from peftir.statistics.significance import ALPHA, holm, t_test
 
 MARGIN = 0.01
 """A difference in the measure below this is taken for none where a claim says that two methods are alike."""
+ROUNDING = 1e-9
+"""Differences of figures, which have four digits, that differ by less are equal."""
 Answer = bool | None
 """Yes, no, or not decided."""
+BySeed = dict[int, float]
+"""A figure of learning by seed."""
 
 
 def words(answer: Answer) -> str:
@@ -53,7 +56,7 @@ def why_open(found: RowComparison) -> str:
     """Why :func:`falls_short` decides nothing of ``found``."""
     if found.same:
         return "the same for every query"
-    if math.isnan(found.corrected["two_level"]):
+    if math.isnan(found.p["two_level"]):
         return "too few queries to test"
     return f"not significant, and a difference above {MARGIN:g} is not excluded"
 
@@ -63,19 +66,21 @@ def why_open_over_seeds(p: float) -> str:
     return "no test with so few seeds" if math.isnan(p) else "not significant over seeds"
 
 
-def compare_seeds(pairs: Sequence[tuple[list[float], list[float]]]) -> list[tuple[Answer, float]]:
-    """For each pair of figures, a number a seed: whether the first are larger, and the p-value of that.
+def compare_seeds(pairs: Sequence[tuple[BySeed, BySeed]]) -> list[tuple[Answer, float]]:
+    """For each pair of figures of learning: whether the first is larger, and the p-value of that.
 
-    Welch's t-test over seeds, corrected after Holm over the pairs; not decided where it is not significant,
-    and nan with fewer than two seeds, or where nothing varies.
+    The paired t-test over the seeds that both have, since a seed stands for the same batches for every
+    variant, corrected after Holm over the pairs. Not decided where it is not significant; the p-value is nan
+    with fewer than two seeds, or where all seeds differ by the same.
     """
+    differences = [
+        np.array([one[seed] - other[seed] for seed in one if seed in other]) for one, other in pairs
+    ]
     raw = [
-        float(stats.ttest_ind(one, other, equal_var=False).pvalue)
-        if min(len(one), len(other)) > 1 and len({*one}) + len({*other}) > 2
-        else math.nan
-        for one, other in pairs
+        t_test(each[None]).p if len(each) > 1 and np.ptp(each) > ROUNDING else math.nan
+        for each in differences
     ]
     return [
-        (mean(one) > mean(other) if p <= ALPHA else None, p)
-        for (one, other), p in zip(pairs, holm(raw), strict=True)
+        (bool(each.mean() > 0) if p <= ALPHA else None, p)
+        for each, p in zip(differences, holm(raw), strict=True)
     ]

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from peftir.report.answers import (
     Answer,
+    BySeed,
     all_of,
     any_of,
     compare_seeds,
@@ -282,7 +283,7 @@ def _cannot(why: str) -> StageAnswer:
     return StageAnswer(None, Evidence(notes=[why]))
 
 
-def _tested(pairs: dict[Name, tuple[list[float], list[float]]]) -> dict[Name, tuple[Answer, float]]:
+def _tested(pairs: dict[Name, tuple[BySeed, BySeed]]) -> dict[Name, tuple[Answer, float]]:
     """What :func:`compare_seeds` says to each pair, by its name."""
     return dict(zip(pairs, compare_seeds([*pairs.values()]), strict=True))
 

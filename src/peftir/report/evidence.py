@@ -56,18 +56,22 @@ def probability(value: float) -> Told:
     return Told("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
-def numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> list[float]:
-    """A figure of learning, a number a seed: the mean of its folds, which share most of their queries."""
-    values = learning.get(name, {}).get(figure, [])
-    if stage.single == "fold":
-        of_seed = [(draw(entry).number, value) for entry, value in zip(stage.trainings, values, strict=True)]
-        by_seed = {seed: [value for of, value in of_seed if of == seed] for seed in stage.seeds}
-        values = [_mean_of_known(folds) for folds in by_seed.values()]
-    return [value for value in values if value is not None]
+def numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> dict[int, float]:
+    """A figure of learning by seed, of those whose is known: the mean of the seed's folds, if there are any.
+
+    Folds share most of their queries, so they are no independent trainings.
+    """
+    known: dict[int, list[float]] = {}
+    if values := learning.get(name, {}).get(figure, []):
+        for entry, value in zip(stage.trainings, values, strict=True):
+            if value is not None:
+                known.setdefault(draw(entry).number, []).append(value)
+    return {seed: mean(of) for seed, of in known.items()}
 
 
-def average(values: list[float]) -> Told:
+def average(by_seed: dict[int, float]) -> Told:
     """The mean of a figure of learning over seeds."""
+    values = by_seed.values()
     return Told(f"{mean(values):#.3g}".rstrip("."), mean(values)) if values else Told("unknown")
 
 
@@ -83,8 +87,3 @@ def steps_to_full(learning: Figures, name: str) -> Told:
     few, many = min(reached), max(reached)
     told = f"{few:,}" if few == many else f"{few:,}–{many:,}"
     return Told(told if len(reached) == len(steps) else f"{told}, {len(reached)} of {len(steps)}", few)
-
-
-def _mean_of_known(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return mean(known) if known else None

@@ -53,12 +53,13 @@ def results(study: StageStudy) -> Table:
 
 
 def tests(study: StageStudy) -> Table:
-    """The tests behind the marks, of the first measure: against full fine-tuning, and against the rival."""
+    """The tests of the first measure: against full fine-tuning, IAA against its rival, against baselines."""
     used = TESTS if len(study.seeds) > 1 else TESTS[1:]
     columns = ["against", "difference", "95 % interval", *(f"p, {NAMES[test]}" for test in used)]
     groups = [
         _tests(study, f"Against {study.reference}", lambda row: study.reference, used),
-        _tests(study, "Against the best other method of the same budget", study.rival, used),
+        _tests(study, "IAA against the best other method of the same budget", study.rival, used),
+        *(_against_baseline(study, baseline, used) for baseline in study.baselines),
     ]
     return Table(columns, [group for group in groups if group.rows], words=1)
 
@@ -80,7 +81,7 @@ def _tests(
 ) -> Group:
     """A line for every row that has another to be tested against."""
     rows = []
-    for name in ("bm25", *study.variants):
+    for name in (BM25.name, *study.variants):
         other = other_of(name)
         if other and other != name:
             found = study.comparisons[study.measure][name, other]
@@ -90,8 +91,18 @@ def _tests(
                 Cell(found.interval, found.low),
             ]
             cells += [p_value(found, test) for test in used]
-            rows.append(TableRow("BM25" if name == "bm25" else name, None if name == "bm25" else name, cells))
+            rows.append(TableRow(_label(name), None if name == BM25.name else name, cells))
     return Group(title, rows)
+
+
+def _against_baseline(study: StageStudy, baseline: str, used: tuple[str, ...]) -> Group:
+    """A line for every trained variant."""
+    title = f"Against {_label(baseline)}"
+    return _tests(study, title, lambda row: baseline if row in study.trained else None, used)
+
+
+def _label(row: str) -> str:
+    return "BM25" if row == BM25.name else row
 
 
 def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> TableRow:

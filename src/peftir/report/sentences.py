@@ -7,6 +7,7 @@ from typing import Any
 
 from peftir.report.study import ModelRecord, StageStudy, Study
 from peftir.statistics.significance import ALPHA
+from peftir.study.rows import BM25
 from peftir.study.tasks import TASKS
 
 CLAIMS = (
@@ -87,11 +88,25 @@ def marks(stage: StageStudy) -> str | None:
         if reaches
         else ""
     )
+    rivals = ", † one of IAA to the best other method that trains about as many weights" * _has_rivals(stage)
     return (
-        f"{spread}* marks a significant difference to {stage.reference}, † one to the best other method that "
-        f"trains about as many weights. {test}. It is two-tailed, with p ≤ {ALPHA} after Holm’s correction "
-        f"over all pairs of rows.{reach}"
+        f"{spread}* marks a significant difference to {stage.reference}{rivals}. {test}. It is two-tailed, "
+        f"with p ≤ {ALPHA} after Holm’s correction over {asked(stage)}.{reach}"
     )
+
+
+def asked(stage: StageStudy) -> str:
+    """The comparisons whose p-values are corrected together."""
+    found = [f"with {stage.reference}"] if stage.reference else []
+    found += ["of IAA with the other methods of its budget"] * _has_rivals(stage)
+    baselines = " and ".join("BM25" if row == BM25.name else row for row in stage.baselines)
+    found.append(f"of each trained variant with {baselines}")
+    apart = ", separately for the interpolated rows" if stage.task == "reranking" else ""
+    return f"the comparisons {', '.join(found[:-1])}{' and ' * (len(found) > 1)}{found[-1]}{apart}"
+
+
+def _has_rivals(stage: StageStudy) -> bool:
+    return any(stage.rival(name) for name in stage.variants)
 
 
 def splits(study: Study) -> list[str]:

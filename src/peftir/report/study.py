@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from peftir.report.learned import Learned
-from peftir.report.rivals import same_budget
+from peftir.report.rivals import Competitor, baselines, peers
 from peftir.statistics.comparisons import RowComparison, Spread
 from peftir.study.rows import Row
 from peftir.study.seeds import Seed
@@ -147,22 +147,26 @@ class StageStudy:
         reference = Row.of(row).of_variant(self.reference).name
         return self.comparisons[measure or self.measure].get((row, reference))
 
+    @property
+    def _competitors(self) -> dict[str, Competitor]:
+        return {name: Competitor(self.kinds[name], self.weights(name).trained) for name in self.variants}
+
+    @property
+    def baselines(self) -> list[str]:
+        """The rows that every trained variant is compared with: untrained variants, or else BM25."""
+        return baselines(self._competitors)
+
     def peers(self, variant: str) -> list[str]:
         """The variants of other methods that train about as many weights as ``variant``."""
-        weights = self.weights(variant).trained
-        return [
-            other
-            for other in self.small
-            if self.kinds[other] != self.kinds[variant] and same_budget(self.weights(other).trained, weights)
-        ]
+        return peers(variant, self._competitors)
 
     def rival(self, row: str, measure: str | None = None) -> str | None:
-        """The row with the best mean among the other methods that train as many weights as ``row`` does.
+        """The row with the best mean among the other methods that train as many weights as an IAA's ``row``.
 
-        ``None`` for what is not a trained variant, for full fine-tuning, and where there is no such other.
+        ``None`` for what is not IAA, and where there is no such other.
         """
         variant = Row.of(row).variant
-        if variant is None or variant not in self.small:
+        if variant is None or self.kinds[variant] != "iaa":
             return None
         others = [Row.of(row).of_variant(peer).name for peer in self.peers(variant)]
         return max(others, key=lambda other: self.mean(other, measure), default=None)

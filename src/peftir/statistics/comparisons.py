@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
@@ -29,6 +29,9 @@ TESTS = ("two_level", "t_test", "randomization")
 Values = dict[str, NDArray[np.float64]]
 """By row of the results: a value a seed and query, shape ``[seeds, queries]``."""
 
+Families = Mapping[str, Sequence[Collection[tuple[str, str]]]]
+"""By stage: sets of pairs of rows, either way round, whose p-values are corrected together."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -44,7 +47,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class RowComparison:
-    """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected."""
+    """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected.
+
+    The corrected ones are nan for a pair that is in no family.
+    """
 
     difference: float
     low: float
@@ -88,18 +94,24 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([_spread(*block) for block in _blocks(table)], ignore_index=True)
 
 
-def comparisons(table: pd.DataFrame) -> pd.DataFrame:
+def comparisons(table: pd.DataFrame, families: Families) -> pd.DataFrame:
     """A line a stage, measure and pair of rows: what ``row`` has more than ``other``, and how sure that is.
 
     Every two rows that rank by themselves are compared, and every two that are interpolated with BM25; BM25
     is among both. ``low`` and ``high`` are the ends of the 95 % interval of ``difference`` by the two-level
-    test. Each test of ``TESTS`` has its p-value and, under the same name with ``_holm``, that corrected for
-    all pairs of the stage and measure. With one seed the first two tests are the same.
+    test. Each test of ``TESTS`` has its p-value and, under the same name with ``_holm``, that corrected
+    after Holm within the pair's family at that measure, or nan if it is in none. With one seed the first two
+    tests are the same.
 
     Args:
         table: as of :func:`peftir.pipeline.evaluate.per_query`.
+        families: what is corrected together; no pair may be in two families of a stage.
+
+    Raises:
+        ValueError: a pair of ``families`` is not among those that are compared.
     """
-    return pd.concat([_comparisons(*block) for block in _blocks(table)], ignore_index=True)
+    blocks = [_comparisons(*block, families.get(block[0], ())) for block in _blocks(table)]
+    return pd.concat(blocks, ignore_index=True)
 
 
 def signed(value: float) -> str:
@@ -145,8 +157,11 @@ def _spread(stage: str, measure: str, values: Values) -> pd.DataFrame:
     return pd.DataFrame(lines).round(DECIMALS)
 
 
-def _comparisons(stage: str, measure: str, values: Values) -> pd.DataFrame:
+def _comparisons(
+    stage: str, measure: str, values: Values, families: Sequence[Collection[tuple[str, str]]]
+) -> pd.DataFrame:
     compared = pairs(list(values))
+    members = [_places(compared, family) for family in families]
     differences = [values[row] - values[other] for row, other in compared]
     over_seeds = fmean(error_over_seeds(each) for each in differences)
     found = [two_level_test(each, at_least=over_seeds) for each in differences]
@@ -164,8 +179,19 @@ def _comparisons(stage: str, measure: str, values: Values) -> pd.DataFrame:
     }
     for test in TESTS:
         table[test] = _rounded(p_values[test])
-        table[f"{test}_holm"] = _rounded(holm(p_values[test]))
+        corrected = np.full(len(compared), np.nan)
+        for family in members:
+            corrected[family] = holm([p_values[test][place] for place in family])
+        table[f"{test}_holm"] = _rounded(corrected.tolist())
     return table
+
+
+def _places(compared: list[tuple[str, str]], family: Collection[tuple[str, str]]) -> list[int]:
+    """Where in ``compared`` the pairs of ``family`` are."""
+    place_of = {frozenset(pair): place for place, pair in enumerate(compared)}
+    if unknown := [pair for pair in family if frozenset(pair) not in place_of]:
+        raise ValueError(f"{unknown[0]}: expected a pair of rows that are compared")
+    return sorted({place_of[frozenset(pair)] for pair in family})
 
 
 def _rounded(values: list[float]) -> list[float]:
