@@ -109,6 +109,38 @@ def _run_diff(arguments: argparse.Namespace) -> int:
     return int(any(line.verdict == arguments.fail_on for line in found.lines))
 
 
+def _power(commands: Commands) -> None:
+    command = commands.add_parser(
+        "power",
+        help="compute how many seeds and test queries a study needs",
+        description="From the variances in a study's metrics, print how many seeds and test queries it takes "
+        "to find a difference between two methods, and to show that they are alike. See docs/statistics.md.",
+        epilog="example: peftir power docs/study/pydocs-gpu --difference 0.02",
+    )
+    command.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help="has metrics/queries.parquet; default: the study around the current folder",
+    )
+    command.add_argument("--difference", type=_fraction, default=0.01, metavar="D", help="default: 0.01")
+    command.add_argument(
+        "--comparisons", type=_positive, default=1, metavar="N", help="correct for N comparisons; default: 1"
+    )
+    command.set_defaults(run=_run_power)
+
+
+def _run_power(arguments: argparse.Namespace) -> int:
+    from peftir.diff.revisions import study_around
+    from peftir.pipeline.power import as_table, requirements
+
+    difference, comparisons = arguments.difference, arguments.comparisons
+    found = requirements(arguments.folder or study_around(Path()), difference, comparisons)
+    print(as_table(found, difference, comparisons))
+    return 0
+
+
 def _check(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
@@ -195,7 +227,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_repro, _doctor, _count, _check, _diff, _export)
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number between 0 and 1")
+    return value
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_repro, _doctor, _count, _check, _diff, _power, _export)
 
 
 if __name__ == "__main__":

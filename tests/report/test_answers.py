@@ -53,7 +53,11 @@ def test_figures_are_compared_seed_by_seed_with_holms_correction() -> None:
     # 0.1, 0.1 and 0.2 while the seeds are 9 apart: t = 0.1333 / 0.0333 = 4 exactly, so p = 0.0572.
     steady = {13: 1.1, 14: 5.1, 15: 10.2}, {13: 1.0, 14: 5.0, 15: 10.0}
     apart = {13: 5.1, 14: 5.0, 15: 4.9}, {13: 1.0, 14: 1.1, 15: 0.9}
-    one, same, shifted = ({13: 1.0}, {13: 2.0}), ({13: 1.0, 14: 2.0},) * 2, ({1: 0.3, 2: 0.4}, {1: 0.1, 2: 0.2})
+    one, same, shifted = (
+        ({13: 1.0}, {13: 2.0}),
+        ({13: 1.0, 14: 2.0},) * 2,
+        ({1: 0.3, 2: 0.4}, {1: 0.1, 2: 0.2}),
+    )
     found = compare_seeds([near, steady, apart, one, same, shifted])
     assert [answer for answer, _ in found] == [None, None, True, None, None, None]
     # Holm's factors are 3, 2 and 1 for the p-values of apart, steady and near.

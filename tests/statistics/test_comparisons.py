@@ -116,7 +116,11 @@ def test_a_family_of_rows_that_are_not_compared_is_refused() -> None:
         comparisons(TABLE, {"retrieval": [[("lora+bm25", "full")]]})
 
 
-STUDIES, METHODS, QUERIES = 400, ("full", "lora", "adapter", "mam", "iaa_s", "iaa_l"), 12  # 2^12 flips of signs are fast
+STUDIES, METHODS, QUERIES = (
+    400,
+    ("full", "lora", "adapter", "mam", "iaa_s", "iaa_l"),
+    12,
+)  # 2^12 flips of signs are fast
 ASKED = [
     *((row, "full") for row in ("bm25", *METHODS[1:])),
     *((iaa, other) for iaa in ("iaa_s", "iaa_l") for other in ("lora", "adapter", "mam")),
@@ -130,7 +134,10 @@ def studies(seeds: int, apart: float, gain: float = 0.0) -> pd.DataFrame:
     so is each training, with a standard deviation of ``apart``.
     """
     random = np.random.default_rng(seeds)
-    of_query, of_seed = random.normal(0, 1, (STUDIES, 1, QUERIES)), random.normal(0, apart, (STUDIES, seeds, 1))
+    of_query, of_seed = (
+        random.normal(0, 1, (STUDIES, 1, QUERIES)),
+        random.normal(0, apart, (STUDIES, seeds, 1)),
+    )
     tables = []
     for row in ("bm25", *METHODS):
         trained = 1 if row == "bm25" else seeds
@@ -150,9 +157,7 @@ def found_any(table: pd.DataFrame, column: str) -> float:
 
 
 @pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.05), (3, 0.1)])
-def test_one_study_in_twenty_at_most_finds_a_difference_where_there_is_none(
-    seeds: int, apart: float
-) -> None:
+def test_one_study_in_twenty_at_most_finds_a_difference_where_there_is_none(seeds: int, apart: float) -> None:
     found = comparisons(studies(seeds, apart), {"retrieval": [ASKED]})
     error = np.sqrt(0.05 * 0.95 / STUDIES)
     assert found_any(found, "two_level_holm") <= 0.05 + 3 * error

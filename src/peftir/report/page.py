@@ -42,6 +42,8 @@ class Section:
     marks: str | None
     selection: list[str]
     tests: Table
+    asked: str
+    """The comparisons whose p-values are corrected together."""
     trade_off: Drawn
     interpolation: Drawn | None
     weights: Table | None

@@ -7,11 +7,12 @@ interaction of both, with variances s_q², s_s² and s_qs². The mean over S see
 
 :func:`peftir.statistics.two_level_test` estimates it as E + W, with E = s_q² / Q + s_qs² / (Q · S) over the
 queries' means and W = s_s² / S + s_qs² / (Q · S) over the seeds' means. W has S − 1 degrees of freedom and is
-not taken to be below its mean over all pairs, which is W itself for the average pair. So with x, a χ² variable
-divided by its S − 1 degrees of freedom, and f(x), Satterthwaite's degrees of freedom, the test finds |D| > c(x)
-for c(x) = t(1 − α / 2, f(x)) · √(E + W · max(x, 1)). The power is the mean over x of that event's probability
-for D ~ N(δ, V). Two one-sided tests (Schuirmann 1987, *Journal of Pharmacokinetics and Biopharmaceutics* 15)
-call the systems alike where |D| < m − c(x), with t(1 − α, f(x)) in c and the margin m.
+not taken to be below its mean over all pairs, which is W itself for the average pair. Let x be a χ² variable
+divided by its S − 1 degrees of freedom, and f(x) Satterthwaite's degrees of freedom. Then the test finds
+|D| > c(x) for c(x) = t(1 − α / 2, f(x)) · √(E + W · max(x, 1)). The power is the mean over x of that event's
+probability for D ~ N(δ, V). Two one-sided tests (Schuirmann 1987, *Journal of Pharmacokinetics and
+Biopharmaceutics* 15) call the systems alike where |D| < m − c(x), with t(1 − α, f(x)) in c and the margin m.
+E is taken as known, so the numbers are approximate for fewer than about 30 queries.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class VarianceComponents:
 
 
 def variance_components(differences: Iterable[Array]) -> VarianceComponents:
-    """The mean variance components of pairs of systems, from the mean squares of a two-way analysis of variance.
+    """The mean components of pairs of systems, from the mean squares of a two-way analysis of variance.
 
     Args:
         differences: of each pair, shape ``[seeds, queries]``, with at least two of both.
@@ -98,9 +99,7 @@ def needed(enough: Callable[[int], float], power: float = POWER) -> int | None:
     return high
 
 
-def _error_and_reach(
-    parts: VarianceComponents, seeds: int, queries: int, tail: float
-) -> tuple[float, Array]:
+def _error_and_reach(parts: VarianceComponents, seeds: int, queries: int, tail: float) -> tuple[float, Array]:
     """The standard error √V, and c(x) at the quantiles of x; both at least 1e-12."""
     shared = parts.interaction / (queries * seeds)
     over_queries = parts.queries / queries + shared
