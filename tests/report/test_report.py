@@ -576,14 +576,14 @@ def _luminance(colour: str) -> float:
 
 
 def test_marks_stand_where_the_tests_find_something(tmp_path: Path) -> None:
-    """lora is better than full and than adapter by far more than chance; adapter is like full."""
-    more = {"bm25": -0.2, "full": 0.0, "adapter": 0.0, "lora": 0.05}
+    """IAA is better than full and than lora by far more than chance; lora is like full."""
+    more = {"bm25": -0.2, "full": 0.0, "lora": 0.0, "iaa_l": 0.05}
 
     def values(task: str, row: str, seed: int, measure: str) -> list[float]:
         random = np.random.default_rng([seed + 1, *(ord(letter) for letter in task + row)])
         return list(0.5 + more[row.removesuffix("+bm25")] + random.normal(0, 0.02, 100))
 
-    names = ["full", "adapter", "lora"]
+    names = ["full", "lora", "iaa_l"]
     params = make_params(
         tmp_path,
         variants={"retriever": names, "reranker": names},
@@ -594,10 +594,10 @@ def test_marks_stand_where_the_tests_find_something(tmp_path: Path) -> None:
     write_report(tmp_path, params)
     retrieval, reranking = read_markdown_tables(tmp_path)[:2]
     marks = {row[0]: "".join(re.findall("[*†]", row[3].replace("\\*", "*"))) for row in retrieval[2:]}
-    # read_markdown_tables puts a * before what is bold, which is the best: lora.
-    assert marks == {"BM25": "*", "full": "", "adapter": "†", "lora": "**†"}
+    # read_markdown_tables puts a * before what is bold, which is the best.
+    assert marks == {"BM25": "*", "full": "", "lora": "", "iaa_l": "**†"}
     marked = [cell for row in reranking[2:] for cell in row if "†" in cell]
-    assert len(marked) == 4  # adapter and lora against each other, alone and interpolated
+    assert len(marked) == 2  # IAA, alone and interpolated
 
     tables = read_page(tmp_path).tables
     tested = {tuple(row[:2]): row[2:] for row in tables[1] if len(row) > 1}
@@ -608,16 +608,18 @@ def test_marks_stand_where_the_tests_find_something(tmp_path: Path) -> None:
     assert list(tested) == [
         ("variant", "against"),
         ("BM25", "full"),
-        ("adapter", "full"),
         ("lora", "full"),
-        ("adapter", "lora"),
-        ("lora", "adapter"),
+        ("iaa_l", "full"),
+        ("iaa_l", "lora"),
+        ("full", "BM25"),
+        ("lora", "BM25"),
+        ("iaa_l", "BM25"),
     ]
-    assert tested["lora", "full"][2] == "< 0.001" and float(tested["adapter", "full"][2]) > 0.05
+    assert tested["iaa_l", "full"][2] == "< 0.001" and float(tested["lora", "full"][2]) > 0.05
     assert "p, queries and seeds" not in tables[3][0]  # one seed at re-ranking
 
     tex = (tmp_path / "report/tables.tex").read_text(encoding="utf-8")
-    assert len(re.findall(r"^lora .*\\textbf\{0\.\d+\}\$\^\{\*\\dagger\}\$", tex, flags=re.MULTILINE)) == 3
+    assert len(re.findall(r"^iaa\\_l .*\\textbf\{0\.\d+\}\$\^\{\*\\dagger\}\$", tex, flags=re.MULTILINE)) == 3
 
 
 def test_latex_tables_are_whole(tmp_path: Path) -> None:

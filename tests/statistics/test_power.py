@@ -19,7 +19,7 @@ PARTS = VarianceComponents(queries=0.04, seeds=0.0004, interaction=0.02)
 
 
 def test_components_are_those_worked_out_by_hand() -> None:
-    # Queries' means 1, 3 and 8, seeds' means 3 and 5; the rest is 0, −1 and 1 with one seed, and the opposite.
+    # Queries' means 1, 3 and 8, seeds' means 3 and 5; the rest is 0, −1 and 1, and the opposite.
     values = np.array([[0.0, 1.0, 8.0], [2.0, 5.0, 8.0]])
     assert (values.mean(axis=0).tolist(), values.mean(axis=1).tolist()) == ([1, 3, 8], [3, 5])
     rest = 4 / (1 * 2)  # the sum of squares over (S − 1) · (Q − 1)
@@ -35,7 +35,8 @@ def test_components_are_those_worked_out_by_hand() -> None:
 
 
 def test_components_of_large_samples_are_the_true_ones() -> None:
-    found = variance_components(study(np.random.default_rng(1), 40, 300, 0.0) for _ in range(20))
+    random = np.random.default_rng(1)
+    found = variance_components(study(random, 40, 300, 0.0) for _ in range(20))
     assert found.queries == pytest.approx(PARTS.queries, rel=0.1)
     assert found.seeds == pytest.approx(PARTS.seeds, rel=0.2)
     assert found.interaction == pytest.approx(PARTS.interaction, rel=0.05)
@@ -92,11 +93,10 @@ def test_without_seeds_and_interaction_it_is_the_textbook_number_of_pairs() -> N
     alone = VarianceComponents(queries=1.0, seeds=0.0, interaction=0.0)
     found = needed(lambda queries: power_to_differ(alone, 50, queries, 0.5))
     assert found in (33, 34)
-    # (1.96 + 0.84)² / 0.02² = 19,622, and (1.645 + 1.282)² / 0.02² = 21,416 to match, which loses on two sides.
-    assert needed(lambda queries: power_to_differ(alone, 50, queries, 0.02)) == pytest.approx(
-        19_622, rel=1e-3
-    )
-    assert needed(lambda queries: power_to_match(alone, 50, queries, 0.02)) == pytest.approx(21_416, rel=1e-3)
+    # (1.960 + 0.842)² / 0.02² = 19,622 to differ, and (1.645 + 1.282)² / 0.02² = 21,410 to match.
+    to_differ = needed(lambda queries: power_to_differ(alone, 50, queries, 0.02))
+    to_match = needed(lambda queries: power_to_match(alone, 50, queries, 0.02))
+    assert (to_differ, to_match) == (pytest.approx(19_622, rel=1e-3), pytest.approx(21_410, rel=1e-3))
 
 
 def test_never_is_where_the_other_component_alone_is_too_large() -> None:

@@ -86,7 +86,7 @@ def _tests(
         if other and other != name:
             found = study.comparisons[study.measure][name, other]
             cells = [
-                text(other),
+                text(_label(other)),
                 Cell(signed(found.difference), found.difference),
                 Cell(found.interval, found.low),
             ]
