@@ -24,7 +24,8 @@ from peftir.training.distributed import rank
 from peftir.training.examples import Batches, Example
 from peftir.training.gradients import trained_modules
 from peftir.training.loop import train
-from peftir.training.state import Point, Settings
+from peftir.training.settings import Settings
+from peftir.training.state import Point
 
 CODE = (
     "data.collection",
@@ -50,14 +51,14 @@ def fit(
     seed: Seed,
     model: SentenceTransformer | CrossEncoder,
     batches: Batches,
-    loss_of: Callable[[list[Example]], Tensor],
+    backward: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
 ) -> dict[str, Any]:
     """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
 
-    ``evaluate`` gives the measure on dev that the best step is chosen by. In a group the first process alone
-    writes.
+    ``backward`` computes the gradients of a batch and gives its loss; ``evaluate`` gives the measure on dev
+    that the best step is chosen by. In a group the first process alone writes.
     """
     method, settings = params.methods[variant], params.training(stage)
     rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
@@ -81,7 +82,7 @@ def fit(
     outcome = train(
         model,
         batches,
-        loss_of,
+        backward,
         evaluate,
         Settings(
             learning_rate=rate,
@@ -90,6 +91,11 @@ def fit(
             evaluate_every=settings.evaluate_every,
             precision=params.backbone.precision,
             dropout=params.backbone.dropout,
+            schedule=settings.schedule,
+            betas=(settings.betas[0], settings.betas[1]),
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            gradient_checkpointing=settings.gradient_checkpointing,
         ),
         on_point,
         saving.head_of(model),
