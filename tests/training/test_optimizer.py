@@ -12,9 +12,10 @@ from torch import nn
 from transformers import AutoModel
 
 from peftir import tuners
+from peftir.study.blocks import ScheduleName
 from peftir.training.gradients import GradientNorms
 from peftir.training.optimizer import new_optimizer, schedule
-from peftir.training.settings import ScheduleName, Settings
+from peftir.training.settings import Settings
 from peftir.training.state import TrainingState
 from peftir.tuners import METHODS
 from tiny_backbone import write_tiny_bert

@@ -23,6 +23,7 @@ Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
 Share = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+ScheduleName = Literal["linear", "cosine", "constant"]
 NonEmpty = Annotated[list[str], Field(min_length=1)]
 
 
@@ -174,7 +175,7 @@ class TrainingParams(Block):
     processes: Positive
     negatives_depth: Positive
     warmup: Share
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: ScheduleName = "linear"
     betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0

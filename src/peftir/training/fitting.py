@@ -61,7 +61,6 @@ def fit(
     that the best step is chosen by. In a group the first process alone writes.
     """
     method, settings = params.methods[variant], params.training(stage)
-    rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
     knobs = saving.attach(model, variant, method)
     modules = trained_modules(saving.transformer_of(model))
     checkpoint = Checkpoint(
@@ -84,19 +83,7 @@ def fit(
         batches,
         backward,
         evaluate,
-        Settings(
-            learning_rate=rate,
-            head_learning_rate=getattr(settings, "head_learning_rate", rate),
-            warmup=settings.warmup,
-            evaluate_every=settings.evaluate_every,
-            precision=params.backbone.precision,
-            dropout=params.backbone.dropout,
-            schedule=settings.schedule,
-            betas=(settings.betas[0], settings.betas[1]),
-            weight_decay=settings.weight_decay,
-            max_grad_norm=settings.max_grad_norm,
-            gradient_checkpointing=settings.gradient_checkpointing,
-        ),
+        Settings.of(params, stage, method),
         on_point,
         saving.head_of(model),
         {name: module.weights for name, module in modules.items()},

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Set
 import torch
 from torch import nn
 
-from peftir.training.settings import ScheduleName, Settings
+from peftir.study.blocks import ScheduleName
+from peftir.training.settings import Settings
 
 
 def new_optimizer(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-ScheduleName = Literal["linear", "cosine", "constant"]
+from peftir.study.blocks import ScheduleName
+from peftir.study.params import MethodParams, Params
+from peftir.study.tasks import StageName
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,22 @@ class Settings:
     weight_decay: float = 0.01
     max_grad_norm: float | None = 1.0
     gradient_checkpointing: bool = False
+
+    @classmethod
+    def of(cls, params: Params, stage: StageName, method: MethodParams) -> Settings:
+        """The settings of ``stage`` in ``params``, with the learning rates of ``method``."""
+        given = params.training(stage)
+        rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
+        return cls(
+            learning_rate=rate,
+            head_learning_rate=getattr(given, "head_learning_rate", rate),
+            warmup=given.warmup,
+            evaluate_every=given.evaluate_every,
+            precision=params.backbone.precision,
+            dropout=params.backbone.dropout,
+            schedule=given.schedule,
+            betas=(given.betas[0], given.betas[1]),
+            weight_decay=given.weight_decay,
+            max_grad_norm=given.max_grad_norm,
+            gradient_checkpointing=given.gradient_checkpointing,
+        )
