@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from peftir.study.params import MethodParams, Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
-from peftir.training.distributed import rank, run
+from peftir.training.distributed import launch, rank
 from peftir.training.loop import train
-from peftir.training.state import Settings
+from peftir.training.settings import Settings
 from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Stopwatch, machine
 
@@ -56,27 +57,27 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
             query_prefix=params.retriever.query_prefix,
             document_prefix=params.retriever.document_prefix,
         )
-        loss: Any = RetrieverLoss(model, data.sampler, params.retriever.temperature)
+        loss: Any = RetrieverLoss(model, data.sampler, params.retriever.temperature, settings.mini_batch_size)
     else:
         model = new_crossencoder(
             params.backbone.name, revision=params.backbone.revision, length=params.reranker.length
         )
-        loss = RerankerLoss(model)
+        loss = RerankerLoss(model, settings.mini_batch_size)
     saving.attach(model, "lora", METHOD)
     tokens = tokenized_in_memory(data, [batch], loss)
     watch = Stopwatch()
 
-    def loss_of(number: int) -> Tensor:
+    def backward(number: int) -> Tensor:
         if number > 0:  # the first step sets up
             watch.tick()
-        return loss(batch, tokens)
+        return loss.backward(batch, tokens)
 
     train(
         model,
         range(steps + 2),
-        loss_of,
+        backward,
         lambda: 0.0,
-        Settings(1e-3, 1e-3, settings.warmup, steps + 2, params.backbone.precision, params.backbone.dropout),
+        replace(Settings.of(params, stage, METHOD), evaluate_every=steps + 2),
         lambda point: None,
         saving.head_of(model),
     )
@@ -109,7 +110,7 @@ def main() -> None:
             for (processes, threads), found in sides.items():
                 torch.set_num_threads(processes * threads)  # a group's processes get an equal part
                 seconds = torch.zeros(1).share_memory_()
-                run(timed, (stage, params, args.steps, seconds), processes, "--processes")
+                launch(timed, (stage, params, args.steps, seconds), processes, "--processes")
                 found.append(seconds.item())
         alone = statistics.median(sides[1, 1])
         for (processes, threads), found in sides.items():

@@ -11,6 +11,7 @@ import argparse
 import itertools
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.examples import Example
 from peftir.training.loop import train
-from peftir.training.state import Settings
+from peftir.training.settings import Settings
 from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Row, Stopwatch, in_turns, report, timed
 
@@ -147,35 +148,27 @@ def _train(
 ) -> None:
     """Train ``model`` in place, as the study does."""
     method, settings = params.methods[variant], params.training(stage)
-    assert method.learning_rate is not None
     saving.attach(model, variant, method)
     loss: RetrieverLoss | RerankerLoss
     if stage == "reranker":
-        loss = RerankerLoss(model)
+        loss = RerankerLoss(model, settings.mini_batch_size)
     else:
-        loss = RetrieverLoss(model, lessons.data.sampler, params.retriever.temperature)
+        temperature = params.retriever.temperature
+        loss = RetrieverLoss(model, lessons.data.sampler, temperature, settings.mini_batch_size)
     tokens = tokenized_in_memory(lessons.data, lessons.batches, loss)
 
-    def timed_loss(batch: list[Example]) -> Tensor:
+    def timed_backward(batch: list[Example]) -> Tensor:
         watch.tick()
-        return loss(batch, tokens)
+        return loss.backward(batch, tokens)
 
-    rate = getattr(method.learning_rate, stage)
     # A measure that rises from one evaluation to the next keeps the last step.
     rising = itertools.count()
     train(
         model,
         lessons.batches,
-        timed_loss,
+        timed_backward,
         lambda: float(next(rising)),
-        Settings(
-            learning_rate=rate,
-            head_learning_rate=getattr(settings, "head_learning_rate", rate),
-            warmup=settings.warmup,
-            evaluate_every=len(lessons.batches),
-            precision=params.backbone.precision,
-            dropout=params.backbone.dropout,
-        ),
+        replace(Settings.of(params, stage, method), evaluate_every=len(lessons.batches)),
         lambda point: None,
         saving.head_of(model),
     )

@@ -48,6 +48,14 @@ def example(data: TrainingData, query: str, positive: str, *negatives: str) -> E
     return Example(query, first, tuple(others))
 
 
+def backward_of(
+    data: TrainingData, batches: list[list[Example]], loss: Any
+) -> Callable[[list[Example]], Tensor]:
+    """``loss.backward`` as a function of one of ``batches``."""
+    tokens = tokenized_in_memory(data, batches, loss)
+    return lambda batch: loss.backward(batch, tokens)
+
+
 def loss_of(data: TrainingData, batches: list[list[Example]], loss: Any) -> Callable[[list[Example]], Tensor]:
     """``loss`` as a function of one of ``batches``."""
     tokens = tokenized_in_memory(data, batches, loss)

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lessons import example, loss_of, training_data
+from lessons import backward_of, example, training_data
 from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
@@ -24,14 +26,18 @@ from peftir.training.checkpoint import Checkpoint
 from peftir.training.data import TrainingData
 from peftir.training.distributed import all_gather, all_reduce_gradients, rank, seed_per_rank
 from peftir.training.examples import Example
+from peftir.training.gradient_checkpointing import recomputing_layers
 from peftir.training.loop import train
-from peftir.training.state import Settings
+from peftir.training.settings import Settings
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
 _random = random.Random(4)
 TEXTS = {f"d{i}": " ".join(_random.choices(WORDS, k=1 + i % 7)) for i in range(60)}
 QUERIES = {f"q{i}": " ".join(_random.choices(WORDS, k=1 + i % 3)) for i in range(20)}
 QRELS = {f"q{i}": {f"d{i}": 1, f"d{i + 1}": 1} for i in range(20)}  # the next one's is relevant as well
+
+KNOBS = {"full": {}, "bitfit": {}, "ia3": {}, "prefix": {"length": 3}, "mam": {"rank": 4, "length": 3}}
+"""Those of the methods that take others than a rank."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Lesson:
     dropout: float = 0.0
     state: Path | None = None
     killed_in: int | None = None
+    mini_batch_size: int | None = None
+    gradient_checkpointing: bool = False
 
 
 def batches(stage: str, data: TrainingData) -> list[list[Example]]:
@@ -60,25 +68,35 @@ def batches(stage: str, data: TrainingData) -> list[list[Example]]:
 
 
 def start(lesson: Lesson) -> tuple[Any, Any, list[list[Example]]]:
-    """The model, its loss of a batch, and the batches; in float64: what is equal hardly differs."""
+    """The model, the backward pass of a batch, and the batches."""
     data = training_data(lesson.out / f"collection-{rank()}", QUERIES, TEXTS, QRELS)
+    model, drawn = new_model(lesson), batches(lesson.stage, data)
+    return model, backward_in(model, lesson, data, drawn), drawn
+
+
+def backward_in(model: Any, lesson: Lesson, data: TrainingData, drawn: list[list[Example]]) -> Any:
+    """The backward pass of a batch, in the lesson's mini-batches."""
+    size = lesson.mini_batch_size
+    reranker = lesson.stage == "reranker"
+    loss = RerankerLoss(model, size) if reranker else RetrieverLoss(model, data.sampler, 0.5, size)
+    return backward_of(data, drawn, loss)
+
+
+def new_model(lesson: Lesson) -> Any:
+    """The model, in float64: what is equal hardly differs."""
     torch.manual_seed(13)
     backbone = str(lesson.backbone)
     if lesson.stage == "reranker":
         model: Any = new_crossencoder(backbone, length=24)
-        loss: Any = RerankerLoss(model)
     else:
         model = new_biencoder(backbone, pooling="mean", query_length=8, document_length=16)
-        loss = RetrieverLoss(model, data.sampler, 0.5)
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
-    if lesson.method != "full":
-        method["rank"] = 4
+    method |= KNOBS.get(lesson.method, {"rank": 4})
     saving.attach(model, "tuned", MethodParams.model_validate(method))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = lesson.dropout
-    drawn = batches(lesson.stage, data)
-    return model.double(), loss_of(data, drawn, loss), drawn
+    return model.double()
 
 
 def all_of(lessons: list[Lesson], out: Path) -> None:
@@ -90,22 +108,22 @@ def all_of(lessons: list[Lesson], out: Path) -> None:
 
 def trained(lesson: Lesson) -> None:
     """Train, and write the weights and the losses of each step, a file a process."""
-    model, loss, drawn = start(lesson)
+    model, backward, drawn = start(lesson)
     step = 0
 
-    def loss_of(batch: list[Example]) -> Tensor:
+    def counted(batch: list[Example]) -> Tensor:
         nonlocal step
         step += 1
         if step == lesson.killed_in and rank() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return loss(batch)
+        return backward(batch)
 
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     points: list[Any] = []
     outcome = train(
         model,
         drawn,
-        loss_of,
+        counted,
         lambda: float(len(points)),  # the last step is the best
         Settings(1e-3, 1e-3, warmup=0.0, evaluate_every=1, precision="float32", dropout=True),
         points.append,
@@ -124,11 +142,21 @@ def trained(lesson: Lesson) -> None:
 
 
 def gradients(lesson: Lesson) -> None:
-    """Write the gradient of the first batch, a file a process."""
-    model, loss, [batch, *_] = start(lesson)
-    loss(batch).backward()
+    """Write the loss and the gradients of the first batch, a file a process."""
+    model, backward, [batch, *_] = start(lesson)
+    _write(lesson.out, gradients_of(model, backward, batch, lesson.gradient_checkpointing))
+
+
+def gradients_of(
+    model: Any, backward: Callable[[list[Example]], Tensor], batch: list[Example], recomputing: bool
+) -> dict[str, Tensor]:
+    """The gradient of each trained weight by its name, and the loss."""
+    model.zero_grad(set_to_none=True)
+    with recomputing_layers(model) if recomputing else nullcontext():
+        loss = backward(batch)
     all_reduce_gradients(model.parameters())
-    _write(lesson.out, {n: weight.grad for n, weight in model.named_parameters() if weight.grad is not None})
+    found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    return {"loss": loss, **found}
 
 
 def drawn(out: Path) -> None:

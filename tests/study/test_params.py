@@ -118,6 +118,27 @@ MISTAKES = {
         1,
         ["learning.queries.retriever: 1", "2 at least", "retriever.hard_negatives is 0"],
     ),
+    "mini-batches of nothing": (
+        ("retriever", "mini_batch_size"),
+        0,
+        ["retriever.mini_batch_size", "0", "greater than or equal to 1"],
+    ),
+    "a mini-batch of all": (("reranker", "mini_batch_size"), "all", ["mini_batch_size", "'all'", "integer"]),
+    "checkpointing by a number": (
+        ("retriever", "gradient_checkpointing"),
+        1,
+        ["retriever.gradient_checkpointing", "1", "boolean"],
+    ),
+    "an unknown schedule": (
+        ("reranker", "schedule"),
+        "triangle",
+        ["reranker.schedule", "'triangle'", "'linear', 'cosine' or 'constant'"],
+    ),
+    "one beta": (("retriever", "betas"), [0.9], ["retriever.betas", "[0.9]", "at least 2"]),
+    "three betas": (("retriever", "betas"), [0.9, 0.9, 0.9], ["retriever.betas", "at most 2"]),
+    "a beta of 1": (("retriever", "betas"), [0.9, 1.0], ["retriever.betas.1", "1.0", "less than 1"]),
+    "a weight decay below 0": (("retriever", "weight_decay"), -0.1, ["weight_decay", "-0.1", "equal to 0"]),
+    "clipping to nothing": (("reranker", "max_grad_norm"), 0, ["reranker.max_grad_norm", "greater than 0"]),
     "no negatives to re-rank": (("reranker", "negatives"), 0, ["reranker.negatives", "0", "or equal to 1"]),
     "hard negatives below zero": (
         ("retriever", "hard_negatives"),

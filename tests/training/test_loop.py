@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from peftir.system.errors import PeftirError
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.gradients import GradientNorms
 from peftir.training.loop import train
-from peftir.training.state import Point, Settings, TrainingState, _rise_and_fall
+from peftir.training.optimizer import schedule
+from peftir.training.settings import Settings
+from peftir.training.state import Point, TrainingState
 from tiny_backbone import write_tiny_bert
 
 SETTINGS = Settings(0.1, 0.5, warmup=0.0, evaluate_every=2, precision="float32", dropout=True)
@@ -34,13 +37,24 @@ def run(
     outcome = train(
         model,
         [torch.ones(1, 2)] * steps,
-        lambda batch: model(batch).sum(),
+        backward(lambda batch: model(batch).sum()),
         lambda: next(values),
         settings,
         points.append,
         head,
     )
     return outcome, points
+
+
+def backward(loss_of: Callable[[Any], torch.Tensor]) -> Callable[[Any], torch.Tensor]:
+    """The backward pass of a loss, as the loop takes it."""
+
+    def run(batch: Any) -> torch.Tensor:
+        loss = loss_of(batch)
+        loss.backward()
+        return loss.detach()
+
+    return run
 
 
 def linear() -> nn.Linear:
@@ -88,7 +102,7 @@ def test_the_curve_has_step_0_every_nth_and_the_last_with_mean_losses() -> None:
 
 
 def test_the_rate_rises_and_falls_linearly() -> None:
-    factor = _rise_and_fall(10, 0.2)
+    factor = schedule("linear", 10, 0.2)
     assert [round(factor(step), 3) for step in range(10)] == [
         0.5,
         1,
@@ -121,7 +135,7 @@ def test_matrices_decay_and_factors_do_not(tmp_path: Path, type: str, decays: se
     state = TrainingState(model, lambda name: False, SETTINGS, 1, norms, points.append)
     assert {group["weight_decay"] > 0 for group in state.optimizer.param_groups} == decays
     before = {name: weight.detach().clone() for name, weight in state.weights.items()}
-    state.take_step(lambda batch: 0.0 * sum(weight.sum() for weight in state.weights.values()), None)
+    state.take_step(backward(lambda batch: 0.0 * sum(w.sum() for w in state.weights.values())), None)
     # Without a gradient, what a step changes is the decay: by the rate times 0.01.
     for name, weight in state.weights.items():
         assert torch.allclose(weight, before[name] * (1 - 0.1 * 0.01 * (True in decays)), atol=1e-7)
@@ -141,7 +155,7 @@ def test_a_loss_that_is_no_number_stops_with_a_hint() -> None:
         train(
             model,
             [torch.full((1, 2), math.nan)],
-            lambda b: model(b).sum(),
+            backward(lambda b: model(b).sum()),
             lambda: 0.0,
             SETTINGS,
             lambda p: None,
@@ -156,7 +170,7 @@ def test_gradients_are_recorded_before_clipping_and_seconds_without_evaluation()
     outcome = train(
         model,
         [torch.full((1, 2), 3.0), torch.full((1, 2), 6.0), torch.full((1, 2), 8.0)],
-        lambda batch: model(batch).sum(),
+        backward(lambda batch: model(batch).sum()),
         lambda: next(values),
         settings,
         lambda point: None,
@@ -195,7 +209,7 @@ def interrupted(folder: Path, kills: list[int], identity: str = "same") -> tuple
             outcome = train(
                 model,
                 [torch.full((6, 4), float(i)) for i in range(9)],
-                loss_of,
+                backward(loss_of),
                 lambda model=model: -model(torch.ones(1, 4)).square().item(),
                 SETTINGS,
                 points.append,
@@ -239,7 +253,7 @@ def test_the_backbones_dropout_is_on_or_off_as_asked(dropout: bool) -> None:
     train(
         model,
         [torch.ones(1, 2)] * 2,
-        lambda batch: on.append(model[0].training) or model(batch).sum(),
+        backward(lambda batch: on.append(model[0].training) or model(batch).sum()),
         lambda: 0.0,
         Settings(0.1, 0.1, warmup=0.0, evaluate_every=1, precision="float32", dropout=dropout),
         lambda point: None,

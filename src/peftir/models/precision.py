@@ -41,11 +41,11 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
             return plain(states.float())
 
     # The outer context keeps the rounded copies of the weights from one call of the encoder to the next.
-    with torch.autocast(kind, enabled=False), _running(encoder, rounded):
+    with torch.autocast(kind, enabled=False), running(encoder, rounded):
         if backbone.pooler is None:
             yield
         else:
-            with _running(backbone.pooler, exact):
+            with running(backbone.pooler, exact):
                 yield
 
 
@@ -68,7 +68,7 @@ def device() -> torch.device:
 
 
 @contextmanager
-def _running(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def running(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """A context in which ``module`` runs ``forward(plain, …)``, where ``plain`` is its own forward."""
     plain = module.forward
     module.forward = lambda *args, **kwargs: forward(plain, *args, **kwargs)

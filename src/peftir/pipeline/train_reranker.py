@@ -54,7 +54,7 @@ def train_reranker(
     model = new_crossencoder(
         params.backbone.name, revision=params.backbone.revision, root=root, length=settings.length
     )
-    loss = RerankerLoss(model)
+    loss = RerankerLoss(model, settings.mini_batch_size)
     with tokenized(data, batches, loss, root / layout.tokens("reranker", variant, seed, rank())) as tokens:
         return fit(
             root,
@@ -64,7 +64,7 @@ def train_reranker(
             seed,
             model,
             batches,
-            lambda batch: loss(batch, tokens),
+            lambda batch: loss.backward(batch, tokens),
             reranker_on_dev(
                 model,
                 {query: dev_queries[query] for query in dev_ids},

@@ -53,7 +53,7 @@ def train_retriever(
 
     seed_everything(number)
     model = new_retriever(root, params)
-    loss = RetrieverLoss(model, data.sampler, settings.temperature)
+    loss = RetrieverLoss(model, data.sampler, settings.temperature, settings.mini_batch_size)
     with tokenized(data, batches, loss, root / layout.tokens("retriever", variant, seed, rank())) as tokens:
         return fit(
             root,
@@ -63,7 +63,7 @@ def train_retriever(
             seed,
             model,
             batches,
-            lambda batch: loss(batch, tokens),
+            lambda batch: loss.backward(batch, tokens),
             retriever_on_dev(
                 model,
                 {query: dev_queries[query] for query in dev_ids},

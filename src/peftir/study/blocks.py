@@ -21,7 +21,9 @@ T = TypeVar("T")
 Positive = Annotated[int, Field(ge=1)]
 Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
 Share = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+ScheduleName = Literal["linear", "cosine", "constant"]
 NonEmpty = Annotated[list[str], Field(min_length=1)]
 
 
@@ -168,9 +170,15 @@ class TrainingParams(Block):
 
     steps: Positive
     batch_size: Positive
+    mini_batch_size: Positive | None = None
+    gradient_checkpointing: bool = False
     processes: Positive
     negatives_depth: Positive
     warmup: Share
+    schedule: ScheduleName = "linear"
+    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     evaluate_every: Positive
     dev_queries: Positive
     selected_by: str

@@ -89,16 +89,3 @@ def restore_optimizer(
         name, _, key = path.rpartition("/")
         state.setdefault(places[id(weights[name])], {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-def random_state() -> dict[str, Tensor]:
-    """The state of torch's random generators."""
-    state = {"cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
-
-
-def restore_random(state: dict[str, Tensor]) -> None:
-    """Put back what :func:`random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])

@@ -6,6 +6,7 @@ import os
 
 import torch
 import torch.utils.deterministic
+from torch import Tensor
 
 
 def seed_everything(seed: int) -> None:
@@ -21,3 +22,16 @@ def seed_everything(seed: int) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Nothing here reads such memory. The attribute is made when torch starts, where mypy does not see it.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def random_state() -> dict[str, Tensor]:
+    """The state of torch's random generators."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def restore_random(state: dict[str, Tensor]) -> None:
+    """Put back what :func:`random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

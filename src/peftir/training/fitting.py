@@ -24,7 +24,8 @@ from peftir.training.distributed import rank
 from peftir.training.examples import Batches, Example
 from peftir.training.gradients import trained_modules
 from peftir.training.loop import train
-from peftir.training.state import Point, Settings
+from peftir.training.settings import Settings
+from peftir.training.state import Point
 
 CODE = (
     "data.collection",
@@ -50,17 +51,16 @@ def fit(
     seed: Seed,
     model: SentenceTransformer | CrossEncoder,
     batches: Batches,
-    loss_of: Callable[[list[Example]], Tensor],
+    backward: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
 ) -> dict[str, Any]:
     """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
 
-    ``evaluate`` gives the measure on dev that the best step is chosen by. In a group the first process alone
-    writes.
+    ``backward`` computes the gradients of a batch and gives its loss; ``evaluate`` gives the measure on dev
+    that the best step is chosen by. In a group the first process alone writes.
     """
     method, settings = params.methods[variant], params.training(stage)
-    rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
     knobs = saving.attach(model, variant, method)
     modules = trained_modules(saving.transformer_of(model))
     checkpoint = Checkpoint(
@@ -81,16 +81,9 @@ def fit(
     outcome = train(
         model,
         batches,
-        loss_of,
+        backward,
         evaluate,
-        Settings(
-            learning_rate=rate,
-            head_learning_rate=getattr(settings, "head_learning_rate", rate),
-            warmup=settings.warmup,
-            evaluate_every=settings.evaluate_every,
-            precision=params.backbone.precision,
-            dropout=params.backbone.dropout,
-        ),
+        Settings.of(params, stage, method),
         on_point,
         saving.head_of(model),
         {name: module.weights for name, module in modules.items()},

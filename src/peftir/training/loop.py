@@ -13,7 +13,8 @@ from tqdm import tqdm
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.distributed import broadcast, rank, seed_per_rank
 from peftir.training.gradients import GradientNorms
-from peftir.training.state import Batch, Point, Settings, TrainingState
+from peftir.training.settings import Settings
+from peftir.training.state import Batch, Point, TrainingState
 
 Batch_co = TypeVar("Batch_co", covariant=True)
 
@@ -47,7 +48,7 @@ class Outcome:
 def train(
     model: nn.Module,
     batches: SizedIterable[Batch],
-    loss_of: Callable[[Batch], Tensor],
+    backward: Callable[[Batch], Tensor],
     evaluate: Callable[[], float],
     settings: Settings,
     on_point: Callable[[Point], None],
@@ -57,13 +58,13 @@ def train(
 ) -> Outcome:
     """Train the trainable weights of ``model`` and leave it at its best step on dev.
 
-    AdamW, a learning rate that rises linearly and falls linearly to 0, gradients clipped to norm 1. The dev
-    measure is taken at step 0, every ``evaluate_every`` steps and at the last; of equal ones the first stays.
-    In a group (:mod:`peftir.training.distributed`) every process calls this with the same arguments.
+    The dev measure is taken at step 0, every ``evaluate_every`` steps and at the last; of equal ones the
+    first stays. In a group (:mod:`peftir.training.distributed`) every process calls this with the same
+    arguments.
 
     Args:
         batches: one a step, the same in each iteration over them.
-        loss_of: the scalar loss of a batch.
+        backward: adds the gradients of a batch's loss to those of the weights, and gives the loss, a scalar.
         evaluate: the dev measure of the model as it stands.
         on_point: called with every point of the learning curve.
         head: tells by a weight's name whether it belongs to the head, which has a rate of its own.
@@ -80,7 +81,7 @@ def train(
     left = islice(batches, run.step, None)
     progress = {"unit": "step", "mininterval": 5, "initial": run.step, "disable": rank() > 0}
     for batch in tqdm(left, "training", len(batches), **progress):
-        run.take_step(loss_of, batch)
+        run.take_step(backward, batch)
         if run.step % settings.evaluate_every == 0 or run.step == len(batches):
             run.end_point(run.step, evaluate)
             if checkpoint and run.step < len(batches) and broadcast(checkpoint.due):

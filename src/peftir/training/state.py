@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -14,32 +15,15 @@ from torch import Tensor, nn
 from peftir import tuners
 from peftir.models.precision import computing_in
 from peftir.system.errors import PeftirError
-from peftir.training.checkpoint import (
-    Checkpoint,
-    optimizer_tensors,
-    random_state,
-    restore_optimizer,
-    restore_random,
-)
+from peftir.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from peftir.training.determinism import random_state, restore_random
 from peftir.training.distributed import all_gather, all_reduce_gradients, broadcast, rank
+from peftir.training.gradient_checkpointing import recomputing_layers
 from peftir.training.gradients import GradientNorms
+from peftir.training.optimizer import new_optimizer, schedule
+from peftir.training.settings import Settings
 
 Batch = TypeVar("Batch")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a model is trained; ``warmup`` is a share of the steps, rates are peaks after it.
-
-    ``dropout`` is the backbone's own, on or off.
-    """
-
-    learning_rate: float
-    head_learning_rate: float
-    warmup: float
-    evaluate_every: int
-    precision: str
-    dropout: bool
 
 
 @dataclass(frozen=True)
@@ -65,12 +49,8 @@ class TrainingState:
     ) -> None:
         self.model, self.settings, self.norms, self.on_point = model, settings, norms, on_point
         self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-        self.optimizer = torch.optim.AdamW(
-            _groups(self.weights, tuners.vector_names(model), head, settings) or [{"params": []}],
-            weight_decay=0.01,
-            fused=True,
-        )
-        self.factor = _rise_and_fall(steps, settings.warmup)
+        self.optimizer = new_optimizer(self.weights, tuners.vector_names(model), head, settings)
+        self.factor = schedule(settings.schedule, steps, settings.warmup)
         self.best = _Best(self.weights)
         self.step = 0
         self.losses: list[float] = []
@@ -78,18 +58,18 @@ class TrainingState:
         self.seconds = 0.0
         self.seconds_at: dict[int, float] = {}
 
-    def take_step(self, loss_of: Callable[[Batch], Tensor], batch: Batch) -> None:
-        """Train on one batch."""
+    def take_step(self, backward: Callable[[Batch], Tensor], batch: Batch) -> None:
+        """Train on one batch; ``backward`` computes its gradients and gives its loss."""
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.factor(self.step)
         self.model.train(self.settings.dropout)
-        with computing_in(self.model, self.settings.precision):
-            loss = loss_of(batch)
-        loss.backward()
+        with computing_in(self.model, self.settings.precision), self._recomputing():
+            loss = backward(batch)
         all_reduce_gradients(self.weights.values())
         self.norms.add()
-        nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        if self.settings.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.weights.values(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.losses.append(loss.item())
@@ -100,6 +80,9 @@ class TrainingState:
                 f"training: the loss is {self.losses[-1]} at step {self.step}; a lower learning_rate "
                 f"(now {self.settings.learning_rate:g}) usually mends this"
             )
+
+    def _recomputing(self) -> AbstractContextManager[None]:
+        return recomputing_layers(self.model) if self.settings.gradient_checkpointing else nullcontext()
 
     def end_point(self, step: int, evaluate: Callable[[], float]) -> None:
         """Close a point of the learning curve: the dev measure, and the mean loss since the point before."""
@@ -179,32 +162,3 @@ class _Best:
         with torch.no_grad():
             for name, weight in self._weights.items():
                 weight.copy_(self.kept[name])
-
-
-def _groups(
-    weights: dict[str, nn.Parameter], vectors: set[str], head: Callable[[str], bool], settings: Settings
-) -> list[dict[str, object]]:
-    """The optimizer's groups: the head with its own rate; no weight decay on biases, norms and factors."""
-    groups = []
-    for of_head, rate in ((False, settings.learning_rate), (True, settings.head_learning_rate)):
-        for decays in (True, False):
-            chosen = [
-                weight
-                for name, weight in weights.items()
-                if head(name) is of_head and (name not in vectors) is decays
-            ]
-            if chosen:
-                groups.append(
-                    {"params": chosen, "lr": rate, "peak": rate} | ({} if decays else {"weight_decay": 0.0})
-                )
-    return groups
-
-
-def _rise_and_fall(steps: int, warmup: float) -> Callable[[int], float]:
-    """Factor of the peak learning rate at a step counted from 0."""
-    rising = max(1, round(steps * warmup))
-
-    def factor(step: int) -> float:
-        return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
-
-    return factor

@@ -1,0 +1,60 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peftir.study.blocks import ScheduleName
+from peftir.study.params import MethodParams, Params
+from peftir.study.tasks import StageName
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained.
+
+    Attributes:
+        learning_rate: peak learning rate after the warm-up.
+        head_learning_rate: that of the head.
+        warmup: share of the steps over which the learning rates rise.
+        evaluate_every: steps between two evaluations on dev.
+        precision: ``bfloat16`` or ``float32`` (:func:`peftir.models.precision.computing_in`).
+        dropout: whether the backbone's own dropout is on.
+        schedule: how the learning rates fall after the warm-up (:func:`peftir.training.optimizer.schedule`).
+        betas: AdamW's decay rates of the averages of the gradient and of its square.
+        weight_decay: AdamW's weight decay of matrices; vectors have none.
+        max_grad_norm: the norm that the gradient of all weights is clipped to; None for no clipping.
+        gradient_checkpointing: whether the layers' activations are computed again in the backward pass
+            (:mod:`peftir.training.gradient_checkpointing`).
+    """
+
+    learning_rate: float
+    head_learning_rate: float
+    warmup: float
+    evaluate_every: int
+    precision: str
+    dropout: bool
+    schedule: ScheduleName = "linear"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    max_grad_norm: float | None = 1.0
+    gradient_checkpointing: bool = False
+
+    @classmethod
+    def of(cls, params: Params, stage: StageName, method: MethodParams) -> Settings:
+        """The settings of ``stage`` in ``params``, with the learning rates of ``method``."""
+        given = params.training(stage)
+        rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
+        return cls(
+            learning_rate=rate,
+            head_learning_rate=getattr(given, "head_learning_rate", rate),
+            warmup=given.warmup,
+            evaluate_every=given.evaluate_every,
+            precision=params.backbone.precision,
+            dropout=params.backbone.dropout,
+            schedule=given.schedule,
+            betas=(given.betas[0], given.betas[1]),
+            weight_decay=given.weight_decay,
+            max_grad_norm=given.max_grad_norm,
+            gradient_checkpointing=given.gradient_checkpointing,
+        )
