@@ -295,6 +295,22 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     assert r"\<script\>alert(\"x\")".replace('\\"', '"') in markdown
 
 
+def test_three_sentences_sum_up_the_results(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    interval = with_intervals([["lora", "{}"]])[0][1]
+    expected = [
+        f"Retrieval: lora has the best RR@10, 0.875; the difference to full is +0.188 ({interval}), not "
+        "significant with 2 seeds and 4 queries.",
+        "Re-ranking: full + BM25 has the best RR@10, 0.625; the difference to lora + BM25 is 0.000 (every "
+        "query alike), not significant with 1 seed and 4 queries.",
+        "Of the paper’s 4 claims, 4 are not decided.",
+    ]
+    markdown = (root / "report/results.md").read_text(encoding="utf-8").splitlines()
+    assert markdown[2:5] == [f"- {sentence}" for sentence in expected]
+    assert all(sentence in read_page(root).text for sentence in expected)
+
+
 def test_page_needs_nothing_but_itself(study: tuple[Path, Params]) -> None:
     root, params = study
     write_report(root, params)

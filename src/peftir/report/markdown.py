@@ -11,6 +11,7 @@ from peftir.report.cells import Cell, Table
 from peftir.report.claims import claims_of
 from peftir.report.results import numbers_behind, results
 from peftir.report.study import StageStudy, Study
+from peftir.report.summary import summary
 from peftir.study.sources import shown
 from peftir.study.tasks import TITLES
 from peftir.system.markdown import escape, table
@@ -23,6 +24,8 @@ def render_markdown(study: Study) -> str:
 
 def _lines(study: Study) -> Iterator[str]:
     yield "# Results"
+    yield ""
+    yield from (f"- {escape(sentence)}" for sentence in summary(study))
     yield ""
     yield _compared(study)
     for stage in (study.retrieval, study.reranking):

@@ -16,6 +16,7 @@ from peftir.report.explorer import Explorer
 from peftir.report.results import numbers_behind, results, tests
 from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Looks, looks_of
+from peftir.report.summary import summary
 from peftir.report.svg import Drawn
 from peftir.study.sources import shown
 from peftir.study.tasks import TITLES
@@ -74,6 +75,7 @@ def render_page(study: Study, explorer: Explorer) -> str:
         by_day=BY_DAY,
         by_night=BY_NIGHT,
         explorer=explorer,
+        summary=summary(study),
     )
 
 
