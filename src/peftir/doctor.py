@@ -1,6 +1,6 @@
-"""What can be wrong with a machine or an environment before the study runs, and what to do about it.
+"""Checks of the machine and the environment before the study runs: ``peftir doctor``.
 
-Nothing heavy is imported unless a GPU is there to be asked about, so that a look costs a second at most.
+torch is imported only on a machine with a GPU, so that all checks together take at most a second.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from peftir.system.files import nearest
 from peftir.system.git import ask
 from peftir.system.memory import free_memory
 
-STAGE_MEMORY_GIB = 6  # no stage of the default study takes more
-TRIAL_BYTES = 2**20  # written for a try: enough for a full disk to say so
-BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; avx512_bf16 alone took 1.6 times float32 where tried
+STAGE_MEMORY_GIB = 6  # maximum of the stages of the default study
+TRIAL_BYTES = 2**20  # written as a test: enough to detect a full disk
+BF16_FLAGS = {"amx_bf16", "bf16"}  # x86, Arm; with only avx512_bf16 it took 1.6 times as long as float32
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check says of this machine. ``fail`` means that the study cannot run."""
+    """The result of one check; ``fail`` means that the study cannot run."""
 
     status: Literal["ok", "warn", "fail"]
     message: str
 
 
 def diagnose(quiet: bool = False) -> bool:
-    """Print a line for each check, with ``quiet`` only what is not ok; return whether none failed."""
+    """Print a line for each check, with ``quiet`` only warnings and failures; return whether none failed."""
     results = {name: check() for name, check in CHECKS.items()}
     print(
         "".join(
@@ -53,7 +53,7 @@ def diagnose(quiet: bool = False) -> bool:
 
 
 def java() -> CheckResult:
-    """Is there a Java for Anserini?"""
+    """Is a Java for Anserini installed?"""
     try:
         found = find_java()
     except PeftirError as error:
@@ -62,7 +62,7 @@ def java() -> CheckResult:
 
 
 def anserini() -> CheckResult:
-    """Did Pyserini bring Anserini's jar?"""
+    """Does the package Pyserini contain Anserini's jar?"""
     try:
         return CheckResult("ok", find_anserini().name)
     except PeftirError as error:
@@ -70,7 +70,7 @@ def anserini() -> CheckResult:
 
 
 def dvc() -> CheckResult:
-    """Is the command dvc on PATH? `dvc exp run --run-all` hangs without a word when it is not."""
+    """Is the command dvc on PATH? Otherwise `dvc exp run --run-all` hangs without a message."""
     command = shutil.which("dvc")
     if command:
         return CheckResult("ok", command)
@@ -78,10 +78,10 @@ def dvc() -> CheckResult:
 
 
 def openmp() -> CheckResult:
-    """Do torch and faiss bring OpenMP runtimes that abort when they meet in one process?
+    """Do torch and faiss contain OpenMP runtimes that cannot be used in one process?
 
-    Two copies of GNU's (libgomp) share a process; LLVM's or Intel's (libomp, libiomp) ends it when it finds a
-    second one ("OMP: Error #15").
+    Two copies of GNU's (libgomp) can; LLVM's and Intel's (libomp, libiomp) abort if there is a second one
+    ("OMP: Error #15").
     """
     found = [f"{package}: {name}" for package in ("torch", "faiss") for name in _openmp_of(package)]
     runtimes = "; ".join(found) or "none of its own in torch or faiss"
@@ -93,7 +93,7 @@ def openmp() -> CheckResult:
 
 
 def memory() -> CheckResult:
-    """Is as much memory free as the hungriest stage takes?"""
+    """Is enough memory free for every stage?"""
     free = free_memory() / 2**30
     if free >= STAGE_MEMORY_GIB:
         return CheckResult("ok", f"{free:.1f} GiB free")
@@ -138,7 +138,7 @@ def gpu() -> CheckResult:
 
 
 def git() -> CheckResult:
-    """Is this a clone with its whole history, which `dvc metrics diff` and experiments need?"""
+    """Is this a clone with the complete history, which `dvc metrics diff` and experiments need?"""
     try:
         answer = ask(Path(), "rev-parse", "--is-shallow-repository").stdout.decode().strip()
     except PeftirError as error:
@@ -156,7 +156,7 @@ def git() -> CheckResult:
 
 
 def folder() -> CheckResult:
-    """Can the study write where it is, and does its path suit DVC?"""
+    """Can the study write to its folder, and does the path work with DVC?"""
     here = Path.cwd()
     if reason := why_not_writable(here):
         return CheckResult(
@@ -214,13 +214,13 @@ def hub() -> CheckResult:
 
 
 def inputs() -> CheckResult:
-    """Is what the study has read from outside its folder still what it was?"""
+    """Are the inputs outside of the study's folder unchanged?"""
     changed = "; ".join(changed_inputs(Path()))
     return CheckResult("fail" if changed else "ok", changed or "as they were read")
 
 
 def packages() -> CheckResult:
-    """Are the installed packages those of requirements.lock, which the results follow?"""
+    """Are the installed packages those of requirements.lock, on which the results depend?"""
     others = "; ".join(other_packages())
     return CheckResult("warn" if others else "ok", others or "as in requirements.lock")
 
@@ -244,9 +244,9 @@ CHECKS: dict[str, Callable[[], CheckResult]] = {
 
 
 def why_not_writable(place: Path) -> str | None:
-    """Try to write in the folder ``place``, or in the nearest that is there; why it failed, or None.
+    """Try to write to the folder ``place`` or its nearest existing parent; return the error, or None.
 
-    Rights are not all that can be missing: a disk may be full, a quota used up, a file system read-only.
+    Besides missing permissions, the disk may be full, a quota exceeded or the file system read-only.
     """
     try:
         with tempfile.TemporaryFile(dir=nearest(place)) as file:
@@ -259,27 +259,27 @@ def why_not_writable(place: Path) -> str | None:
 
 
 def _dvc_cache(folder: Path) -> Path:
-    """Where the settings of the project in ``folder`` (``.dvc``) say that DVC's cache is."""
+    """The path of DVC's cache by the configuration in ``folder`` (``.dvc``)."""
     settings = configparser.ConfigParser(interpolation=None, strict=False)
-    with contextlib.suppress(configparser.Error, UnicodeDecodeError):  # DVC itself says what is wrong there
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):  # DVC reports the error
         settings.read([folder / "config", folder / "config.local"], encoding="utf-8")
     return (folder / settings.get("cache", "dir", fallback="cache")).absolute()
 
 
 def _openmp_of(package: str) -> list[str]:
-    """File names of the OpenMP runtimes that the wheel of ``package`` brings, without loading any."""
+    """File names of the OpenMP runtimes in the wheel of ``package``, found without loading them."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return []
     folder = Path(spec.origin).parent
-    # Where wheels keep shared libraries: torch's own way, macOS's and Linux's.
+    # Folders of shared libraries in wheels: torch's own, macOS's and Linux's.
     libraries = [folder / "lib", folder / ".dylibs", *folder.parent.glob(f"{package}*.libs")]
     names = (file.name for library in libraries if library.is_dir() for file in library.iterdir())
     return sorted(name for name in names if re.match(r"lib(gomp|omp|iomp5)\b", name))
 
 
 def _processor_flags() -> set[str]:
-    """What the processor can do, on Linux; nothing elsewhere."""
+    """The processor's feature flags, on Linux; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -1,6 +1,6 @@
-"""Documents, queries and judgements: their sources, and the one form that a study keeps them in.
+"""Documents, queries and relevance judgements: their sources, and their common format on disk.
 
-A source gives a :class:`Content`, which is checked as it is written:
+A source returns a :class:`Content`, which is validated while it is written:
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -17,7 +17,7 @@ A source gives a :class:`Content`, which is checked as it is written:
 >>> manifest["documents"]
 2
 
-:class:`Collection` reads it again:
+:class:`Collection` reads it:
 
 >>> collection = Collection(folder)
 >>> dict(collection.texts())
@@ -25,8 +25,8 @@ A source gives a :class:`Content`, which is checked as it is written:
 >>> collection.queries("test"), collection.qrels("test")
 ({'q-test': 'sort an array'}, {'q-test': {'d1': 1}})
 
-A function that returns a ``Content`` becomes a source of its own, for ``collection.source`` too, when it is
-entered in ``SOURCES``; ``read_source`` opens a source by its name:
+A function that returns a ``Content`` becomes a source, also for ``collection.source``, when it is added to
+``SOURCES``. ``read_source`` opens a source by its name:
 
 >>> from peftir.data import SOURCES, read_source
 >>> SOURCES["mine"] = lambda place, documents, splits, report: content

@@ -1,4 +1,4 @@
-"""A collection on disk: documents, queries and judgements in one form, whatever source they came from."""
+"""A collection on disk: documents, queries and judgements in one format for all sources."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
 
-Qrels = dict[str, dict[str, int]]  # grade by query and document
-TextLookup = Callable[[list[str]], list[str]]  # texts of documents by id
+Qrels = dict[str, dict[str, int]]  # relevance grade by query id and document id
+TextLookup = Callable[[list[str]], list[str]]  # returns the texts of documents by id
 SPLITS = ("train", "dev", "test")
 CORPUS, QUERIES, MANIFEST = "corpus.parquet", "queries.parquet", "manifest.json"
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
@@ -28,30 +28,30 @@ AGAIN = "prepare the collection again"
 
 
 def qrels_file(split: str) -> str:
-    """The path of a split's judgements within the collection's folder."""
+    """The path of a split's judgements in the collection's folder."""
     return f"qrels/{split}.tsv"
 
 
 def fold_file(fold: int) -> str:
-    """The path of a fold's splits within the collection's folder; folds count from 1."""
+    """The path of a fold's splits in the collection's folder; folds are numbered from 1."""
     return f"folds/{fold}.tsv"
 
 
 def full_text(title: str, text: str) -> str:
-    """What is searched and encoded of a document: its title, a space and its text."""
+    """The text of a document that is indexed and encoded: title, space, text."""
     return f"{title} {text}".strip()
 
 
 class Collection:
-    """Reads a collection that :func:`peftir.data.prepare.prepare` wrote.
+    """A collection written by :func:`peftir.data.prepare.prepare`.
 
     Args:
         folder: the collection's folder.
-        fold: the fold of a cross-validation, from 1, by which queries and judgements are split. Without it,
-            all queries of a collection that has folds are in ``test``, so that nothing trains on them.
+        fold: the fold of a cross-validation, from 1, whose splits apply. If ``None``, all queries of a
+            collection with folds are in ``test``.
 
     Raises:
-        PeftirError: here and in all methods, a file is missing or damaged; the collection lacks the fold.
+        PeftirError: a file is missing or damaged (all methods); the collection lacks the fold.
     """
 
     def __init__(self, folder: Path, fold: int | None = None) -> None:
@@ -68,31 +68,31 @@ class Collection:
 
     @property
     def folds(self) -> int:
-        """How many folds there are; 0 if the queries have splits."""
+        """The number of folds; 0 if the queries have fixed splits."""
         return len(self.manifest.get("folds", ()))
 
     @property
     def own_documents(self) -> bool:
-        """Whether a document with a query's id is the query itself, and so has no place in its ranking."""
+        """Whether a document with a query's id is the query itself and is left out of its ranking."""
         return bool(self.manifest["own_documents"])
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Stream each document's id and :func:`full_text`, in the order of the corpus."""
+        """Yield each document's id and :func:`full_text`, in the order of the corpus."""
         for ids, texts in self.text_chunks(1024):
             yield from zip(ids, texts, strict=True)
 
     def text_chunks(self, size: int) -> Iterator[tuple[list[str], list[str]]]:
-        """Stream ids and texts in lists of at most ``size``; no more than a row group is in memory."""
+        """Yield ids and texts in lists of at most ``size``; memory holds one row group."""
         for batch in _batches(self.folder / CORPUS, ("_id", "title", "text"), size):
             ids, titles, texts = (batch.column(name).to_pylist() for name in ("_id", "title", "text"))
             yield ids, [full_text(title, text) for title, text in zip(titles, texts, strict=True)]
 
     def count_documents(self) -> int:
-        """The number of documents, empty ones too."""
+        """The number of documents, including empty ones."""
         return int(self.manifest["documents"])
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
-        """The row of each of ``ids`` in ``corpus.parquet``, counted from 0, found in one pass.
+        """The row in ``corpus.parquet`` of each of ``ids``, from 0; takes one pass over the file.
 
         Raises:
             PeftirError: a document is not in the collection.
@@ -116,7 +116,7 @@ class Collection:
         )
 
     def row_numbers(self, ids: pa.StringArray) -> NDArray[np.int64]:
-        """As :meth:`rows_of`, for millions of documents: the rows of ``ids``, in their order, ``[len(ids)]``.
+        """The rows of ``ids`` as an array ``[len(ids)]``; like :meth:`rows_of`, for millions of documents.
 
         Raises:
             PeftirError: a document is not in the collection.
@@ -128,18 +128,18 @@ class Collection:
         return rows.to_numpy().astype(np.int64)
 
     def texts_of_rows(self, rows: NDArray[np.int64]) -> Iterator[list[str]]:
-        """Stream the :func:`full_text` of the documents in ``rows``, which rise, in lists of at most 1024."""
+        """Yield the :func:`full_text` of the documents in ``rows``, sorted, in lists of at most 1024."""
         start = 0
         for batch in _batches(self.folder / CORPUS, ("title", "text"), 1024):
             first, last = np.searchsorted(rows, (start, start + batch.num_rows))
             if first < last:
-                chosen = batch.take(pa.array(rows[first:last] - start))
-                columns = (chosen.column(name).to_pylist() for name in ("title", "text"))
+                selected = batch.take(pa.array(rows[first:last] - start))
+                columns = (selected.column(name).to_pylist() for name in ("title", "text"))
                 yield [full_text(title, text) for title, text in zip(*columns, strict=True)]
             start += batch.num_rows
 
     def texts_of(self, ids: Iterable[str]) -> TextLookup:
-        """A function that gives the :func:`full_text` of a few documents, which are in memory.
+        """Load the :func:`full_text` of a few documents into memory and return a function that looks them up.
 
         Raises:
             PeftirError: a document is not in the collection.
@@ -152,7 +152,7 @@ class Collection:
         return lambda ids: [found[id] for id in ids]
 
     def queries(self, split: str) -> dict[str, str]:
-        """The texts of a split's queries by id, in the order of the file."""
+        """The query texts of a split by id, in the order of the file."""
         _check_split(split)
         return {
             row["_id"]: row["text"]
@@ -162,7 +162,7 @@ class Collection:
         }
 
     def qrels(self, split: str) -> dict[str, dict[str, int]]:
-        """The grades of a split's judged documents, by query and document, in the order of the file."""
+        """The qrels of a split, in the order of the file."""
         _check_split(split)
         stored = split if self._split_of is None else "test"
         path = self.folder / qrels_file(stored)
@@ -176,7 +176,7 @@ class Collection:
         return {query: docs for query, docs in grades.items() if self._split(query, stored) == split}
 
     def _split(self, query: str, stored: str) -> str:
-        """The split of ``query``, which is ``stored`` in unless a fold says otherwise."""
+        """The split of ``query``: that of the fold, or else ``stored``, that of its file."""
         return stored if self._split_of is None else self._split_of[query]
 
 
@@ -196,7 +196,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_fold(path: Path, sizes: dict[str, int]) -> dict[str, str]:
-    """The split of every query in a fold, which has ``sizes`` queries of each."""
+    """The split of every query in a fold; ``sizes`` has the expected number of queries by split."""
     try:
         header, *lines = path.read_text(encoding="utf-8").splitlines()
         if header != FOLD_HEADER:

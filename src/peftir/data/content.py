@@ -1,4 +1,4 @@
-"""What a source gives: documents, queries and judgements as they were read, before they are checked."""
+"""The content of a source: documents, queries and judgements before validation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from peftir.system.errors import PeftirError
 
-Report = Callable[[str], None]  # what a reader tells a problem to, before it goes on with the next line
+Report = Callable[[str], None]  # called with each problem; reading then continues with the next line
 Record = TypeVar("Record")
 
 
 def refuse(problem: str) -> None:
-    """The report that ends reading at the first problem.
+    """Report that stops reading at the first problem.
 
     Raises:
         PeftirError: always, with ``problem`` as its message.
@@ -22,7 +22,7 @@ def refuse(problem: str) -> None:
 
 
 class Document(NamedTuple):
-    """A document; ``where`` says where it was read (``corpus.jsonl:12``), for messages."""
+    """A document; ``where`` is its place in the source (``corpus.jsonl:12``), for messages."""
 
     id: str
     title: str
@@ -31,7 +31,7 @@ class Document(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A query; its split is the one that judges it."""
+    """A query; its split is the one with its judgements."""
 
     id: str
     text: str
@@ -39,7 +39,7 @@ class Query(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """How relevant a document is to a query: 0 is not, more is better."""
+    """The relevance grade of a document for a query; 0 is not relevant."""
 
     query: str
     document: str
@@ -49,24 +49,24 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True)
 class Again(Generic[Record]):
-    """An iterable that reads its file anew each time it is iterated over."""
+    """An iterable that can be iterated over several times: each time it reads its file again."""
 
     read: Callable[[], Iterator[Record]]
 
     def __iter__(self) -> Iterator[Record]:
-        """Start reading from the beginning."""
+        """Read from the beginning."""
         return self.read()
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a source gives: the parts are read in this order, and need not fit in memory.
+    """The content of a source; its parts are read in this order and may be larger than memory.
 
     Attributes:
-        documents: every document of the corpus; they are read once more if an id comes twice, to say where.
-        qrels: the judgements of each split that the source has.
-        queries: the queries; those that no split judges are left out.
-        origin: what the manifest says about where all this came from, in JSON types.
+        documents: all documents; iterated over a second time if an id is repeated, to report its places.
+        qrels: the judgements by split.
+        queries: the queries; those without judgements are left out.
+        origin: the manifest's entry about the source, in JSON types.
     """
 
     documents: Iterable[Document]

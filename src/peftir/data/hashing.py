@@ -1,4 +1,4 @@
-"""Choices that follow from a name alone: the same on every machine, whatever else there is to choose from."""
+"""Pseudo-random numbers from names: the same on every machine, independent of other names."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def point(text: str) -> float:
-    """A number from 0 up to 1 that looks random but follows from ``text`` (its SHA-256)."""
+    """A pseudo-random number in [0, 1), from the SHA-256 of ``text``."""
     return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:6], "big") / 2**48

@@ -1,4 +1,4 @@
-"""Which ids there are, in eight bytes each: millions of documents are checked without holding their ids."""
+"""Sets of ids in eight bytes per id, for the validation of millions of documents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from array import array
 
 import numpy as np
 
-MOST_BYTES = 32_766  # of an id: Lucene's longest term
+MOST_BYTES = 32_766  # of an id: the maximum of a Lucene term
 
 
 def problem(id: str) -> str | None:
-    """What is wrong with an id, and what was expected; ``None`` if nothing is.
+    """The problem with an id and what was expected; ``None`` if the id is valid.
 
-    Run files separate by spaces, trec_eval ends a word at a NUL, and files are UTF-8.
+    Columns of run files are separated by spaces, trec_eval ends a word at a NUL, and files are UTF-8.
     """
     if id.split() != [id]:
         return f"the id is {short(id)}; expected one word, as run files separate by spaces"
@@ -26,23 +26,23 @@ def problem(id: str) -> str | None:
 
 
 def short(id: str) -> str:
-    """An id in quotes, escaped where it cannot be printed, and cut if it is very long."""
+    """An id in quotes, with unprintable characters escaped, truncated if very long."""
     return repr(id) if len(id) <= 80 else f"{id[:80]!r}…"
 
 
 class KnownIds:
-    """A set of ids, held as 64-bit hashes: of 10^12 unknown ids, one passes for one of 10 million known."""
+    """A multiset of ids as 64-bit hashes; of 10^12 unknown ids, one collides with 10 million known ids."""
 
     def __init__(self) -> None:
         self._hashes = array("Q")
         self._in_order = np.empty(0, dtype=np.uint64)
 
     def add(self, id: str) -> None:
-        """Add an id; adding one again counts again."""
+        """Add an id; repeated additions are counted."""
         self._hashes.append(_hash(id))
 
     def __len__(self) -> int:
-        """How many ids were added."""
+        """The number of additions."""
         return len(self._hashes)
 
     def __contains__(self, id: str) -> bool:
@@ -52,12 +52,12 @@ class KnownIds:
         return place < len(hashes) and int(hashes[place]) == _hash(id)
 
     def count(self, id: str) -> int:
-        """How often the id was added."""
+        """The number of times the id was added."""
         hashes, value = self._sorted(), np.uint64(_hash(id))
         return int(np.searchsorted(hashes, value, "right") - np.searchsorted(hashes, value, "left"))
 
     def repeats(self) -> int:
-        """How many of the additions repeat an earlier one; 0 is certain."""
+        """The number of additions that repeat an earlier one; 0 is exact."""
         hashes = self._sorted()
         return int((hashes[1:] == hashes[:-1]).sum())
 

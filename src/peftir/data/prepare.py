@@ -1,8 +1,8 @@
-"""Where documents, queries and judgements come from: a file a source, one form on disk.
+"""Read a source of documents, queries and judgements, and write it as a collection.
 
-A source is a function that takes what stands after the colon in ``collection.source``, how many documents to
-take, the share of the queries in each split, and what to tell of each problem; it returns a :class:`Content`.
-:data:`SOURCES` lists it.
+A source is a function in :data:`SOURCES`. Its arguments are the text after the colon in
+``collection.source``, the number of documents, the share of queries by split, and the function that reports
+problems; it returns a :class:`Content`.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ def read_source(
     folds: int | None = None,
     report: Report = refuse,
 ) -> Content:
-    """Open a source; most of it is read when the content is.
+    """Open a source; most of it is read when the content is iterated over.
 
     Args:
         source: ``name`` or ``name:place`` with a name from :data:`SOURCES`.
-        documents: how many documents to take; ``None`` takes all.
-        splits: share of the queries in each split, for what the source leaves open of it.
-        folds: of a cross-validation, for which all judgements are in ``test``; ``None`` leaves the splits.
-        report: what is told of each problem.
+        documents: number of documents to take; ``None`` for all.
+        splits: share of the queries by split, for splits that the source does not define.
+        folds: number of folds of a cross-validation, which puts all judgements into ``test``; ``None`` keeps
+            the splits.
+        report: called with each problem.
 
     Raises:
-        PeftirError: the source is unknown, or its files are not there.
+        PeftirError: the source is unknown, or its files are missing.
     """
     name, _, place = source.partition(":")
     if name not in SOURCES:
@@ -85,18 +86,18 @@ def prepare(
 
     Args:
         source: as for :func:`read_source`.
-        folder: where the collection goes; what was there is replaced.
+        folder: of the collection; it is replaced if it exists.
         documents: as for :func:`read_source`.
         splits: as for :func:`read_source`.
-        own_documents: a document with a query's id is the query itself, as in ArguAna, and left out of its
-            rankings; else such ids are equal by chance, as in Cranfield.
+        own_documents: whether a document with a query's id is the query itself and left out of its ranking,
+            as in ArguAna; otherwise such ids are equal by chance, as in Cranfield.
         folds: as for :func:`read_source`.
 
     Returns:
-        The manifest: where it came from, counts and hashes.
+        The manifest: origin, counts and hashes.
 
     Raises:
-        PeftirError: the source is unknown or something in it is wrong.
+        PeftirError: the source is unknown or invalid.
     """
     content = read_source(source, documents=documents, splits=splits, folds=folds)
     files = fingerprint_of(source)

@@ -1,4 +1,4 @@
-"""Shows a few queries with a relevant document, for a person to judge whether a collection makes sense."""
+"""Examples of queries with a relevant document, for a manual check of a collection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peftir.data.collection import SPLITS, Collection
 
 
 def sample_pairs(folder: Path, n: int = 10) -> str:
-    """``n`` judged queries, evenly spaced over the collection, each with the start of its best document."""
+    """Return ``n`` judged queries, evenly spaced, each with the start of its most relevant document."""
     collection = Collection(folder)
     best = [
         (text, max(grades, key=lambda document: grades[document]))
@@ -18,10 +18,10 @@ def sample_pairs(folder: Path, n: int = 10) -> str:
         for query, text in query_texts.items()
         if max((grades := qrels[query]).values()) > 0
     ]
-    chosen = [best[number * len(best) // n] for number in range(min(n, len(best)))]
-    shown = {document for _, document in chosen}
+    selected = [best[number * len(best) // n] for number in range(min(n, len(best)))]
+    shown = {document for _, document in selected}
     texts = {id: text for id, text in collection.texts() if id in shown}
-    return "\n\n".join(f"{query}\n  {document}\n{_start(texts[document])}" for query, document in chosen)
+    return "\n\n".join(f"{query}\n  {document}\n{_start(texts[document])}" for query, document in selected)
 
 
 def _start(text: str) -> str:

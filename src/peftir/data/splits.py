@@ -1,4 +1,4 @@
-"""Which split judges a query, where a source leaves that open; always by a hash of the query's id."""
+"""Assign queries to splits that a source does not define, by a hash of the query's id."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ JudgementsBySplit = dict[str, Iterable[Judgement]]
 
 
 class HeldOut(Again[Judgement]):
-    """Judgements of dev that are a share of the source's own train."""
+    """Dev judgements held out from the source's train split."""
 
 
 def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, float]) -> JudgementsBySplit:
-    """The splits of a source, made of those that it comes with.
+    """Complete the splits of a source.
 
-    A source without ``test`` is tested on its ``dev``, as MS MARCO is, whose test judgements are not public.
-    Where training queries come without ``dev``, the share ``dev / (train + dev)`` of them is held out.
+    Without ``test``, ``dev`` becomes the test split, as for MS MARCO, whose test judgements are not public.
+    Without ``dev``, the share ``dev / (train + dev)`` of the train queries is held out.
 
     Args:
-        found: judgements by split, each readable more than once.
+        found: judgements by split, each iterable more than once.
         shares: ``collection.splits``.
     """
     qrels = dict(found)
@@ -39,22 +39,22 @@ def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, floa
 
 
 def divide(judgements: Iterable[Judgement], shares: Mapping[str, float]) -> JudgementsBySplit:
-    """Judgements that come without splits, readable more than once, spread over the splits by ``shares``."""
+    """Divide judgements without splits, iterable more than once, into splits by ``shares``."""
 
-    def of(split: str) -> Again[Judgement]:
+    def judgements_of(split: str) -> Again[Judgement]:
         return _chosen(judgements, lambda query: split_of(query, shares) == split)
 
-    return {split: of(split) for split in SPLITS}
+    return {split: judgements_of(split) for split in SPLITS}
 
 
 def pool(found: Mapping[str, Iterable[Judgement]]) -> JudgementsBySplit:
-    """The judgements of all splits as those of ``test``, for a cross-validation."""
+    """Merge the judgements of all splits into ``test``, for a cross-validation."""
     return {"test": Again(lambda: chain.from_iterable(found.values()))}
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A cross-validation: how many folds, and the share of the queries outside of a fold that are its dev."""
+    """A cross-validation: the number of folds, and the dev share of the queries outside of a test fold."""
 
     count: int
     dev: float
@@ -65,10 +65,10 @@ class Folds:
         return cls(count, shares["dev"] / (shares["train"] + shares["dev"]))
 
     def splits(self, queries: Iterable[str]) -> list[dict[str, str]]:
-        """The split of each query in each fold, folds from 1 on: every query is in ``test`` in one of them.
+        """The split of each query, by fold; every query is in ``test`` in exactly one fold.
 
-        Queries are dealt out in the order of a hash of their ids, so that folds differ in size by one at
-        most; the dev queries of a fold are the first by another hash, at least one.
+        Queries are assigned to folds in turn, in the order of a hash of their ids, so fold sizes differ by at
+        most one. The dev queries of a fold, at least one, are the first by another hash.
         """
         shuffled = sorted(queries, key=lambda query: (point(f"fold {query}"), query))
         return [self._fold(shuffled, fold) for fold in range(1, self.count + 1)]
@@ -85,19 +85,19 @@ class Folds:
 
 
 def sizes(split_of: Mapping[str, str]) -> dict[str, int]:
-    """How many queries each split of a fold has."""
-    return {split: sum(of == split for of in split_of.values()) for split in SPLITS}
+    """The number of queries in each split of a fold."""
+    return {split: sum(other == split for other in split_of.values()) for split in SPLITS}
 
 
 def split_of(name: str, shares: Mapping[str, float]) -> str:
-    """The split of a query by the hash of ``name``, with ``shares`` of the queries in each."""
-    place = point(f"split {name}")
+    """The split of a query, by the hash of ``name`` and the ``shares`` of the splits."""
+    position = point(f"split {name}")
     edge = 0.0
     for split in SPLITS:
         edge += shares.get(split, 0.0)
-        if place < edge:
+        if position < edge:
             return split
-    return max(SPLITS, key=lambda split: shares.get(split, 0.0))  # the sum is a hair below 1
+    return max(SPLITS, key=lambda split: shares.get(split, 0.0))  # the sum is just below 1
 
 
 def _chosen(judgements: Iterable[Judgement], belongs: Callable[[str], bool]) -> Again[Judgement]:

@@ -1,4 +1,4 @@
-"""A Parquet file of text columns, written row by row, the same bytes for the same rows."""
+"""Parquet files of text columns, byte-identical for the same rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BYTES_PER_GROUP = 16 * 2**20
 
 
 class TextTable:
-    """Writes rows of text to a Parquet file; at most one row group is in memory, of 4096 rows or 16 MiB."""
+    """Write rows of text to a Parquet file; memory holds one row group, of 4096 rows or 16 MiB."""
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self._schema = pa.schema([(column, pa.string()) for column in columns])
-        # The codec and its level are named, so that pyarrow's defaults may change without changing the bytes.
+        # Codec and level are set, so that the file does not depend on pyarrow's defaults.
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -32,7 +32,7 @@ class TextTable:
         self._bytes = 0
 
     def add(self, row: tuple[str, ...]) -> None:
-        """Add a row of texts, each of them sound Unicode."""
+        """Add a row of texts in valid Unicode."""
         self._bytes += sum(len(text.encode()) for text in row)
         self._rows.append(row)
         if len(self._rows) == ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
@@ -51,7 +51,7 @@ class TextTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is left, unless the block failed, and close the file."""
+        """Write the remaining rows, unless the block failed, and close the file."""
         if error is None:
             self._flush()
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Document texts by id, read from disk as they are needed."""
+"""Document texts by id, read from disk on demand."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from peftir.system.files import replacing
 
 disable_progress_bars()
 
-OF = b"sha256 of corpus.parquet"  # in the copy's metadata
+SOURCE_KEY = b"sha256 of corpus.parquet"  # in the copy's metadata
 
 
 class DocumentTexts:
-    """Title and text of chosen documents of a collection, memory-mapped: only row numbers are held.
+    """Memory-mapped title and text of selected documents; memory holds only their row numbers.
 
-    Parquet cannot be read row by row. Beside the collection's folder lies a copy that can, which the first to
-    need it makes: it is one file for all processes, and that of another corpus gives way to it.
+    Parquet has no random access to rows, so an Arrow copy beside the collection's folder is used. It is
+    created on first use, shared by all processes, and replaced if it is of another corpus.
 
     Args:
-        collection: the collection that holds the documents.
-        ids: the documents that will be asked for.
+        collection: the collection with the documents.
+        ids: the documents to look up later.
 
     Raises:
         PeftirError: one of ``ids`` is not in the collection, its corpus is damaged, or the disk is full.
@@ -42,29 +42,29 @@ class DocumentTexts:
 
 
 def copy_of(collection: Collection) -> Path:
-    """Where the copy of a collection's corpus lies."""
+    """The path of the Arrow copy of a collection's corpus."""
     return collection.folder.with_name(f"{collection.folder.name}.texts.arrow")
 
 
 def _mapped(collection: Collection) -> Dataset:
     path, corpus = copy_of(collection), collection.manifest["sha256"][CORPUS].encode()
-    if not _is_of(path, corpus):
+    if not _is_copy_of(path, corpus):
         _write(collection.folder / CORPUS, path, corpus)
     return Dataset.from_file(str(path))
 
 
-def _is_of(path: Path, corpus: bytes) -> bool:
+def _is_copy_of(path: Path, corpus: bytes) -> bool:
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            return (stream.schema.metadata or {}).get(OF) == corpus
+            return (stream.schema.metadata or {}).get(SOURCE_KEY) == corpus
     except (FileNotFoundError, pa.ArrowInvalid):
         return False
 
 
 def _write(parquet: Path, path: Path, corpus: bytes) -> None:
-    """Copy a corpus a row group at a time; what other processes have mapped of an older copy stays theirs."""
+    """Copy a corpus in batches; processes that have mapped an older copy keep it."""
     columns = ["title", "text"]
-    schema = pa.schema([(column, pa.string()) for column in columns], metadata={OF: corpus})
+    schema = pa.schema([(column, pa.string()) for column in columns], metadata={SOURCE_KEY: corpus})
     with (
         pq.ParquetFile(parquet) as file,
         replacing(path) as partial,

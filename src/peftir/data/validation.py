@@ -1,4 +1,4 @@
-"""Checks all that a source gives, on its way to wherever it is streamed."""
+"""Validate the content of a source while it is streamed."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from peftir.data.content import Content, Document, Judgement, Query, Report, ref
 from peftir.data.ids import KnownIds, short
 from peftir.data.splits import Folds
 
-TRAINED_ON = ("train", "dev")  # the splits that are of no use without a relevant document
-MOST_GRADE = 1_000_000  # trec_eval counts documents by grade, in a list that is as long as the highest
-MOST_CHARACTERS = 20_000_000  # of a document, in UTF-16: the longest text that Anserini reads
+TRAINED_ON = ("train", "dev")  # splits that need at least one relevant document
+MOST_GRADE = 1_000_000  # trec_eval allocates a list as long as the highest grade
+MOST_CHARACTERS = 20_000_000  # of a document, in UTF-16 code units: Anserini's maximum
 
 
 class Validation:
-    """Passes on what is right of a source's content, reports the rest, and counts.
+    """Yield the valid parts of a source's content, report the others, and count.
 
-    The documents are read first, then the judgements of every split, then the queries. Memory holds eight
-    bytes per document, the ids of the queries and one split's judgements.
+    Call :meth:`documents` first, then :meth:`judgements` for every split, then :meth:`queries`. Memory holds
+    eight bytes per document, the ids of the queries and one split's judgements.
 
-    Reported are: an id that comes twice or that :func:`peftir.data.ids.problem` has something against; a
-    judged query that has no text or is judged in two splits; a grade that is not a whole number from 0, or is
-    very high; a judgement that names an unknown document or query, comes twice or, with ``own_documents``, is
-    of the query itself; a text that is not Unicode, or longer than Anserini takes; no documents; a split that
-    the source has and that has no judgements, or none of relevance where that is needed. Counted are
-    documents without text, which are passed on, so that judgements of them stay valid, and queries that no
-    split judges, which are not.
+    These problems are reported: an id that is repeated or invalid (:func:`peftir.data.ids.problem`); a judged
+    query without text or judged in two splits; a grade that is no integer from 0 to ``MOST_GRADE``; a
+    judgement that is repeated, of an unknown document or query or, with ``own_documents``, of the query
+    itself; a text that is not Unicode or too long for Anserini; no documents; a split without judgements, or
+    without a relevant document where one is needed. Documents without text are counted and kept, so that
+    their judgements stay valid. Queries without judgements are counted and left out.
 
     Args:
-        content: what the source gives.
+        content: the content of the source.
         own_documents: see :func:`peftir.data.prepare.prepare`.
-        report: what is told of each problem; what is wrong is then left out.
-        reported: how many problems have been reported, by the source's readers too. Where some are of
-            documents, or of queries, judgements of unknown ones most likely follow from them, and are
-            reported together.
+        report: called with each problem; the invalid part is then left out.
+        reported: returns the number of problems so far, including those of the source's readers. After
+            problems with documents or queries, judgements of unknown ones are reported together, since they
+            are most likely consequences.
     """
 
     def __init__(
@@ -47,18 +46,18 @@ class Validation:
         reported: Callable[[], int] = lambda: 0,
     ) -> None:
         self._content, self._own, self._report, self._reported = content, own_documents, report, reported
-        self._some_unread = False  # documents
+        self._some_unread = False  # whether documents had problems
         self._ids = KnownIds()
-        self._judged: dict[str, tuple[str, str]] = {}  # query: its split, and where it is first judged
+        self._judged: dict[str, tuple[str, str]] = {}  # split and place of the first judgement, by query
         self._relevant: set[str] = set()  # queries with a relevant document
         self._empty = self._unjudged = 0
         self._splits: dict[str, dict[str, int]] = {}
 
     def documents(self) -> Iterator[Document]:
-        """The documents; one that repeats an id is passed on, and reported at the end."""
+        """Yield the documents; repeated ids are reported at the end, and their documents kept."""
         for number, document in enumerate(self._content.documents, start=1):
             where = document.where or f"document {number}"
-            if self._sound_id(document.id, where) and self._sound_document(document):
+            if self._has_valid_id(document.id, where) and self._is_valid_document(document):
                 self._ids.add(document.id)
                 self._empty += not full_text(document.title, document.text)
                 yield document
@@ -81,7 +80,7 @@ class Validation:
             first.setdefault(document.id, where)
 
     def judgements(self, split: str) -> Iterator[Judgement]:
-        """The judgements of ``split``; none if the source does not have it."""
+        """Yield the judgements of ``split``; none if the source lacks the split."""
         relevant: dict[str, bool] = {}
         pairs: set[tuple[str, str]] = set()
         unknown: list[str] = []
@@ -119,9 +118,9 @@ class Validation:
         }
 
     def folds(self, folds: Folds) -> list[dict[str, str]]:
-        """The split of each judged query in each fold, once the judgements have been read.
+        """The split of each judged query, by fold; call it after :meth:`judgements`.
 
-        Reported are fewer queries than folds, and a fold without anything relevant to train on or choose by.
+        Reported are fewer queries than folds, and a fold whose train or dev split has no relevant document.
         """
         if len(self._judged) < folds.count:
             self._report(
@@ -156,11 +155,11 @@ class Validation:
         )
 
     def queries(self) -> Iterator[tuple[Query, str]]:
-        """The judged queries, each with its split; those that no split judges are left out and counted."""
+        """Yield the judged queries with their splits; other queries are counted and left out."""
         seen: set[str] = set()
         before = self._reported()
         for number, query in enumerate(self._content.queries, start=1):
-            if not self._sound_id(query.id, query.where or f"query {number}"):
+            if not self._has_valid_id(query.id, query.where or f"query {number}"):
                 continue
             where = query.where or f"query {short(query.id)}"
             if query.id in seen:
@@ -185,7 +184,7 @@ class Validation:
                 self._report(problem)
 
     def counts(self) -> dict[str, Any]:
-        """What the manifest says of documents, queries and judgements, once all have been read."""
+        """The manifest's counts of documents, queries and judgements, after all have been read."""
         return {
             "documents": len(self._ids),
             "empty_documents": self._empty,
@@ -193,24 +192,24 @@ class Validation:
             "queries_without_judgement": self._unjudged,
         }
 
-    def _report_together(self, problems: list[str], what: str, of: str) -> None:
-        """Report the first of ``problems``, and how many more there are."""
+    def _report_together(self, problems: list[str], what: str, cause: str) -> None:
+        """Report the first of ``problems`` and the number of the others."""
         if problems:
-            more = f"; likewise {len(problems) - 1:,} more {what}: mend the {of} named above first"
+            more = f"; likewise {len(problems) - 1:,} more {what}: mend the {cause} named above first"
             self._report(problems[0] + (more if len(problems) > 1 else ""))
 
-    def _sound_id(self, id: str, where: str) -> bool:
+    def _has_valid_id(self, id: str, where: str) -> bool:
         problem = ids.problem(id)
         if problem:
             self._report(f"{where}: {problem}")
         return problem is None
 
-    def _sound_document(self, document: Document) -> bool:
+    def _is_valid_document(self, document: Document) -> bool:
         where = document.where or f"document {short(document.id)}"
         if not self._unicode(where, document.title, document.text):
             return False
         text = full_text(document.title, document.text)
-        # No character is more than two of UTF-16's.
+        # A character has at most two UTF-16 code units.
         if len(text) > MOST_CHARACTERS / 2 and len(text.encode("utf-16-le")) / 2 > MOST_CHARACTERS:
             self._report(
                 f"{where}: the document has {len(text):,} characters; expected {MOST_CHARACTERS:,} at most: "

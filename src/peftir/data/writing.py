@@ -1,4 +1,4 @@
-"""Writes a collection: streams what a source gives to disk, checked on the way."""
+"""Write a collection: validate the content of a source and stream it to disk."""
 
 from __future__ import annotations
 
@@ -36,19 +36,24 @@ def write_collection(
 ) -> dict[str, Any]:
     """Write ``content`` as a collection to ``folder``, whole or not at all, and return its manifest.
 
-    The same content gives the same bytes. Beyond what :class:`~peftir.data.validation.Validation`
-    holds, memory holds the row group that is being written.
+    Files are byte-identical for the same content. Memory holds one row group, and what
+    :class:`~peftir.data.validation.Validation` holds.
 
-    Empty documents stay, so that judgements of them stay valid; the manifest counts them, and BM25 never
-    finds them. Queries that no split judges are left out and counted, since measures average over judged
-    queries. A judged query without a relevant document stays and is counted: it scores 0, as in trec_eval.
+    The manifest counts these: empty documents, which are kept so that their judgements stay valid, but never
+    retrieved by BM25; queries without judgements, which are left out, since measures average over judged
+    queries; and judged queries without a relevant document, which are kept and score 0, as in trec_eval.
 
-    ``files`` are the SHA-256 of those that the content is read from, for the manifest.
+    With ``folds``, all queries are in ``test``, and one file per fold has their splits.
 
-    With ``folds``, all queries are in ``test``, and a file for each fold has their splits in it.
+    Args:
+        folder: of the collection; it is replaced if it exists.
+        content: the content of a source.
+        own_documents: see :func:`peftir.data.prepare.prepare`.
+        folds: of a cross-validation.
+        files: SHA-256 of the source's files, for the manifest.
 
     Raises:
-        PeftirError: something is wrong with the content, or the disk is full.
+        PeftirError: the content is invalid, or the disk is full.
     """
     checked = Validation(content, own_documents)
     with replacing(folder) as partial:
@@ -62,8 +67,8 @@ def write_collection(
                 for query, judged, grade, _ in checked.judgements(split):
                     file.write(f"{query}\t{judged}\t{grade}\n")
         with TextTable(partial / QUERIES, ("_id", "text", "split")) as table:
-            for each, split in checked.queries():
-                table.add((each.id, each.text, split))
+            for query_record, split in checked.queries():
+                table.add((query_record.id, query_record.text, split))
         splits = checked.folds(folds) if folds else []
         for fold, split_of in enumerate(splits, start=1):
             _write_fold(partial / fold_file(fold), split_of)
@@ -79,7 +84,7 @@ def write_collection(
             "sha256": {name: _sha256(partial / name) for name in names},
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        # A folder's name need not be UTF-8; what stands for a byte of it is then written as JSON escapes it.
+        # A folder's name need not be UTF-8; other bytes are written as JSON escapes.
         (partial / MANIFEST).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return manifest
 

@@ -1,3 +1,3 @@
-"""Two states of the study compared from what git keeps of them: ``peftir diff``. Internal."""
+"""Compare two revisions of the study by the files in git: ``peftir diff``. Internal."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What differs between two ``params.yaml``."""
+"""Differences between two ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ABSENT = "(absent)"
 
 @dataclass(frozen=True)
 class Change:
-    """A key of ``params.yaml`` and its values on both sides, as they stand there."""
+    """A key of ``params.yaml`` and its values before and after."""
 
     key: str
     before: Any
@@ -19,7 +19,7 @@ class Change:
 
 
 def changed_params(before: Any, after: Any) -> list[Change]:
-    """The keys whose values differ, in the order in which they come."""
+    """The keys whose values differ, in the order of the files."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     return [
         Change(key, old.get(key, ABSENT), new.get(key, ABSENT))
@@ -29,7 +29,7 @@ def changed_params(before: Any, after: Any) -> list[Change]:
 
 
 def _leaves(block: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is not a block, by its key with dots; a list is one value."""
+    """Yield every value that is not a block, with its dotted key; a list is one value."""
     if isinstance(block, dict) and block:
         for name, value in block.items():
             yield from _leaves(value, f"{key}.{name}" if key else str(name))

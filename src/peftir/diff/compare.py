@@ -1,4 +1,4 @@
-"""The comparison itself: which rows both sides have, how far apart they are, and whether that is noise."""
+"""Compare two revisions: rows in common, differences, and their significance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Verdict = Literal["better", "within noise", "worse"]
 
 @dataclass(frozen=True)
 class Line:
-    """One row of one task, by one measure, on both sides."""
+    """One row of a task by one measure, before and after."""
 
     task: str
     row: str
@@ -37,11 +37,11 @@ class Line:
     after: float
     difference: Difference
     corrected: float
-    """The p-value, corrected for all lines of the comparison; nan where not a single query differs."""
+    """The p-value, corrected for all lines of the comparison; nan if no query differs."""
 
     @property
     def verdict(self) -> Verdict:
-        """Noise, unless that is improbable among as many lines as were compared."""
+        """The verdict by the corrected p-value at level ``ALPHA``."""
         if not self.corrected <= ALPHA:
             return "within noise"
         return "better" if self.difference.mean > 0 else "worse"
@@ -49,25 +49,25 @@ class Line:
 
 @dataclass(frozen=True)
 class RevisionComparison:
-    """Two states of the study side by side."""
+    """The comparison of two revisions of the study."""
 
     before: str
     after: str
     queries: tuple[int, int, int]
-    """How many are compared, and how many each side has."""
+    """Number of queries in common, before and after."""
     lines: list[Line]
     added: list[tuple[str, str]]
-    """Task and row of what ``after`` alone has."""
+    """Task and row of each row only in ``after``."""
     removed: list[tuple[str, str]]
-    """Task and row of what ``before`` alone has."""
+    """Task and row of each row only in ``before``."""
     changes: list[Change]
     seeds_assumed: list[str]
-    """The tasks in which the noise between seeds had to be assumed, since no trained row has several."""
+    """Tasks whose variance between seeds is assumed, since no trained row has several seeds."""
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One state of the study: its params, and every query's measures."""
+    """One revision of the study: its params and the measures per query."""
 
     title: str
     params: Any
@@ -77,21 +77,21 @@ class _Side:
         return list(dict.fromkeys((task, row) for task, row, _ in self.scores.runs))
 
     def values(self, task: str, row: str, measure: str, queries: list[str]) -> Array:
-        """Shape ``[seeds, queries]``."""
+        """The values of a row by seed and query, ``[seeds, queries]``."""
         lines = np.searchsorted(self.scores.queries, queries)
         column = self.scores.measures[task].index(measure)
         runs = [run for key, run in self.scores.runs.items() if key[:2] == (task, row)]
         return np.stack([run[lines, column] for run in runs])
 
     def trains(self, row: str) -> bool:
-        """Whether a seed had any influence on ``row``: on BM25 and the backbone as it comes it had none."""
+        """Whether ``row`` depends on a seed: BM25 and the untrained backbone do not."""
         variant = Row.of(row).variant
         return variant is not None and self.params["methods"][variant]["type"] != "zero_shot"
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """The values of one line on both sides."""
+    """The values of one line before and after."""
 
     task: str
     row: str
@@ -102,15 +102,16 @@ class _Pair:
 
     @property
     def family(self) -> tuple[str, str, bool]:
-        """The lines whose seeds say something of each other's noise."""
+        """Lines of the same family are pooled to estimate the variance between seeds."""
         return self.task, self.measure, Row.of(self.row).interpolated
 
 
 def compare(before: Revision, after: Revision) -> RevisionComparison:
-    """Compare two states of the study by what git keeps: ``params.yaml`` and ``metrics/queries.parquet``.
+    """Compare two revisions of the study by their ``params.yaml`` and ``metrics/queries.parquet``.
 
     Raises:
-        PeftirError: one of these is missing, damaged or not of the other, or no query is in both states.
+        PeftirError: a file is missing or damaged, the two files of a revision do not match, or the revisions
+            have no query in common.
     """
     old, new = _read(before), _read(after)
     common = sorted(set(old.scores.queries) & set(new.scores.queries))
@@ -141,7 +142,7 @@ def compare(before: Revision, after: Revision) -> RevisionComparison:
 
 
 def _pairs(old: _Side, new: _Side, queries: list[str]) -> Iterator[_Pair]:
-    """Every row and measure that both sides have, in the order of the new side."""
+    """Yield every row and measure in common, in the order of the new revision."""
     for task, row in new.rows():
         if (task, row) in old.rows():
             for measure in new.scores.measures[task]:
@@ -151,7 +152,7 @@ def _pairs(old: _Side, new: _Side, queries: list[str]) -> Iterator[_Pair]:
 
 
 def _noise_of(family: tuple[str, str, bool], pairs: list[_Pair]) -> SeedNoise | None:
-    """The noise between the seeds of ``family``; a row that is the same on both sides counts once."""
+    """The variance between the seeds of ``family``; a row without changes counts once."""
     trained = [pair for pair in pairs if pair.family == family and pair.trained]
     changed = [pair.after for pair in trained if not np.array_equal(pair.before, pair.after)]
     return seed_noise([*(pair.before for pair in trained), *changed])
@@ -177,7 +178,7 @@ def _read(revision: Revision) -> _Side:
 
 
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
-    """Task, row and seed of every run that ``params.yaml`` asks for."""
+    """Yield task, row and seed of every run defined by ``params.yaml``."""
     for task in TASKS:
         # A study from before `untrained` has zero_shot among the variants with seeds.
         once = params["variants"].get("untrained", []) if task is RETRIEVAL else []

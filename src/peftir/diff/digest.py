@@ -1,10 +1,10 @@
-"""What git keeps of an evaluation: a summary to look at, and every query's measures to compare revisions by.
+"""Evaluation results in git: a summary, and the measures per query for the comparison of revisions.
 
-The measures of all queries are in ``metrics/per_query.parquet`` too, but that lies in DVC's cache, which a
-clone may not have. ``metrics/queries.parquet`` holds the same, rounded, in a form small enough for git: a
-row a query and a column of numbers for each run and measure. Most measures follow from the rank of the one
-relevant document, so the same few values come again and again, and parquet stores each once. At 7,000
-queries, 10 variants and 4 measures a stage that makes 0.7 MB a seed.
+``metrics/per_query.parquet`` has the measures of all queries, but is in DVC's cache, which a clone may lack.
+``metrics/queries.parquet`` has the same values, rounded, in a file small enough for git: one row per query
+and one column per run and measure. Most measures depend only on the rank of one relevant document, so parquet
+stores few distinct values. With 7,000 queries, 10 variants and 4 measures per stage the file has 0.7 MB per
+seed.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ EVALUATE = "make it again with `dvc repro --force --single-item evaluate`"
 
 @dataclass(frozen=True)
 class Scores:
-    """Every query's measures of every run."""
+    """The measures per query of every run."""
 
     queries: list[str]
     """Sorted."""
     measures: dict[str, list[str]]
-    """By task, ``retrieval`` or ``reranking``; the first is the one that the summary has."""
+    """Measures by task, ``retrieval`` or ``reranking``; the summary contains the first one."""
     runs: dict[tuple[str, str, int], NDArray[np.float64]]
-    """By task, row and seed; shape ``[queries, measures of the task]``."""
+    """Values by task, row and seed, ``[queries, measures of the task]``."""
 
 
 def write_digest(root: Path, params: Params) -> Iterator[Path]:
-    """Write the summary and the queries' measures from ``root``'s per-query table; give their paths."""
+    """Write the summary and the measures per query from the per-query table; yield their paths."""
     table = pd.read_parquet(root / layout.PER_QUERY)
     write_json(root / layout.SUMMARY, summary(table, params))
     yield layout.SUMMARY
@@ -52,9 +52,9 @@ def write_digest(root: Path, params: Params) -> Iterator[Path]:
 
 
 def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str, float]]]:
-    """The mean of each task's first measure by task, measure and variant; beside them BM25's at retrieval.
+    """The mean of each task's first measure, by task, measure and variant, and BM25 for retrieval.
 
-    The interpolated rows are left out, so that the columns of ``dvc exp show`` stay few.
+    Interpolated rows are left out to limit the columns of ``dvc exp show``.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for task in (task.name for task in TASKS):
@@ -66,7 +66,7 @@ def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str
 
 
 def by_query(table: pd.DataFrame) -> pd.DataFrame:
-    """The per-query table as ``metrics/queries.parquet`` has it."""
+    """The per-query table in the format of ``metrics/queries.parquet``."""
     wide = table.pivot(index="query", columns=["stage", "row", "seed", "measure"], values="value")
     names = table[["stage", "row", "seed", "measure"]].drop_duplicates()
     wide = wide[list(names.itertuples(index=False, name=None))].sort_index().round(QUERY_DECIMALS)
@@ -75,10 +75,10 @@ def by_query(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_scores(file: Path | BinaryIO, name: str) -> Scores:
-    """Read ``metrics/queries.parquet``, also in the form that older revisions have; errors call it ``name``.
+    """Read ``metrics/queries.parquet``, also in the format of older revisions; ``name`` is for messages.
 
     Raises:
-        PeftirError: it is not such a file.
+        PeftirError: the file is damaged or has another format.
     """
     try:
         frame = pd.read_parquet(file)
@@ -99,14 +99,14 @@ def read_scores(file: Path | BinaryIO, name: str) -> Scores:
             for run, values in columns.items()
         }
         return Scores([str(query) for query in frame["query"]], measures, runs)
-    except OSError as error:  # of pyarrow's, too
+    except OSError as error:  # including pyarrow's
         raise unusable(Path(name), error, EVALUATE) from error
     except (ValueError, KeyError, AttributeError) as error:
         raise PeftirError(f"{name}: not a table of queries and measures ({error}); {EVALUATE}") from error
 
 
 def _from_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table of an older revision: a column a run, all measures of a query in one text, ``0.5 0.6309``."""
+    """Convert the format of older revisions: one column per run, with values as text, ``0.5 0.6309``."""
     columns = {"query": frame["query"].to_numpy()}
     for run in frame.columns.drop("query"):
         measures = frame.attrs["measures"][run.split(" ")[0]]

@@ -1,18 +1,18 @@
-"""How large a difference between two trainings may be by chance alone.
+"""Significance of a difference between two trainings.
 
-Two things make a mean over test queries differ that no change of the method made: other queries would have
-given another mean, and so would another seed. The squared error of a difference is the sum of both parts:
+A mean over test queries varies with the queries and with the seed. The squared standard error of a difference
+is the sum of both parts:
 
-- *queries*: the variance of the differences per query, over the number of queries;
-- *seeds*: the variance between the seeds' means, divided by the number of seeds of each side. It is estimated
-  from all trained rows of a task that have several seeds, both sides' taken together, since two or three
-  seeds of one row say little. Trainings on both sides count as independent even with the same seed: a change
-  of settings sends a training another way just as a seed does.
+- *queries*: the variance of the differences per query, divided by the number of queries;
+- *seeds*: the variance between the seeds' means, divided by the number of seeds of each side. It is pooled
+  over all trained rows of a task with several seeds, on both sides, since two or three seeds of one row are
+  too few. Trainings on the two sides are independent even with the same seed, since a change of settings
+  changes a training as much as another seed.
 
-With one seed everywhere the second part cannot be estimated. It is not left out, or every change of a seed
-would pass for news; it is *assumed*: the variance of the seeds' part is taken as ``SHARED`` of the variance
-of the differences per query. In other words, what one training gets wrong it gets wrong on many queries
-together, so that any number of queries says no more than ``1 / SHARED`` independent ones would.
+With one seed everywhere the second part cannot be estimated. Without it, every change of a seed would be
+significant, so it is *assumed*: the variance of the seeds' part is ``SHARED`` times the variance of the
+differences per query. In other words, errors of one training are correlated between queries, so that any
+number of queries has at most the information of ``1 / SHARED`` independent ones.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import numpy as np
 from peftir.statistics.significance import Array, Difference, satterthwaite_test
 
 SHARED = 0.02
-"""A choice on the safe side: five seeds of a small study gave 1 % at most (docs/sweeps.md)."""
+"""A conservative choice: five seeds of a small study had at most 1 % (docs/sweeps.md)."""
 
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """The variance of one seed's mean around the mean of all seeds, and the degrees of freedom behind it."""
+    """The variance of the seeds' means, and its degrees of freedom."""
 
     variance: float
     degrees: int
@@ -40,7 +40,7 @@ def seed_noise(rows: Iterable[Array]) -> SeedNoise | None:
     """The variance between seeds, pooled over rows; None if no row has several seeds.
 
     Args:
-        rows: for each row the values by seed and query, shape ``[seeds, queries]``.
+        rows: the values of each row by seed and query, ``[seeds, queries]``.
     """
     means = [values.mean(axis=1) for values in rows if len(values) > 1]
     degrees = sum(len(mean) - 1 for mean in means)
@@ -50,15 +50,15 @@ def seed_noise(rows: Iterable[Array]) -> SeedNoise | None:
 
 
 def difference(before: Array, after: Array, noise: SeedNoise | None, *, trained: bool) -> Difference:
-    """How much ``after`` is above ``before``; the p-value is nan if no query differs or there is but one.
+    """The mean of ``after`` minus ``before``; the p-value is nan if no query differs or there is only one.
 
-    Student's t over both parts of the error; an assumed part has the queries' degrees of freedom.
+    A t-test with both parts of the error; an assumed part has the queries' degrees of freedom.
 
     Args:
-        before: shape ``[seeds, queries]``.
-        after: the same queries in the same order; other seeds, or another number of them.
-        noise: the variance between seeds, if it is known.
-        trained: whether a seed had any influence.
+        before: ``[seeds, queries]``.
+        after: the same queries in the same order; the seeds and their number may differ.
+        noise: the variance between seeds; None if unknown.
+        trained: whether the values depend on a seed.
     """
     differences = after.mean(axis=0) - before.mean(axis=0)
     mean, queries = float(differences.mean()), len(differences)

@@ -1,4 +1,4 @@
-"""Reading the study's files as they are at a git revision, or in the workspace."""
+"""Read the study's files at a git revision or in the workspace."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ PARAMS = Path("params.yaml")
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit of the repository that holds the study, or its workspace."""
+    """A commit of the study's repository, or its workspace."""
 
     root: Path
     """The folder that holds ``params.yaml``."""
     name: str
-    """As the user gave it, or ``workspace``."""
+    """The name given by the user, or ``workspace``."""
     commit: str | None
     """The commit's full hash; None for the workspace."""
 
     @property
     def title(self) -> str:
-        """The name, and the commit where the name does not say it."""
+        """The name, followed by the commit unless the name is its hash."""
         if self.commit is None:
             return self.name
         return self.commit[:7] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:7]})"
 
     def read(self, path: Path, remedy: str) -> bytes:
-        """The content of ``path``.
+        """The content of the file ``path``.
 
         Raises:
-            PeftirError: it is not there; ``remedy`` says what to do.
+            PeftirError: the file is missing or unreadable; ``remedy`` is part of the message.
         """
         if self.commit is None:
             try:
@@ -50,26 +50,26 @@ class Revision:
 
 
 def study_around(folder: Path) -> Path:
-    """The nearest of ``folder`` and those around it that has a ``params.yaml``; ``folder`` if none has."""
+    """The nearest of ``folder`` and its parents that contains ``params.yaml``; ``folder`` if none does."""
     around = (folder, *folder.resolve().parents)
     return next((each for each in around if (each / PARAMS).is_file()), folder)
 
 
 def workspace(root: Path) -> Revision:
-    """The files as they lie in ``root``, committed or not."""
+    """The current files in ``root``, committed or not."""
     return Revision(root, "workspace", None)
 
 
 def revision(root: Path, name: str) -> Revision:
-    """The commit that git calls ``name`` in the repository around ``root``, or that ``dvc exp show`` does.
+    """The commit of the git revision or DVC experiment ``name`` in the repository of ``root``.
 
     Raises:
-        PeftirError: there is no git, no repository or no such commit, or the clone is too shallow to have it
-            or belongs to another user.
+        PeftirError: git, the repository or the commit is missing; or the clone is shallow or belongs to
+            another user.
     """
     done = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if done.returncode:
-        # Where DVC keeps experiments, by name, below the commit that each started from.
+        # DVC stores experiments by name, below the commit on which each is based.
         done = ask(root, "for-each-ref", "--count=1", "--format=%(objectname)", f"refs/exps/*/*/{name}")
     if found := done.stdout.decode().strip():
         return Revision(root, name, found)

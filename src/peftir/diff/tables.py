@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, as Markdown for a pull request, or as JSON for a program."""
+"""Format a comparison as text for a terminal, Markdown for a pull request, or JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DECIMALS = 3
 
 
 def as_text(found: RevisionComparison) -> str:
-    """Aligned columns; what is not printable is escaped, since a terminal obeys it."""
+    """The comparison in aligned columns, with unprintable characters escaped."""
     parts = [[f"{visible(found.before)} → {visible(found.after)}: {_counts(found)}"]]
     if found.changes:
         parts.append(_aligned([("params", "before", "after"), *map(_change, found.changes)]))
@@ -34,7 +34,7 @@ def as_text(found: RevisionComparison) -> str:
 
 
 def as_markdown(found: RevisionComparison) -> str:
-    """Tables as GitHub shows them; long ones folded."""
+    """The comparison in tables for GitHub; rows within noise are collapsed."""
     parts = [[f"**{code(found.before)} → {code(found.after)}: {_counts(found)}**"]]
     if found.changes:
         changes = ([code(cell) for cell in _change(change)] for change in found.changes)
@@ -55,7 +55,7 @@ def as_markdown(found: RevisionComparison) -> str:
 
 
 def as_json(found: RevisionComparison) -> str:
-    """All there is, numbers with one digit more than the tables have."""
+    """The complete comparison as JSON, with one more digit than in the tables."""
     content = asdict(found)
     content["verdicts"] = _tally(found)
     content["lines"] = [_as_object(line) for line in found.lines]
@@ -88,20 +88,20 @@ def _counts(found: RevisionComparison) -> str:
 
 
 def _by_task(found: RevisionComparison) -> dict[str, list[Line]]:
-    """The lines in which some query differs, by task."""
+    """The lines with a difference in at least one query, by task."""
     tasks: dict[str, list[Line]] = {}
     for line in found.lines:
-        if _moved(line):
+        if _differs(line):
             tasks.setdefault(line.task, []).append(line)
     return tasks
 
 
-def _moved(line: Line) -> bool:
+def _differs(line: Line) -> bool:
     return line.difference.low != 0 or line.difference.high != 0
 
 
 def _chart(lines: list[Line]) -> Iterator[str]:
-    """The first measure of a task as a chart that GitHub draws: bars are after, the line is before."""
+    """Yield a Mermaid chart of a task's first measure: bars are after, the line is before."""
     measure = lines[0].measure
     lines = [line for line in lines if line.measure == measure]
     highest = max(max(line.before, line.after) for line in lines)
@@ -116,15 +116,19 @@ def _chart(lines: list[Line]) -> Iterator[str]:
 
 
 def _label(name: str) -> str:
-    """A name as a chart shows it, without what could end its quotes or the chart."""
+    """A name for a chart, without characters that could end its quotes or the chart."""
     return re.sub(r"[^\w@+.()=, -]", "?", name)
 
 
 def _notes(found: RevisionComparison, name: Callable[[str], str]) -> Iterator[str]:
-    """Sentences on what was compared, in which ``name`` writes the names of rows."""
-    moved = {(line.task, line.row) for line in found.lines if _moved(line)}
-    still = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in moved]
-    for what, rows in (("The same for every query", still), ("New", found.added), ("Removed", found.removed)):
+    """Yield sentences about the comparison; ``name`` formats the names of rows."""
+    different = {(line.task, line.row) for line in found.lines if _differs(line)}
+    same = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in different]
+    for what, rows in (
+        ("The same for every query", same),
+        ("New", found.added),
+        ("Removed", found.removed),
+    ):
         if rows:
             yield f"{what}: {'; '.join(_named(rows, name))}."
     compared, before, after = found.queries
@@ -132,7 +136,7 @@ def _notes(found: RevisionComparison, name: Callable[[str], str]) -> Iterator[st
         yield (f"Means over the {compared:,} test queries in both, of {before:,} before and {after:,} after.")
     else:
         yield f"Means over {compared:,} test queries."
-    if moved:
+    if different:
         yield (
             f"Intervals are over queries and over seeds, {_seeds(found)}. Better or worse is what is still "
             f"so at p ≤ {ALPHA} after Holm's correction for all lines compared."
@@ -140,7 +144,7 @@ def _notes(found: RevisionComparison, name: Callable[[str], str]) -> Iterator[st
 
 
 def _seeds(found: RevisionComparison) -> str:
-    """How far apart seeds were taken to be."""
+    """The phrase about the variance between seeds."""
     measured = "as far apart as the rows with several seeds say"
     assumed = (
         f"assumed to make {SHARED:.0%} of the variance per query, since there is but one: with more under "

@@ -1,4 +1,4 @@
-"""How the methods learn: how fast, how steadily, and what the loss looks like around what they found.
+"""Analysis of training: convergence, stability, and the loss surface around trained weights.
 
 A learning curve is a measure on dev by optimizer step:
 
@@ -8,7 +8,7 @@ A learning curve is a measure on dev by optimizer step:
 >>> first_step_at(curve, 0.5), round(area_under_curve(curve), 3)
 (10, 0.45)
 
-The loss is a function of weights as they stand, here ``3 a² + b²``:
+The loss is a function of the current weights, here ``3 a² + b²``:
 
 >>> import torch
 >>> from peftir.learning import largest_eigenvalue
@@ -20,9 +20,9 @@ The loss is a function of weights as they stand, here ``3 a² + b²``:
 
 >>> from peftir.learning import curvature, loss_surface, roughness
 >>> grid = loss_surface(weights, [True, True], loss, span=1.0, points=5, seed=0)
->>> grid.shape, grid[2, 2].item()  # at the weights themselves
+>>> grid.shape, grid[2, 2].item()  # at the weights
 ((5, 5), 1.75)
->>> round(curvature(grid, span=1.0), 3)  # steps of a vector's own length, of either sign: 6 · 0.5² + 2 · 1²
+>>> round(curvature(grid, span=1.0), 3)  # a step has the length of each vector: 6 · 0.5² + 2 · 1²
 3.5
 >>> roughness(grid) < 1e-6  # it is a quadratic
 True

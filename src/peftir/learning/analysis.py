@@ -1,4 +1,4 @@
-"""The analysis of learning: from the study's artefacts to ``metrics/learning.json`` and the surfaces."""
+"""The stage learning: compute ``metrics/learning.json`` and the loss surfaces from the study's artefacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from peftir.training.determinism import seed_everything
 
 
 def analyse(root: Path, params: Params) -> None:
-    """Write how every trained variant learned, and the loss around the first seeds' models.
+    """Write every trained variant's convergence, and the loss around the models of the first seeds.
 
     Raises:
         PeftirError: an artefact of training is missing or damaged.
@@ -37,9 +37,9 @@ def analyse(root: Path, params: Params) -> None:
         write_curves(root / layout.learning_curves(stage), runs, params.seeds.at(stage))
         target = _target(runs)
         learning["targets"][stage] = asdict(target) if target else None
-        learning[stage] = {variant: _convergence(of, target) for variant, of in runs.items()}
+        learning[stage] = {variant: _convergence(records, target) for variant, records in runs.items()}
         surfaces[stage] = {}
-        for variant, loss, figures in _around(root, params, stage, list(runs)):
+        for variant, loss, figures in _surfaces(root, params, stage, list(runs)):
             learning[stage][variant] |= figures
             surfaces[stage][variant] = loss
     write_json(root / layout.LEARNING, _rounded(learning))
@@ -47,13 +47,13 @@ def analyse(root: Path, params: Params) -> None:
 
 
 def _target(runs: dict[str, list[TrainingRun]]) -> convergence.Target | None:
-    """What full fine-tuning sets; ``None`` where it is not among the variants."""
-    full = next((of for of in runs.values() if of[0].type == "full"), None)
+    """The target set by full fine-tuning; ``None`` if it is not among the variants."""
+    full = next((records for records in runs.values() if records[0].type == "full"), None)
     return convergence.Target.of([run.dev for run in full]) if full else None
 
 
 def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> dict[str, Any]:
-    """How fast and how steadily one variant learned; lists have a value a model, ``None`` is never."""
+    """Convergence and stability of one variant; lists have one value per model, ``None`` if never reached."""
     best = [float(run.dev.max()) for run in runs]
     levels = {
         f"{share:.2f}": (target.share_of_gain(share), target.share_of_best(share)) if target else (None, None)
@@ -85,13 +85,13 @@ def _convergence(runs: list[TrainingRun], target: convergence.Target | None) -> 
     }
 
 
-def _around(
+def _surfaces(
     root: Path, params: Params, stage: StageName, variants: list[str]
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """For each variant its losses around the first seeds' models, and the figures that follow from them.
+    """Yield each variant with its losses around the first seeds' models, and the figures computed from them.
 
-    Where there are folds, these are the models of fold 1, so that all of them have trained on the same
-    queries. Lists in the figures have a value a model, ``None`` for those that are not looked at.
+    In a cross-validation these are the models of fold 1, which all trained on the same queries. Lists in the
+    figures have one value per model, ``None`` for models that are not analysed.
     """
     settings, models = params.learning, params.seeds.at(stage)
     seeds = of_first_fold(models)
@@ -103,20 +103,20 @@ def _around(
         found: dict[str, dict[Seed, float]] = {name: {} for name in ("sharpness", "curvature", "roughness")}
         for seed in analysed:
             assert objective_of is not None
-            at = objective_of(variant, seed)
+            objective = objective_of(variant, seed)
             if seed == seeds[0] and len(seeds) > 1:
-                path = _path_between(at, objective_of(variant, seeds[1]), seeds[:2], settings)
+                path = _path_between(objective, objective_of(variant, seeds[1]), seeds[:2], settings)
             grid = loss_surface(
-                at.weights,
-                at.vectors,
-                at.loss,
+                objective.weights,
+                objective.vectors,
+                objective.loss,
                 span=settings.span,
                 points=settings.points,
                 seed=settings.seed,
             )
             grids[str(seed)] = grid.tolist()
             found["sharpness"][seed] = largest_eigenvalue(
-                at.weights, at.loss, iterations=settings.iterations, seed=settings.seed
+                objective.weights, objective.loss, iterations=settings.iterations, seed=settings.seed
             )
             found["curvature"][seed] = curvature(grid, settings.span)
             found["roughness"][seed] = roughness(grid)
@@ -128,15 +128,15 @@ def _around(
 
 
 def _path_between(
-    first: Objective, second: Objective, seeds: list[Seed], settings: LearningParams
+    start: Objective, end: Objective, seeds: list[Seed], settings: LearningParams
 ) -> dict[str, Any]:
-    """The loss on the way between two seeds' models."""
-    losses = loss_path(first.weights, first.loss, second.weights, settings.points)
+    """The loss on the straight line between two seeds' models."""
+    losses = loss_path(start.weights, start.loss, end.weights, settings.points)
     return {"seeds": seeds, "loss": losses.tolist(), "barrier": barrier(losses)}
 
 
 def _rounded(content: Any) -> Any:
-    """``content`` with four significant digits: a change in the seventh is no news."""
+    """``content`` with floats rounded to four significant digits."""
     if isinstance(content, dict):
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, list):

@@ -1,4 +1,4 @@
-"""A trained model's loss as a function of its trained weights, on a batch that is the same for all models."""
+"""A trained model's loss as a function of its trained weights, on the same batch for all models."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from peftir.training.tokens import TokenTable, tokenized_in_memory
 
 @dataclass(frozen=True)
 class Objective:
-    """What the analysis of a loss needs: the weights, and the loss at the weights as they stand.
+    """Trained weights, and a function that computes the loss at their current values.
 
-    ``vectors`` says for each of the weights whether it is a vector (:func:`peftir.tuners.vector_names`).
+    ``vectors`` has for each weight whether it is a vector (:func:`peftir.tuners.vector_names`).
     """
 
     weights: list[nn.Parameter]
@@ -37,16 +37,16 @@ class Objective:
 def objectives(
     root: Path, params: Params, stage: StageName, fold: int | None
 ) -> Callable[[str, Seed], Objective]:
-    """A function that gives the objective of a trained model by variant and seed.
+    """Return a function that loads a trained model by variant and seed and returns its objective.
 
-    The batch is drawn once, from the train queries as training draws its own; the loss is that of training,
-    in float32 and without dropout.
+    The batch is drawn once, from the train queries with the sampler of training. The loss is the training
+    loss, in float32 and without dropout.
 
     Args:
         root: the study's folder.
         params: its params.
         stage: ``retriever`` or ``reranker``.
-        fold: whose train queries these are, if there are folds.
+        fold: the fold whose train queries are used; ``None`` without folds.
     """
     data, loss_of_batch = _read(root, params, stage, fold)
     [batch] = data.sampler.draw(1, params.learning.queries.at(stage), params.learning.seed)
@@ -56,7 +56,7 @@ def objectives(
         nonlocal tokens
         model = saving.load(saving.MODEL_TYPES[stage], root / layout.model(stage, variant, seed), root)
         loss = loss_of_batch(model)
-        # All models read the same: they have the backbone's tokenizer and the study's lengths.
+        # All models have the same tokenizer and maximum lengths, so the tokens are shared.
         tokens = tokens or tokenized_in_memory(data, [batch], loss)
         return Objective(*trained_weights(model), partial(loss, batch, tokens))
 
@@ -66,7 +66,7 @@ def objectives(
 def _read(
     root: Path, params: Params, stage: StageName, fold: int | None
 ) -> tuple[TrainingData, Callable[[Any], RetrieverLoss | RerankerLoss]]:
-    """What ``stage`` trains on, and a function that gives a model's loss of a batch of it."""
+    """The training data of ``stage``, and a function that returns a model's loss function."""
     if stage == "reranker":
         settings = params.reranker
         data = TrainingData.read(
@@ -88,9 +88,9 @@ def _read(
 
 
 def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.Parameter], list[bool]]:
-    """The weights of a loaded model that were trained, and which are vectors; they alone have gradients.
+    """The trained weights of a loaded model, and whether each is a vector; only they require gradients.
 
-    Adapters are loaded frozen; what has none was trained as a whole.
+    Adapters are loaded frozen and are unfrozen here. In a model without an adapter all weights were trained.
     """
     model.eval()
     transformer = saving.transformer_of(model)

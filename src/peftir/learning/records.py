@@ -1,4 +1,4 @@
-"""Training runs as the stages recorded them."""
+"""Read the training runs recorded by the stages."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from peftir.system.files import replacing
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """How one model was trained."""
+    """The record of one model's training."""
 
     type: str
-    """The type of its method."""
+    """The type of the method."""
     dev: pd.Series
     """The measure on dev, by step."""
     loss: pd.Series
-    """The mean training loss since the point before, by step."""
+    """The mean training loss since the previous point, by step."""
     seconds: dict[int, float]
-    """Of training up to each point, without evaluation, by step."""
+    """Seconds of training up to each point, without evaluation, by step."""
     seconds_per_step: float
     peak_memory_mb: int
     stored_bytes: int
 
     def seconds_at(self, step: int | None) -> float | None:
-        """The seconds of training up to ``step``, a point of the curve."""
+        """Seconds of training up to ``step``, a point of the curve."""
         return None if step is None else self.seconds[step]
 
 
 def read_runs(root: Path, params: Params, stage: StageName) -> dict[str, list[TrainingRun]]:
-    """The runs of all trained variants, in the order of the seeds.
+    """Read the runs of all trained variants, in the order of the seeds.
 
     Raises:
-        PeftirError: an artefact is missing or not as expected.
+        PeftirError: an artefact is missing or malformed.
     """
     measure = params.training(stage).selected_by
     return {
@@ -50,10 +50,10 @@ def read_runs(root: Path, params: Params, stage: StageName) -> dict[str, list[Tr
 
 
 def read_run(root: Path, stage: StageName, variant: str, seed: Seed, measure: str) -> TrainingRun:
-    """One run.
+    """Read one run.
 
     Raises:
-        PeftirError: an artefact is missing or not as expected.
+        PeftirError: an artefact is missing or malformed.
     """
 
     def artefact(path: Path) -> Artefact:
@@ -80,11 +80,11 @@ def read_run(root: Path, stage: StageName, variant: str, seed: Seed, measure: st
 
 
 def write_curves(path: Path, runs: dict[str, list[TrainingRun]], seeds: list[Seed]) -> None:
-    """Write all curves as one table, a point a line; the loss of step 0, where there is none, is empty."""
+    """Write all curves as one table, one point per line; the loss at step 0 is empty."""
     tables = [
         pd.DataFrame({"dev": run.dev, "loss": run.loss}).assign(variant=variant, seed=seed).reset_index()
-        for variant, of in runs.items()
-        for seed, run in zip(seeds, of, strict=True)
+        for variant, variant_runs in runs.items()
+        for seed, run in zip(seeds, variant_runs, strict=True)
     ]
     columns = ["variant", "seed", "step", "dev", "loss"]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=columns)

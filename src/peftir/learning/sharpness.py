@@ -1,4 +1,4 @@
-"""How sharp a minimum is: the largest eigenvalue of the loss's Hessian over the trained weights."""
+"""Sharpness of a minimum: the largest eigenvalue of the loss's Hessian over the trained weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-TOLERANCE = 0.001  # of the eigenvalue; where it is known to be no further away, iterations stop
+TOLERANCE = 0.001  # relative error bound of the eigenvalue at which iterations stop
 
-Vector = list[Tensor]  # a part for each of the weights, of its shape
+Vector = list[Tensor]  # one tensor per weight, of the weight's shape
 
 
 def largest_eigenvalue(
@@ -19,20 +19,20 @@ def largest_eigenvalue(
 ) -> float:
     """The largest eigenvalue of the Hessian of ``loss`` at ``weights``, by Lanczos iterations.
 
-    Each iteration is a Hessian-vector product (Pearlmutter 1994); what comes out is the largest Ritz value,
-    which is never above the eigenvalue. Of all values that follow from as many products it is the largest, so
-    never below that of power iteration, which goes astray where the largest eigenvalue in size is negative.
+    Each iteration is a Hessian-vector product (Pearlmutter 1994). The result is the largest Ritz value, a
+    lower bound of the eigenvalue. It is at least the estimate of power iteration with as many products, which
+    fails if the eigenvalue of largest magnitude is negative.
 
     Args:
-        weights: leaves that ``loss`` depends on and that require gradients.
-        loss: the scalar loss at the weights as they stand, the same at every call.
-        iterations: products at most.
-        seed: of the vector that the iterations start from.
+        weights: leaf tensors that require gradients, on which ``loss`` depends.
+        loss: returns the scalar loss at the current weights; deterministic.
+        iterations: maximum number of products.
+        seed: of the start vector.
     """
     # Fused attention kernels have no second derivative.
     with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         gradients = torch.autograd.grad(loss(), weights, create_graph=True, materialize_grads=True)
-        # A weight that the loss does not depend on, or only linearly, has no part in the Hessian.
+        # A weight on which the loss does not depend, or only linearly, has zero rows in the Hessian.
         parts = [(g, w) for g, w in zip(gradients, weights, strict=True) if g.requires_grad]
         if not parts:
             return 0.0
@@ -47,25 +47,25 @@ def largest_eigenvalue(
 
 
 def _lanczos(product: Callable[[Vector], Vector], start: Vector, iterations: int) -> float:
-    """The largest Ritz value of the symmetric matrix behind ``product`` (Golub & Van Loan 2013, §10.1).
+    """The largest Ritz value of the symmetric operator ``product`` (Golub & Van Loan 2013, §10.1).
 
-    Vectors are not made orthogonal anew: rounding then repeats eigenvalues, but changes no largest one.
+    There is no reorthogonalization: rounding then duplicates eigenvalues, but does not change the largest.
     """
     diagonal: list[float] = []
-    beside: list[float] = []
-    before, vector, largest = start, start, 0.0
+    off_diagonal: list[float] = []
+    previous, vector, largest = start, start, 0.0
     for _ in range(iterations):
         image = product(vector)
         diagonal.append(_dot(vector, image))
-        back = beside[-1] if beside else 0.0
-        rest = [i - diagonal[-1] * v - back * b for i, v, b in zip(image, vector, before, strict=True)]
-        size = _dot(rest, rest) ** 0.5
-        values, vectors = eigh_tridiagonal(diagonal, beside)
+        beta = off_diagonal[-1] if off_diagonal else 0.0
+        residual = [i - diagonal[-1] * v - beta * p for i, v, p in zip(image, vector, previous, strict=True)]
+        norm = _dot(residual, residual) ** 0.5
+        values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
         largest = float(values[-1])
-        if size * abs(vectors[-1, -1]) <= TOLERANCE * abs(largest):
+        if norm * abs(vectors[-1, -1]) <= TOLERANCE * abs(largest):
             break
-        beside.append(size)
-        before, vector = vector, [part / size for part in rest]
+        off_diagonal.append(norm)
+        previous, vector = vector, [part / norm for part in residual]
     return largest
 
 

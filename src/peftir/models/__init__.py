@@ -1,6 +1,6 @@
 """Bi-encoders and cross-encoders: building, running, saving and loading them.
 
-Both are sentence-transformers' models, on a backbone that is a hub id or a local folder:
+Both are sentence-transformers models. The backbone is a hub id or a local folder:
 
 >>> from peftir.models import encode, new_biencoder
 >>> backbone = "sentence-transformers/all-MiniLM-L6-v2"
@@ -18,8 +18,8 @@ Both are sentence-transformers' models, on a backbone that is a hub id or a loca
 >>> score(reranker, [("sort an array", "Returns a sorted copy.")], "float32").shape
 (1,)
 
-:func:`peftir.tuners.attach` puts a method onto the transformers model inside, ``model[0].model``;
-:func:`save` writes the adapter and the head alone, and :func:`load` reads them exactly or not at all:
+:func:`peftir.tuners.attach` attaches a method to the transformers model ``model[0].model``. :func:`save`
+writes only the adapter and the head. :func:`load` restores the same model or raises an error:
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -29,8 +29,8 @@ Both are sentence-transformers' models, on a backbone that is a hub id or a loca
 >>> settled = attach(retriever[0].model, "iaa_l", budget=0.005)
 >>> folder = Path(tempfile.mkdtemp()) / "retriever"
 >>> save(retriever.eval(), folder, backbone)
->>> again = load(SentenceTransformer, folder)
->>> bool((encode(again, ["sort an array"], "query", "float32") == queries).all())
+>>> loaded = load(SentenceTransformer, folder)
+>>> bool((encode(loaded, ["sort an array"], "query", "float32") == queries).all())
 True
 """
 

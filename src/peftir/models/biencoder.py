@@ -1,4 +1,4 @@
-"""The retriever: a bi-encoder that maps queries and documents to vectors whose inner product ranks."""
+"""The retriever: a bi-encoder that maps queries and documents to vectors, ranked by inner product."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def new_biencoder(
     query_prefix: str = "",
     document_prefix: str = "",
 ) -> SentenceTransformer:
-    """A bi-encoder on an untouched backbone: pooled token vectors, scaled to length 1 for the cosine.
+    """Build a bi-encoder on a pre-trained backbone: pooled token embeddings, L2-normalized for the cosine.
 
     Args:
         backbone: a hub id or a local folder.
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
         pooling: a key of ``POOLINGS``.
-        similarity: ``cosine``, or ``dot`` for the inner product of the vectors as they are.
-        query_length, document_length: tokens kept of each, special tokens and prefix included.
-        query_prefix, document_prefix: what stands before each text, such as ``"query: "``.
+        similarity: ``cosine``, or ``dot`` for the inner product of unnormalized vectors.
+        query_length, document_length: maximum number of tokens, special tokens and prefix included.
+        query_prefix, document_prefix: prompt before each text, such as ``"query: "``.
 
     Raises:
-        PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
+        PeftirError: the backbone is not found, or its weights cannot be loaded as float32.
     """
     folder = backbone_folder(backbone, revision, root)
     manifest.forbid_reduced_precision()
@@ -62,13 +62,13 @@ def new_biencoder(
 
 
 def encode(model: SentenceTransformer, texts: list[str], task: TextKind, precision: str) -> np.ndarray:
-    """Vectors of ``texts``, ``[len(texts), d]`` float32, each text with its task's prefix."""
+    """Encode ``texts``, each with its task's prefix; return ``[len(texts), d]`` float32."""
     texts, length = texts_and_length(model, texts, task)
     return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
 
 
 def texts_and_length(model: SentenceTransformer, texts: list[str], task: TextKind) -> tuple[list[str], int]:
-    """``texts`` with their task's prefix, and how many tokens of each are read."""
+    """``texts`` with their task's prefix, and the maximum number of tokens of the task."""
     transformer: Any = model[0]
     length = transformer.query_length if task == "query" else transformer.document_length
     prefix = model.prompts[task] or ""

@@ -1,4 +1,4 @@
-"""The re-ranker: a cross-encoder that reads a query and a document together and gives one score."""
+"""The re-ranker: a cross-encoder that scores a query and a document together."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
 from peftir.ranking.runs import Run
 
-CHUNK = 4096  # pairs whose texts are held at a time; long enough for batches of like length
+CHUNK = 4096  # pairs whose texts are in memory at a time; enough for batches of similar length
 
 
 def new_crossencoder(
     backbone: str, *, revision: str | None = None, root: Path = Path(), length: int
 ) -> CrossEncoder:
-    """A cross-encoder on an untouched backbone, with a new head of one output that is not squashed.
+    """Build a cross-encoder on a pre-trained backbone, with a new head of one output without an activation.
 
     Args:
         backbone: a hub id or a local folder.
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
-        length: tokens kept of query and document together; the longer of the two is cut.
+        length: maximum number of tokens of a pair; the longer text is truncated first.
 
     Raises:
-        PeftirError: there is no such backbone, or its weights cannot be loaded as float32.
+        PeftirError: the backbone is not found, or its weights cannot be loaded as float32.
     """
     folder = backbone_folder(backbone, revision, root)
     manifest.forbid_reduced_precision()
@@ -43,14 +43,14 @@ def new_crossencoder(
     )
     manifest.refuse_other_formats(model, f"backbone.name: {backbone}")
     ensure_padding_token(model.tokenizer)
-    # The heads of decoders look for it to find each text's last token.
+    # The heads of decoders use it to find each text's last token.
     if model[0].model.config.pad_token_id is None:
         model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
     return model
 
 
 def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> np.ndarray:
-    """Scores of (query, document) ``pairs``, ``[len(pairs)]`` float32."""
+    """Score (query, document) ``pairs``; return ``[len(pairs)]`` float32."""
     queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
     scores = run_in_batches(
         model, queries, documents, length=model.max_length, output="scores", precision=precision
@@ -61,7 +61,7 @@ def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> 
 def score_candidates(
     model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: TextLookup, precision: str
 ) -> Run:
-    """Each query's ``candidates`` with the scores that ``model`` gives, in the candidates' order."""
+    """Score each query's ``candidates`` with ``model``; the order of the candidates is kept."""
     pairs = pairs_of(candidates)
     scores = np.zeros(len(pairs), dtype=np.float32)
     score_chunks(model, queries, pairs, texts, precision, scores)
@@ -69,12 +69,12 @@ def score_candidates(
 
 
 def pairs_of(candidates: Run) -> list[tuple[str, str]]:
-    """Query and document of each of ``candidates``, in their order."""
+    """The (query id, document id) pairs of ``candidates``, in their order."""
     return [(query, doc) for query, ranking in candidates.items() for doc, _ in ranking]
 
 
 def with_scores(candidates: Run, scores: np.ndarray) -> Run:
-    """``candidates`` with ``scores``, which are in the order of :func:`pairs_of`."""
+    """``candidates`` with new ``scores``, given in the order of :func:`pairs_of`."""
     values = iter(scores.tolist())
     return {query: [(doc, next(values)) for doc, _ in ranking] for query, ranking in candidates.items()}
 
@@ -89,7 +89,7 @@ def score_chunks(
     worker: int = 0,
     workers: int = 1,
 ) -> None:
-    """Write into ``scores``, ``[len(pairs)]``, those of every ``workers``-th chunk from ``worker`` on."""
+    """Score every ``workers``-th chunk of ``pairs`` from ``worker`` on into ``scores``, ``[len(pairs)]``."""
     starts = range(worker * CHUNK, len(pairs), workers * CHUNK)
     few = len(pairs) <= CHUNK
     for start in tqdm(starts, desc="scoring", unit="chunk", disable=few, position=worker or None):

@@ -1,4 +1,4 @@
-"""Running a model over many texts, in batches of like length: hardly a token is computed that is padding."""
+"""Run a model over many texts in batches of similar length, with little padding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from peftir.models.precision import computing_in
 from peftir.models.tokenizing import features, tokenize
 
-# In a batch, padding included: on a processor so few that they stay in its caches, on a GPU so many that it
-# is not the starting of its kernels that takes the time.
+# Tokens of a batch, padding included: on a CPU few enough for its caches, on a GPU enough that the time of
+# launching kernels does not matter.
 TOKENS = 2560
 GPU_TOKENS = 65536
 
@@ -26,14 +26,14 @@ def run_in_batches(
     output: str,
     precision: str,
 ) -> np.ndarray:
-    """What ``model`` gives as ``output`` for each text, or text and its pair, in their order, as float32.
+    """The feature ``output`` of ``model`` for each text, or each pair of texts, in their order, as float32.
 
     Args:
-        length: tokens kept of each; of a pair the longer text is cut first.
+        length: maximum number of tokens; in a pair the longer text is truncated first.
         output: a key of the model's features, such as ``sentence_embedding``, ``[n, d]``.
 
     Returns:
-        ``[len(texts), …]``, the shape that the model gives for one batch.
+        ``[len(texts), …]``, with the other dimensions of the model's output.
     """
     model.eval()
     if not texts:
@@ -51,7 +51,7 @@ def run_in_batches(
 
 
 def _batches(lengths: np.ndarray, tokens: int) -> Iterator[slice]:
-    """Cut falling ``lengths`` into slices that hold at most ``tokens`` when padded to their first."""
+    """Split descending ``lengths`` into slices of at most ``tokens`` tokens when padded to the longest."""
     start = 0
     while start < len(lengths):
         end = start + max(1, tokens // int(lengths[start]))

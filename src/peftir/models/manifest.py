@@ -1,11 +1,9 @@
-"""Every library default that decides a model's numbers: chosen here, and written down with each saved model.
+"""Library defaults that affect a model's outputs: fixed here, and recorded with each saved model.
 
-What is loaded, tokenized and computed otherwise follows from the versions, files and settings of a machine:
-transformers loads weights in whatever number format their file has, takes the attention that fits what is
-installed, and keeps the side that a tokenizer pads on in memory alone. So this module chooses, and
-:data:`FILE` in a model's folder records what was chosen, in sections. The record holds no dates, no
-paths but a backbone's in the study, and of the machine nothing but what decides the numbers: its bytes are
-those of the next run.
+Otherwise outputs would depend on a machine's versions, files and settings: transformers loads weights in the
+dtype of their file, selects the attention by the installed packages, and does not save a tokenizer's padding
+side. This module fixes these choices, and :data:`FILE` in a model's folder records them, in sections. It
+contains no dates and no paths but a backbone's in the study, so the file is byte-identical in every run.
 """
 
 from __future__ import annotations
@@ -29,19 +27,19 @@ FILE = "manifest.json"
 Sections = dict[str, dict[str, Any]]
 
 TOKENIZER = {"padding_side": "right"}
-"""How tokenizers are loaded. BERT numbers the columns of a batch and its head reads the first one, padding or
-not, so that on the left a text's numbers would depend on the texts beside it."""
+"""Arguments for loading tokenizers. With padding on the left, BERT's position ids and its first token would
+depend on the other texts of the batch."""
 
 TRUNCATION = "longest_first"
-"""Of a pair that is too long the longer text is cut; from which end is the tokenizer's own, and recorded."""
+"""The longer text of a pair is truncated first; the side is the tokenizer's own, and recorded."""
 
 RULES = {
-    # bfloat16, where it is chosen, is the encoder's alone: see peftir.models.precision.
+    # bfloat16, if set, applies only to the encoder: see peftir.models.precision.
     "pooling, similarities, head, loss, scores": "float32",
     "products of float32": "float32, no TF32",
     "sums of bfloat16 products": "float32",
     "equal scores": "by descending document id, as in trec_eval",
-    # Last bits only; what the machine is has no place in the folder. How many threads is a setting.
+    # These affect the last bits only and are not recorded. The number of threads is a setting.
     "left to the machine": "kind of processor, kernel of the attention",
 }
 
@@ -49,9 +47,9 @@ LIBRARIES = ("peft", "sentence-transformers", "tokenizers", "torch", "transforme
 
 
 def loading(folder: Path | str) -> dict[str, Any]:
-    """How transformers is to load the weights of the backbone in ``folder``: ``from_pretrained``'s arguments.
+    """Arguments of ``from_pretrained`` for the backbone in ``folder``.
 
-    The attention is torch's own (``sdpa``) in the families that have it, also where a faster one is installed
+    The attention is torch's (``sdpa``) where the architecture supports it, even if a faster one is installed
     or the backbone's configuration names another.
     """
     family: Any = MODEL_MAPPING.get(type(AutoConfig.from_pretrained(folder)), None)
@@ -60,7 +58,7 @@ def loading(folder: Path | str) -> dict[str, Any]:
 
 
 def forbid_reduced_precision() -> None:
-    """Let float32 mean float32 in this process: no TF32 or bfloat16 inside products, whatever the default."""
+    """Compute float32 products in full precision in this process: no TF32, no bfloat16 reductions."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
@@ -70,7 +68,7 @@ def refuse_other_formats(model: nn.Module, name: str) -> None:
     """Raise an error unless all weights of ``model`` are float32.
 
     Raises:
-        PeftirError: names the first that is not; ``name`` says what was loaded.
+        PeftirError: names the first other weight; ``name`` is what was loaded.
     """
     for weight_name, weight in model.named_parameters():
         if weight.dtype != torch.float32:
@@ -81,7 +79,7 @@ def refuse_other_formats(model: nn.Module, name: str) -> None:
 
 
 def describe(model: SentenceTransformer | CrossEncoder) -> Sections:
-    """What was chosen for ``model``, in sections."""
+    """The sections of the manifest that describe ``model``."""
     module: Any = model[0]
     tokenizer, config = model.tokenizer, module.model.config
     return {
@@ -96,7 +94,7 @@ def describe(model: SentenceTransformer | CrossEncoder) -> Sections:
         },
         "output": _output(model),
         "rules": RULES,
-        # Without what marks a build, such as +cpu.
+        # Without the build tag, such as +cpu.
         "libraries": {name: version(name).partition("+")[0] for name in LIBRARIES},
     }
 
@@ -110,8 +108,8 @@ def read(folder: Path) -> Sections:
     """The manifest of the model in ``folder``.
 
     Raises:
-        ValueError: it is damaged.
-        OSError: it is missing or cannot be read.
+        ValueError: the file is damaged.
+        OSError: the file is missing or unreadable.
     """
     sections = json.loads((folder / FILE).read_text(encoding="utf-8"))
     for section in ("backbone", "weights"):
@@ -121,10 +119,10 @@ def read(folder: Path) -> Sections:
 
 
 def compare(model: SentenceTransformer | CrossEncoder, recorded: Sections) -> None:
-    """Raise an error if a loaded ``model`` differs from what its manifest records.
+    """Raise an error if a loaded ``model`` differs from its manifest.
 
     Raises:
-        ValueError: names the section and the key. Versions of libraries may differ.
+        ValueError: names the section and the key. Library versions are not compared.
     """
     found = describe(model)
     for section in ("weights", "tokens", "output"):
@@ -143,7 +141,7 @@ def _lengths(model: SentenceTransformer | CrossEncoder) -> dict[str, int]:
 
 
 def _output(model: SentenceTransformer | CrossEncoder) -> dict[str, Any]:
-    """What is made of the encoder's hidden states."""
+    """The manifest's section about the layers after the encoder."""
     if isinstance(model, CrossEncoder):
         return {"head": "one score, not squashed"}
     pooling = next((module.pooling_mode for module in model if isinstance(module, Pooling)), None)

@@ -1,4 +1,4 @@
-"""How long a text a backbone can read."""
+"""The maximum text length of a backbone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-TABLES = ("position_embeddings", "wpe", "embed_positions")  # what families call theirs
+TABLES = ("position_embeddings", "wpe", "embed_positions")  # names of the table, by model family
 
 
 def most_tokens(folder: Path) -> int | None:
-    """The tokens that the backbone in ``folder`` has learned positions for.
+    """The number of learned positions of the backbone in ``folder``; ``None`` if rotary or relative.
 
-    RoBERTa and MPNet count positions from behind their padding token's, so that they have fewer than
-    ``max_position_embeddings`` says. ``None`` where positions are rotary or relative: those have no end.
+    RoBERTa and MPNet start positions after their padding token's id, so they have fewer than
+    ``max_position_embeddings``.
     """
     with torch.device("meta"):
         model = AutoModel.from_config(AutoConfig.from_pretrained(folder))

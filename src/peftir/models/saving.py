@@ -1,4 +1,4 @@
-"""Trained models on disk: folders that sentence-transformers loads, without the backbone's weights."""
+"""Save and load trained models: folders in sentence-transformers format, without the backbone's weights."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 
 
 def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
-    """The transformers model inside, which the tuners attach to."""
+    """The transformers model inside ``model``, to which tuners attach."""
     return model[0].model
 
 
 def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: MethodParams) -> dict[str, Any]:
-    """Freeze the backbone in ``model`` and insert ``method``'s trainable weights; gives the knobs in effect.
+    """Freeze the backbone of ``model``, insert ``method``'s trainable weights and return its settings.
 
     Raises:
-        PeftirError: the method's settings are wrong or do not fit the backbone.
+        PeftirError: the settings are invalid or do not fit the backbone.
     """
     try:
         return tuners.attach(transformer_of(model), method.type, **method.knobs)
@@ -40,7 +40,7 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
 
 
 def head_of(model: SentenceTransformer | CrossEncoder) -> Callable[[str], bool]:
-    """A function that tells by a weight's name whether it belongs to the classification head."""
+    """A predicate: whether a weight, by its name, belongs to the classification head."""
     names = Backbone.of(transformer_of(model)).head
     return lambda weight: any(f".{name}." in f".{weight}" for name in names)
 
@@ -55,29 +55,29 @@ def save(
 ) -> None:
     """Write ``model`` to ``folder``: adapter and head (all weights if all were trained), and the tokenizer.
 
-    With them go the choices that its numbers hang on, see :mod:`peftir.models.manifest`. The bytes follow
-    from these and the weights alone: no dates, paths or orders that change from run to run.
+    The settings that affect its outputs are saved too, see :mod:`peftir.models.manifest`. Equal weights and
+    settings result in byte-identical files.
 
     Args:
-        backbone: what the adapter calls its backbone: a hub id or a local folder.
-        revision: the one of the hub id that was pinned.
-        root: the study's folder; the adapter names a local backbone by its path from there.
-        training: how it was trained, for the manifest.
+        backbone: the hub id or local folder of the backbone.
+        revision: the pinned revision of the hub id.
+        root: the study's folder, to which the path of a local backbone is relative in the adapter.
+        training: the section of the manifest about the training.
     """
     for config in getattr(transformer_of(model), "peft_config", {}).values():
-        # PEFT looks at the config.json of the backbone as it saves, and asks the hub if there is no folder.
+        # PEFT reads the backbone's config.json when it saves, from the hub if this is no folder.
         config.base_model_name_or_path = str(backbone_folder(backbone, revision, root))
         config.revision = revision
-    # The tokenizer remembers how the last texts were cut and filled up, and would write that down.
+    # A tokenizer would save the truncation and padding of its last call.
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
         tokenizer.no_truncation()
         tokenizer.no_padding()
-    # Whether the process that loads it is offline is not the tokenizer's to remember.
+    # A tokenizer would save whether this process is offline.
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
-        _tidy(partial / "adapter_config.json", base_name(backbone, root))
-        _keep_how_to_load(partial / "sentence_bert_config.json", model)
+        _normalize(partial / "adapter_config.json", base_name(backbone, root))
+        _record_loading(partial / "sentence_bert_config.json", model)
         sections = {"backbone": record_of(backbone, revision, root), **manifest.describe(model)}
         manifest.write(partial, sections | ({"training": training} if training else {}))
         for path in partial.rglob("*"):
@@ -85,7 +85,7 @@ def save(
 
 
 def stored_bytes(folder: Path) -> int:
-    """What the weights in a model's folder take on disk."""
+    """The size in bytes of the weights in a model's folder."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
@@ -94,12 +94,12 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
 
     Args:
         kind: ``SentenceTransformer`` or ``CrossEncoder``.
-        folder: the model's.
-        root: the study's folder, which the path of a local backbone starts from.
+        folder: the model's folder.
+        root: the study's folder, to which the path of a local backbone is relative.
 
     Raises:
-        PeftirError: the folder is missing or a file in it is damaged, or it is loaded otherwise than its
-            manifest says.
+        PeftirError: the folder is missing, a file in it is damaged, or the loaded model differs from its
+            manifest.
     """
     if not (folder / "modules.json").is_file():
         raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
@@ -118,14 +118,14 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
 
 
 def _not_loaded(folder: Path, error: Exception) -> PeftirError:
-    """What to say of ``error``, met in loading the model in ``folder``.
+    """The error to raise for an ``error`` in loading the model in ``folder``.
 
-    Much can fail there that is not the folder's fault, so it is damaged only if one of its files is.
+    Other causes are possible, so the folder is reported as damaged only if one of its files is.
     """
     if trouble_of(error) in REMEDIES:
         return unusable(folder, error)
     stage = f"train_{folder.parent.name}@{folder.name}"
-    again = f"train the model again: `dvc repro --force --single-item {stage}`"
+    remedy = f"train the model again: `dvc repro --force --single-item {stage}`"
     for file in sorted(folder.rglob("*.*")):
         try:
             if file.suffix == ".json":
@@ -133,16 +133,16 @@ def _not_loaded(folder: Path, error: Exception) -> PeftirError:
             elif file.suffix == ".safetensors":
                 with safe_open(file, "pt"):
                     pass
-        except (OSError, ValueError, SafetensorError) as why:
-            return unusable(file, why, again)
+        except (OSError, ValueError, SafetensorError) as damage:
+            return unusable(file, damage, remedy)
     return PeftirError(
         f"{folder}: the model cannot be loaded ({reason_of(error)}); its files are whole, "
-        f"but if one is missing, {again}"
+        f"but if one is missing, {remedy}"
     )
 
 
-def _tidy(config: Path, base: str) -> None:
-    """Name an adapter's backbone ``base``, and put lists in order: PEFT writes some from sets."""
+def _normalize(config: Path, base: str) -> None:
+    """Set an adapter's backbone to ``base`` and sort its lists, some of which PEFT writes from sets."""
     if config.is_file():
         content = json.loads(config.read_text(encoding="utf-8"))
         for key, value in content.items():
@@ -152,15 +152,15 @@ def _tidy(config: Path, base: str) -> None:
         config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _keep_how_to_load(config: Path, model: SentenceTransformer | CrossEncoder) -> None:
-    """Write down for sentence-transformers what the model in memory has and its backbone's files do not say.
+def _record_loading(config: Path, model: SentenceTransformer | CrossEncoder) -> None:
+    """Add the settings that the backbone's files lack to sentence-transformers' configuration.
 
-    So a plain ``CrossEncoder(folder)`` is the model that was saved: an adapter's folder has no config.json.
+    With them, a plain ``CrossEncoder(folder)`` loads the saved model; an adapter's folder has no config.json.
     """
-    chosen = transformer_of(model).config
+    settings = transformer_of(model).config
     content = json.loads(config.read_text(encoding="utf-8"))
-    content["model_kwargs"] = {"dtype": "float32", "attn_implementation": chosen._attn_implementation}
+    content["model_kwargs"] = {"dtype": "float32", "attn_implementation": settings._attn_implementation}
     if isinstance(model, CrossEncoder):
-        # The heads of decoders look for the padding token to find each text's last one.
-        content["config_kwargs"] = {"num_labels": chosen.num_labels, "pad_token_id": chosen.pad_token_id}
+        # The heads of decoders use the padding token to find each text's last token.
+        content["config_kwargs"] = {"num_labels": settings.num_labels, "pad_token_id": settings.pad_token_id}
     config.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What a tokenizer puts around the tokens of one text, or of two, and how it cuts two that are too long.
+"""A tokenizer's special tokens around one or two texts, and its truncation of pairs.
 
-With this, a text is tokenized once and read alone or in any pair: the tokens are those that the tokenizer
-gives for the text, or the pair, itself.
+With a template, each text is tokenized once and then used alone or in any pair. The result equals the
+tokenizer's own for that text or pair.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Template:
     """The special tokens of one text or of a pair.
 
     Attributes:
-        parts: each is a special token's id, or ``None`` where the next text's tokens stand; and its type id.
-        types: whether the tokenizer gives type ids at all.
-        is_fast, keeps_end: of the tokenizer, by which follows what is cut.
-        end: what is read where there is no token at all; ``None`` if it cannot be so.
+        parts: (id, type id) of each special token; the id is ``None`` at the place of the next text's tokens.
+        types: whether the tokenizer returns type ids.
+        is_fast, keeps_end: of the tokenizer; they determine the truncation.
+        end: the token used where there is none at all; ``None`` if that cannot happen.
     """
 
     parts: tuple[tuple[int | None, int], ...]
@@ -34,7 +34,7 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
-        """The template of ``tokenizer`` for one text or for two, read off what it gives for a probe."""
+        """The template of ``tokenizer`` for one or two texts, derived from its output for a probe."""
         alone = len(tokenizer(PROBE, add_special_tokens=False)["input_ids"])
         encoded = tokenizer(*[PROBE] * texts, return_special_tokens_mask=True)
         types = encoded.get("token_type_ids", [0] * len(encoded["input_ids"]))
@@ -60,29 +60,29 @@ class Template:
 
     @property
     def special(self) -> int:
-        """How many special tokens there are."""
+        """The number of special tokens."""
         return sum(id is not None for id, _ in self.parts)
 
     def bare(self, tokens: list[int]) -> list[int]:
-        """The tokens of a text alone without the special ones around it."""
+        """The tokens of a single text without the special tokens around it."""
         place = self.parts.index(next(part for part in self.parts if part[0] is None))
         return tokens[place : len(tokens) - (len(self.parts) - 1 - place)]
 
     def fill(self, *texts: list[int]) -> tuple[list[int], list[int]]:
-        """The tokens, and their type ids, of texts whose tokens fit."""
+        """The token ids and type ids of a text or pair that fits the maximum length."""
         ids: list[int] = []
         types: list[int] = []
         left = iter(texts)
         for id, type in self.parts:
-            put = next(left) if id is None else [id]
-            ids += put
-            types += [type] * len(put)
+            added = next(left) if id is None else [id]
+            ids += added
+            types += [type] * len(added)
         if not ids and self.end is not None:
             return [self.end], [0]
         return ids, types
 
     def encode(self, rows: Sequence[Sequence[list[int]]]) -> Tokens:
-        """What the tokenizer gives for texts, or pairs, whose tokens ``rows`` has, less the mask."""
+        """The tokenizer's output, without the attention mask, for texts or pairs with the tokens ``rows``."""
         filled = [self.fill(*row) for row in rows]
         tokens = {"input_ids": [ids for ids, _ in filled]}
         return tokens | ({"token_type_ids": [types for _, types in filled]} if self.types else {})
@@ -90,12 +90,12 @@ class Template:
     def cut(
         self, first: list[int], second: list[int], sizes: tuple[int, int], length: int
     ) -> tuple[list[int], list[int]]:
-        """What is kept of two texts in a pair of ``length`` tokens.
+        """Truncate two texts to a pair of ``length`` tokens.
 
         Args:
-            first, second: their tokens; of a long text no more than ``length`` less the special ones matter.
-            sizes: how many tokens the whole texts have.
-            length: tokens of the pair, special ones included.
+            first, second: their tokens; of a long text the first ``length`` minus the special tokens suffice.
+            sizes: number of tokens of the whole texts.
+            length: maximum number of tokens of the pair, special tokens included.
         """
         kept = _longest_first(*sizes, length - self.special, self.is_fast)
         return self._cut(first, kept[0]), self._cut(second, kept[1])
@@ -105,11 +105,11 @@ class Template:
 
 
 def bare_tokens(tokenizer: Any, texts: Sequence[str], count: int) -> list[list[int]]:
-    """The tokens of each text without special ones, ``count`` at most: those that stay when it is cut."""
+    """The tokens of each text without special tokens, truncated to ``count``."""
     template = Template.of(tokenizer, 1)
     encoded = tokenize(tokenizer, texts, None, count + template.special)
     tokens = [template.bare(ids) for ids in encoded["input_ids"]]
-    # The end of text, that an empty one is read as alone, is no token of its in a pair.
+    # An empty text alone is read as the end-of-text token, but has no tokens in a pair.
     ended = [row for row, ids in enumerate(tokens) if ids == [template.end]]
     for row, size in zip(ended, whole_sizes(tokenizer, [texts[row] for row in ended]), strict=True):
         tokens[row] = tokens[row][:size]
@@ -117,7 +117,7 @@ def bare_tokens(tokenizer: Any, texts: Sequence[str], count: int) -> list[list[i
 
 
 def whole_sizes(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    """How many tokens each of ``texts`` has, special ones not counted and nothing cut."""
+    """The number of tokens of each text, without special tokens and truncation."""
     if not texts:
         return []
     encoded = tokenizer(list(texts), add_special_tokens=False, truncation=False)
@@ -125,10 +125,10 @@ def whole_sizes(tokenizer: Any, texts: Sequence[str]) -> list[int]:
 
 
 def _longest_first(first: int, second: int, room: int, is_fast: bool) -> tuple[int, int]:
-    """How many tokens are kept of two texts with ``first`` and ``second`` tokens if there is room for some.
+    """The number of tokens kept of two texts with ``first`` and ``second`` tokens in ``room`` tokens.
 
-    Where both lose, they keep half each. An odd token is the longer one's, and of equally long ones the
-    second's; with tokenizers written in Python it is always the first's.
+    If both are truncated, each keeps half. An odd token belongs to the longer text, or to the second of
+    equally long ones; with slow (Python) tokenizers it always belongs to the first.
     """
     half = room // 2
     if first + second <= room:

@@ -1,17 +1,16 @@
-"""The tokens that a model reads of texts: of a long text the beginning, so no more of it is tokenized.
+"""Tokenize texts to a maximum length; only the beginning of a long text is tokenized.
 
-A text may be cut before a space that follows a letter or a digit if no token of the tokenizer reaches over it
-and nothing that comes after it changes the tokens before. That can be proven of some tokenizers from their
-parts, and all others are given whole texts. What is needed of each part, in the order in which they work:
+A text can be cut before a space that follows a letter or a digit if no token spans the cut and the text after
+it does not change the tokens before it. For some tokenizers this follows from their components; all others
+get whole texts. The conditions on each component, in the order of processing:
 
-- No added token has words with space between them, so that none reaches over the cut.
-- The normalizer works character by character, or on a character with the marks that follow it, and leaves a
-  letter or digit before the space, and the space. What it makes of the beginning is then the beginning of
-  what it makes of the whole.
-- The pre-tokenizer has a boundary before the space, whatever follows. Of a pattern that is so if in a match
-  nothing but space comes before a space; looking ahead, as in ``\\s+(?!\\S)``, changes nothing before a
-  letter or digit.
-- The model looks at one piece between two boundaries at a time, as all of the library's do.
+- Added tokens: none contains a space between words, so none spans the cut.
+- Normalizer: it works character by character, or on a character with its combining marks, and keeps a letter
+  or digit before the space, and the space. Then the normalized beginning is the beginning of the normalized
+  text.
+- Pre-tokenizer: it splits before the space, whatever follows. A pattern does so if in a match only spaces
+  precede a space; lookahead, as in ``\\s+(?!\\S)``, changes nothing before a letter or digit.
+- Model: it works on one pre-token at a time, as all models of the library do.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 from tokenizers import normalizers, pre_tokenizers
 from torch import Tensor
 
-CHARACTERS = 6  # of a text for each token to be kept: more than most texts need
+CHARACTERS = 6  # tokenized per kept token: more than most texts need
 
 NORMALIZERS = (
     normalizers.BertNormalizer,
@@ -32,15 +31,16 @@ NORMALIZERS = (
     normalizers.NFD,
     normalizers.NFKC,
     normalizers.NFKD,
-    normalizers.Precompiled,  # SentencePiece's table: a grapheme at a time, or else a character
+    normalizers.Precompiled,  # SentencePiece's table, by grapheme or character
     normalizers.Strip,
     normalizers.StripAccents,
 )
-REPEATED_SPACES = (
-    " {2,}"  # the pattern by which SentencePiece's tokenizers make them one; a cut is before them
-)
+REPEATED_SPACES = " {2,}"  # SentencePiece's pattern that merges spaces; a cut is before them
 SPACED = (pre_tokenizers.BertPreTokenizer, pre_tokenizers.Whitespace, pre_tokenizers.WhitespaceSplit)
-BY_CHARACTER = (pre_tokenizers.Digits, pre_tokenizers.Punctuation)  # whether there is a boundary or not
+BY_CHARACTER = (
+    pre_tokenizers.Digits,
+    pre_tokenizers.Punctuation,
+)  # split by character class
 # The patterns of Llama 3 (and GPT-4's tokenizer) and of Qwen2 to Qwen3; GPT-2's is ByteLevel's own.
 PATTERNS = tuple(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -53,15 +53,15 @@ Tokens = dict[str, list[list[int]]]
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, length: int) -> Tokens:
-    """What ``tokenizer`` gives for each text, or text and its pair, of ``length`` tokens at most.
+    """The output of ``tokenizer`` for each text, or each pair of texts, truncated to ``length`` tokens.
 
-    The tokens are those of the whole texts: a beginning is taken where it has more tokens than are kept, and
-    the whole text where it has not, where the end is what the tokenizer keeps, and where nothing proves that
-    the tokens of a beginning are the first of the whole's. A text without any token, as an empty one where
-    the tokenizer adds no special ones, is read as its end-of-text token: a model needs one.
+    The result equals that for the whole texts: the beginning of a text is used only if it has more tokens
+    than are kept, the tokenizer truncates on the right, and :func:`can_be_cut` holds. A text without any
+    token, such as an empty one without special tokens, becomes the end-of-text token.
 
     Args:
-        length: tokens kept of each, special ones included; of a pair the longer text is cut first.
+        length: maximum number of tokens, special tokens included; in a pair the longer text is truncated
+            first.
     """
     last = list(texts if pairs is None else pairs)
     cuts = tokenizer.truncation_side == "right" and can_be_cut(tokenizer)
@@ -71,29 +71,29 @@ def tokenize(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, 
     unsure = [
         row
         for row, (text, start) in enumerate(zip(last, short, strict=True))
-        if len(start) < len(text) and not _is_cut_alike(encoded.encodings[row], pairs is not None)
+        if len(start) < len(text) and not _matches_whole(encoded.encodings[row], pairs is not None)
     ]
     if unsure:
         whole = _encoded(tokenizer, texts, pairs, last, unsure, length)
         for key, rows in tokens.items():
             for row, values in zip(unsure, whole[key], strict=True):
                 rows[row] = values
-    _leave_none_empty(tokenizer, tokens)
+    _fill_empty(tokenizer, tokens)
     return tokens
 
 
 def features(tokenizer: Any, tokens: Tokens, device: Any) -> dict[str, Tensor]:
-    """``tokens`` as a model takes them: ``[texts, longest]`` each, padded to the longest."""
+    """``tokens`` as tensors for a model: ``[texts, longest]`` each, padded to the longest text."""
     return dict(tokenizer.pad(tokens, return_tensors="pt").to(device))
 
 
 def end_of_text(tokenizer: Any) -> int:
-    """What is read of a text without any token."""
+    """The id of the token that stands for a text without tokens."""
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
     return int(end)
 
 
-def _leave_none_empty(tokenizer: Any, tokens: Tokens) -> None:
+def _fill_empty(tokenizer: Any, tokens: Tokens) -> None:
     for row, ids in enumerate(tokens["input_ids"]):
         if not ids:
             end = end_of_text(tokenizer)
@@ -109,7 +109,7 @@ def _encoded(
     rows: Sequence[int],
     length: int,
 ) -> Any:
-    """The encoding of ``rows``, with ``last`` for the texts, or for the pairs where there are any."""
+    """The encoding of ``rows``, with ``last`` in place of the texts, or of the second texts of pairs."""
     replaced = [last[row] for row in rows]
     first = replaced if pairs is None else [texts[row] for row in rows]
     second = None if pairs is None else replaced
@@ -117,7 +117,7 @@ def _encoded(
 
 
 def beginning(text: str, characters: int) -> str:
-    """``text`` up to the last place within ``characters`` where it can be cut; the whole if there is none."""
+    """``text`` up to the last possible cut within ``characters``; the whole text if there is none."""
     if len(text) <= characters:
         return text
     end = text.rfind(" ", 0, characters)
@@ -127,7 +127,7 @@ def beginning(text: str, characters: int) -> str:
 
 
 def can_be_cut(tokenizer: Any) -> bool:
-    """Whether it is certain that texts can be cut before a space that follows a letter or a digit."""
+    """Whether texts can be cut before a space after a letter or digit without a change of tokens."""
     if not tokenizer.is_fast:
         return False
     backend = tokenizer.backend_tokenizer
@@ -140,7 +140,7 @@ def can_be_cut(tokenizer: Any) -> bool:
 
 
 def _parts(component: Any) -> Iterator[Any]:
-    """The normalizers or pre-tokenizers that ``component`` is made of, in their order."""
+    """The single normalizers or pre-tokenizers of ``component``, in their order."""
     if type(component) in (normalizers.Sequence, pre_tokenizers.Sequence):
         for part in component:
             yield from _parts(part)
@@ -155,7 +155,7 @@ def _keeps_spaces(normalizer: Any) -> bool:
 
 
 def _splits_at_spaces(parts: list[Any]) -> bool:
-    """Whether the first of pre-tokenizers that can be the one to do so does; later ones see single pieces."""
+    """Whether the first pre-tokenizer not in ``BY_CHARACTER`` splits at spaces."""
     first = next((part for part in parts if not isinstance(part, BY_CHARACTER)), None)
     if isinstance(first, pre_tokenizers.ByteLevel):
         return bool(first.use_regex)
@@ -172,11 +172,11 @@ def _settings(component: Any) -> dict[str, Any]:
     return settings
 
 
-def _is_cut_alike(encoding: Any, pair: bool) -> bool:
-    """Whether the tokens kept of a beginning are those kept of the whole.
+def _matches_whole(encoding: Any, pair: bool) -> bool:
+    """Whether the tokens kept of a beginning equal those kept of the whole text.
 
-    Tokens of it have to be left over. Of a pair, the first text has to be there whole, which it is for sure
-    if it is clearly the shorter one: were it cut, it would be as long as the other, give or take a token.
+    The beginning must have more tokens than are kept. In a pair, the first text must be complete, which is
+    certain if it is at least two tokens shorter: truncation makes both equally long, within one token.
     """
     if not encoding.overflowing:
         return False

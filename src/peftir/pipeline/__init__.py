@@ -1,3 +1,3 @@
-"""What each stage of the pipeline does: a file a stage. Internal: the stages and the command use it."""
+"""The stages of the pipeline, one module each. Internal: used by the stages and the command."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""The study's backbone, settled once: which commit and which content all of its stages take.
+"""Pin the study's backbone: commit and file hashes, in ``backbone.lock``.
 
-``backbone.lock`` says so. It lies in git, so that a clone takes the same, whatever a hub's main branch has by
-then, and a content that changes under the study is an error and not another number.
+The file is in git, so that a clone uses the same backbone, whatever the hub's main branch has by then. A
+backbone whose files have changed is an error.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from peftir.system.files import changed_file, fingerprint, unusable, write_json
 
 
 def settle(root: Path, params: Params) -> Path:
-    """Find the backbone, write ``backbone.lock``, and give the folder that the backbone is in.
+    """Find the backbone, write ``backbone.lock`` and return the backbone's folder.
 
-    A hub id without a revision takes the commit that an earlier ``backbone.lock`` has of it, else the cached
-    or newest one; of a folder the content is taken as it is now.
+    For a hub id without a revision, the commit is that of an existing ``backbone.lock``, or else the cached
+    or the newest one. For a local folder the current files are pinned.
 
     Raises:
-        PeftirError: the backbone is nowhere to be had, or has no tokenizer.
+        PeftirError: the backbone is not found or has no tokenizer.
     """
     name, revision = params.backbone.name, params.backbone.revision
     folder = backbone_folder(name, as_settled(root, params).backbone.revision, root)
@@ -47,10 +47,10 @@ def settle(root: Path, params: Params) -> Path:
 
 
 def settled(root: Path, params: Params) -> Params:
-    """``params`` with the commit in ``backbone.lock`` as the backbone's revision, its content checked.
+    """``params`` with the commit in ``backbone.lock`` as revision, after a check of the backbone's hashes.
 
     Raises:
-        PeftirError: ``backbone.lock`` is missing or of other params, or the backbone has changed since.
+        PeftirError: ``backbone.lock`` is missing or of other params, or the backbone has changed.
     """
     lock = _lock_of(root, params)
     if lock is None:
@@ -63,31 +63,31 @@ def settled(root: Path, params: Params) -> Params:
     file = changed_file(lock["sha256"], fingerprint(folder, (*WEIGHTS, *TOKENIZER)))
     if file is not None:
         raise PeftirError(
-            f"{folder / file}: is not what it was when {layout.BACKBONE} was written; bring it back, or take "
-            "it as it is now: `dvc repro --force backbone`, then `dvc repro`, which trains all models anew"
+            f"{folder / file}: is not what it was when {layout.BACKBONE} was written; restore it, or accept "
+            "the change: `dvc repro --force backbone`, then `dvc repro`, which trains all models again"
         )
     return params
 
 
 def is_settled(root: Path, params: Params) -> bool:
-    """Whether there is a ``backbone.lock`` of these params."""
+    """Whether ``backbone.lock`` exists and is of these params."""
     return _lock_of(root, params) is not None
 
 
 def as_settled(root: Path, params: Params) -> Params:
-    """As :func:`settled`, unchecked, where there is a ``backbone.lock`` of these params; else ``params``."""
+    """Like :func:`settled`, without the check; ``params`` without a ``backbone.lock`` of these params."""
     lock = _lock_of(root, params)
     return params if lock is None or lock["commit"] is None else params.at_commit(lock["commit"])
 
 
 def _lock_of(root: Path, params: Params) -> dict[str, Any] | None:
-    """What ``backbone.lock`` has, if it is of the backbone in ``params``."""
+    """The content of ``backbone.lock``; ``None`` if it is of another backbone than in ``params``."""
     try:
         lock: dict[str, Any] = json.loads((root / layout.BACKBONE).read_text(encoding="utf-8"))
-        of_these = (lock["name"], lock["revision"]) == (params.backbone.name, params.backbone.revision)
-        return lock if of_these and {"commit", "sha256"} <= lock.keys() else None
+        matches = (lock["name"], lock["revision"]) == (params.backbone.name, params.backbone.revision)
+        return lock if matches and {"commit", "sha256"} <= lock.keys() else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
-        again = "bring it back: `git restore --source=HEAD"
-        raise unusable(layout.BACKBONE, error, f"{again} {layout.BACKBONE}`") from error
+        remedy = f"restore it: `git restore --source=HEAD {layout.BACKBONE}`"
+        raise unusable(layout.BACKBONE, error, remedy) from error

@@ -1,4 +1,4 @@
-"""A source looked through with the study's params: ``peftir check``."""
+"""Validate a source with the study's params: ``peftir check``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from peftir.study.params import Params
 
 
 def check_source(root: Path, params: Params, source: str) -> Findings:
-    """What is in ``source``, how much of it the study's lengths cut off, and every problem with it.
+    """The statistics of ``source``, its share of truncated texts, and all its problems.
 
     Raises:
-        PeftirError: there is no such source, the backbone is not within reach, or a setting is beyond what
-            the backbone, ir-measures or faiss can do.
+        PeftirError: the source or the backbone is not found, or the backbone, ir-measures or faiss does not
+            support a setting.
     """
-    # Imported here, since these take seconds that the other commands need not wait for.
+    # Imported here, since it takes seconds, which other commands do not need.
     from peftir.pipeline.settings import check_settings
 
     params = as_settled(root, params)
@@ -32,10 +32,10 @@ def check_source(root: Path, params: Params, source: str) -> Findings:
 
 
 def _check_index(root: Path, params: Params) -> None:
-    """Make an empty index as the study's.
+    """Create an empty index with the study's settings.
 
     Raises:
-        PeftirError: faiss cannot make it of the backbone's vectors, or it has no such search parameters.
+        PeftirError: the index does not fit the backbone's dimension, or lacks the search parameters.
     """
     from transformers import AutoConfig
 
@@ -48,10 +48,10 @@ def _check_index(root: Path, params: Params) -> None:
 
 
 def _rulers_of(root: Path, params: Params) -> dict[str, Ruler]:
-    """Rulers of documents and queries, as the study's retriever reads them.
+    """The length measurement of documents and queries with the study's tokenizer and prefixes.
 
     Raises:
-        PeftirError: the backbone is not within reach.
+        PeftirError: the backbone is not found.
     """
     from transformers import AutoTokenizer
 

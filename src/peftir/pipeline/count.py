@@ -1,4 +1,4 @@
-"""What each variant trains and stores on a backbone: ``peftir count``."""
+"""The number of trained parameters and the size on disk of each variant: ``peftir count``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ from peftir.system.errors import PeftirError
 
 @dataclass(frozen=True)
 class Count:
-    """One variant on one backbone, as a re-ranker; a retriever has the same less the head.
+    """The parameters of a variant on a backbone, as a re-ranker; a retriever has the same without the head.
 
-    ``trained`` counts biases, ``trained_as_paper`` leaves those of inserted modules out, ``share`` is
-    ``trained`` over the backbone's weights, and ``bytes`` what the saved weights take on disk, head included.
+    Attributes:
+        variant: its name.
+        type: of the method.
+        knobs: the method's settings.
+        trained: number of trained parameters, without the head.
+        trained_as_paper: the same without the biases of inserted modules.
+        share: ``trained`` divided by ``backbone``.
+        head: number of parameters of the head.
+        backbone: number of parameters of the backbone.
+        bytes: size on disk of the saved weights, head included.
     """
 
     variant: str
@@ -38,10 +46,10 @@ class Count:
 
 
 def count_variants(root: Path, params: Params, backbone: str, names: list[str]) -> list[Count]:
-    """Count each of ``names`` on ``backbone``, a hub id or a local folder.
+    """Count the parameters of each variant in ``names`` on ``backbone``, a hub id or a local folder.
 
     Raises:
-        PeftirError: a name is not under ``methods``, its settings are wrong, or there is no such backbone.
+        PeftirError: a name is not under ``methods``, its settings are invalid, or the backbone is not found.
     """
     unknown = [name for name in names if name not in params.methods]
     if unknown:

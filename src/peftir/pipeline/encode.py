@@ -1,8 +1,8 @@
-"""Vectors of a whole collection: in memory where they are few, else in shards on disk that outlast a kill.
+"""Encode a collection: vectors of a small one stay in memory, others are written to shards on disk.
 
-A shard is a file of the vectors and ids of some thousand documents. It is there whole or not at all, so that
-a run that was killed goes on after the last one. Several processes share the shards out among them. The same
-documents are encoded together however the work is split, so the vectors do not depend on it.
+A shard is a file with the vectors and ids of some thousand documents, written atomically, so that a killed
+run continues after the last shard. Shards are divided among the worker processes. The batches, and so the
+vectors, do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from peftir.study.identity import identity
 from peftir.system.files import remove, replacing, write_json
 from peftir.system.processes import spawn_workers
 
-Chunk = tuple[list[str], np.ndarray]  # ids, and a float32 vector for each
+Chunk = tuple[list[str], np.ndarray]  # ids, and their vectors ``[n, d]`` float32
 
 CODE = ("data.collection", "models", "pipeline.encode", "tuners")
-"""What the vectors follow from, by name."""
+"""Modules that affect the vectors."""
 
-CHUNK = 4096  # documents encoded together; long enough for batches of like length
-SHARD = 8  # chunks in a file: 100 MB at 768 numbers a vector, and some minutes' work lost to a kill
+CHUNK = 4096  # documents encoded together; enough for batches of similar length
+SHARD = 8  # chunks in a file: 100 MB with 768 dimensions, and some minutes of work to repeat after a kill
 
 
 def encode_collection(
@@ -47,27 +47,29 @@ def encode_collection(
     processes: int,
     size: int = SHARD,
 ) -> Iterable[Chunk]:
-    """Vectors of all documents in the corpus's order, to be read as often as needed.
+    """Encode all documents in the order of the corpus; the result can be iterated over several times.
 
-    A collection of one shard stays in memory and is encoded by this process alone.
+    A collection of at most one shard is kept in memory and encoded by this process.
 
     Args:
+        collection: the documents.
         model: the retriever.
-        model_folder: where it was loaded from.
-        root: the study's folder, for :func:`peftir.models.saving.load` in other processes.
-        shards: where shards are kept; those there are taken over if they are of the same model and documents.
-            The folder is the caller's to remove.
-        processes: how many share the work; on a machine with several GPUs each takes the next one.
-        size: chunks of :data:`CHUNK` documents in a shard.
+        model_folder: from which ``model`` was loaded.
+        root: the study's folder, for :func:`peftir.models.saving.load` in the workers.
+        shards: folder for the shards; existing ones of the same model and documents are reused. The caller
+            removes it.
+        precision: ``bfloat16`` or ``float32``.
+        processes: number of workers; on a machine with several GPUs each uses the next one.
+        size: number of chunks of :data:`CHUNK` documents in a shard.
 
     Raises:
-        PeftirError: the collection is damaged, the disk is full or a process was killed.
+        PeftirError: the collection is damaged, the disk is full or a worker was killed.
     """
     if collection.count_documents() <= CHUNK * size:
         return list(_encoded(collection, model, precision))
     _claim(shards, _identity(collection, model_folder, precision, size))
     if processes == 1:
-        _write_share(0, 1, collection, model, shards, precision, size)
+        _write_shards(0, 1, collection, model, shards, precision, size)
     else:
         work = (processes, collection.folder, model_folder, root, shards, precision, size)
         spawn_workers(_work, work, processes, "index.processes")
@@ -75,13 +77,13 @@ def encode_collection(
 
 
 class Shards:
-    """The vectors in a folder of shards; one shard is in memory at a time."""
+    """The vectors in a folder of shards; memory holds one shard."""
 
     def __init__(self, folder: Path) -> None:
         self._files = sorted(folder.glob("*.safetensors"))
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Read the shards from the first on."""
+        """Yield the ids and vectors of each shard."""
         for file in self._files:
             with safe_open(file, "np") as shard:
                 ids = shard.get_tensor("ids").tobytes().decode()
@@ -95,7 +97,7 @@ def _encoded(collection: Collection, model: SentenceTransformer, precision: str)
             progress.update(len(ids))
 
 
-def _write_share(
+def _write_shards(
     worker: int,
     processes: int,
     collection: Collection,
@@ -104,7 +106,7 @@ def _write_share(
     precision: str,
     size: int,
 ) -> None:
-    """Write every ``processes``-th shard from ``worker`` on that is not there yet."""
+    """Write every ``processes``-th shard from ``worker`` on, except existing ones."""
     numbered = groupby(enumerate(collection.text_chunks(CHUNK)), lambda chunk: chunk[0] // size)
     with _progress(collection.count_documents() // processes, worker) as progress:
         for number, chunks in numbered:
@@ -114,11 +116,11 @@ def _write_share(
             exists = file.is_file()
             ids: list[str] = []
             vectors: list[np.ndarray] = []
-            for _, (some, texts) in chunks:
+            for _, (chunk_ids, texts) in chunks:
                 if not exists:
-                    ids += some
+                    ids += chunk_ids
                     vectors.append(encode(model, texts, "document", precision))
-                progress.update(len(some))
+                progress.update(len(chunk_ids))
             if not exists:
                 with replacing(file) as partial:
                     names = np.frombuffer("\n".join(ids).encode(), dtype=np.uint8)
@@ -139,21 +141,21 @@ def _work(
     precision: str,
     size: int,
 ) -> None:
-    """What a process does that shares the work: its shards."""
+    """Worker process: encode its shards."""
     model = saving.load(SentenceTransformer, model_folder, root)
-    _write_share(worker, processes, Collection(collection), model, shards, precision, size)
+    _write_shards(worker, processes, Collection(collection), model, shards, precision, size)
 
 
 def _claim(shards: Path, identity: str) -> None:
-    """Make ``shards`` a folder of shards of this ``identity``: those of any other in it are removed."""
-    note = shards / "identity.json"
-    if not note.is_file() or json.loads(note.read_text(encoding="utf-8")) != identity:
+    """Create the folder ``shards`` for this ``identity``; shards of another identity are removed."""
+    file = shards / "identity.json"
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != identity:
         remove(shards)
-        write_json(note, identity)
+        write_json(file, identity)
 
 
 def _identity(collection: Collection, model_folder: Path, precision: str, size: int) -> str:
-    """Of what the shards follow from."""
+    """The identity of the inputs, settings and code of the shards."""
     return identity(
         [collection.manifest["sha256"][CORPUS], precision, size, processor()],
         code=CODE,

@@ -1,4 +1,4 @@
-"""Giving a trained model away as one folder with a model card: ``peftir export``."""
+"""Export a trained model to a folder with a model card: ``peftir export``."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def export(
     folder: Path,
     merged: bool,
 ) -> None:
-    """Write a trained model with its card to ``folder``, which sentence-transformers loads.
+    """Write a trained model with a model card to ``folder``, for sentence-transformers.
 
     Args:
         root: the study's folder.
         stage: ``retriever`` or ``reranker``.
-        folder: where it goes; must not be there yet.
-        merged: with all of the backbone's weights, so that neither PEFT nor the backbone is needed to load
-            it; else with the adapter's and the head's alone. ``full`` and ``zero_shot`` are always whole.
+        folder: the target; must not exist.
+        merged: whether to merge the adapter into the backbone's weights, so that loading needs neither PEFT
+            nor the backbone; otherwise only the adapter and the head are saved. ``full`` and ``zero_shot``
+            always have all weights.
 
     Raises:
-        PeftirError: the model is not there, ``folder`` is, or the method's weights cannot be merged.
+        PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
     """
     source = root / layout.model(stage, variant, seed)
     maker = "untrained" if seed is None else f"train_{stage}"
@@ -69,7 +70,7 @@ def export(
 def _write_merged(
     root: Path, source: Path, config: dict[str, Any], kind: Any, target: Path, variant: str
 ) -> None:
-    """Write the model in ``source`` with its adapter's weights added to its backbone's."""
+    """Write the model in ``source`` with its adapter merged into the backbone."""
     name, revision = config["base_model_name_or_path"], config.get("revision")
     model = saving.load(kind, source, root)
     encoder = saving.transformer_of(model)

@@ -1,4 +1,4 @@
-"""Documents encoded by a trained retriever, in a faiss index."""
+"""Index the documents: encode them with a trained retriever and build a faiss index."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from peftir.system.files import remove
 
 
 def index_documents(root: Path, params: Params, variant: str, seed: Seed | None) -> int:
-    """Encode the collection into a new index; gives the number of documents in it.
+    """Encode the collection into a new index; return the number of documents in it.
 
-    Where the vectors of a large collection are kept until the index is written is beside the index's folder.
+    Vectors of a large collection are kept beside the index's folder until the index is written.
     """
     collection, folder = Collection(root / layout.COLLECTION), root / layout.index(variant, seed)
     shards = folder.with_name(f"{folder.name}.shards")
     model_folder = root / layout.model("retriever", variant, seed)
     model = saving.load(SentenceTransformer, model_folder, root)
-    new_index(params.index.factory, model.get_embedding_dimension() or 0)  # a wrong one fails at once
+    new_index(params.index.factory, model.get_embedding_dimension() or 0)  # fail early if it is invalid
     vectors = encode_collection(
         collection,
         model,

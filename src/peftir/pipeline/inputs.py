@@ -1,4 +1,4 @@
-"""What a study reads from outside its folder, and whether it is still what was read."""
+"""Detect changes of a study's inputs outside of its folder, and of the installed packages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from peftir.system.files import changed_file
 
 
 def changed_inputs(root: Path) -> Iterator[str]:
-    """A line for each input that has changed since the study read it, with what to do about it.
+    """Yield a message for each input that has changed since the study read it.
 
-    Inputs are the folder of a backbone and that of a collection; nothing is said where ``params.yaml``
-    names another, since the stages that read it run again.
+    Inputs are the folders of a backbone and of a source. There is no message if ``params.yaml`` names another
+    folder, since the stages that read it run again.
     """
     file = root / "params.yaml"
     if not file.is_file():
@@ -43,10 +43,10 @@ def changed_inputs(root: Path) -> Iterator[str]:
 
 
 def _changed_source(root: Path, source: str) -> Path | None:
-    """The first file of the collection's source that has changed, come or gone since it was prepared."""
+    """The first file of the source that was changed, added or removed since the collection was prepared."""
     try:
         manifest = json.loads((root / layout.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not prepared yet, or in need of it
+    except (OSError, ValueError):  # not prepared, or damaged
         return None
     name, _, place = source.partition(":")
     path, origin = Path(place), manifest.get("origin", {})
@@ -58,7 +58,7 @@ def _changed_source(root: Path, source: str) -> Path | None:
 
 
 def other_packages(lock: Path = Path("requirements.lock")) -> Iterator[str]:
-    """A line if packages are not installed as the lock says, which every stage's numbers follow."""
+    """Yield a message if installed packages differ from the lock, on which all results depend."""
     lines = lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else []
     wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith(("#", "-"))]
     others = [

@@ -1,4 +1,4 @@
-"""The model card of an exported model: what it is, what it was trained on, how well it does and its use."""
+"""The model card of an exported model: description, training data, evaluation and usage."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 def model_card(
     root: Path, params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
 ) -> str:
-    """The card as Markdown with the front matter that the Hugging Face hub reads.
+    """The card in Markdown, with front matter for the Hugging Face hub.
 
     Args:
-        needs_backbone: the folder has the adapter alone.
+        needs_backbone: whether the folder has only the adapter.
 
     Raises:
-        PeftirError: the collection or what training said of the model is not there.
+        PeftirError: the collection or the record of the training is missing.
     """
     manifest = Collection(root / layout.COLLECTION).manifest
     maker = "untrained" if seed is None else f"train_{stage}"
@@ -114,7 +114,7 @@ def _counts(manifest: dict[str, Any]) -> str:
 
 
 def _measures(root: Path, params: Params, variant: str, stage: StageName, manifest: dict[str, Any]) -> str:
-    """A table of the variant's measures beside BM25's, or that there are none."""
+    """A table of the variant's measures and BM25's, or a note that there are none."""
     task = BY_STAGE[stage].name
     file = root / layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -151,7 +151,7 @@ def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> 
 
 
 def _settings(params: Params, variant: str, stage: StageName) -> str:
-    """The blocks of ``params.yaml`` that training followed."""
+    """The blocks of ``params.yaml`` used in training."""
     content = {
         "backbone": params.backbone.model_dump(),
         "methods": {variant: params.methods[variant].model_dump(exclude_none=True)},

@@ -1,4 +1,4 @@
-"""The bi-encoder that training starts from, and that ranks untrained."""
+"""The bi-encoder before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peftir.study.params import Params
 
 
 def new_retriever(root: Path, params: Params) -> SentenceTransformer:
-    """A bi-encoder on the study's backbone, which is untouched."""
+    """Build a bi-encoder on the study's pre-trained backbone."""
     return new_biencoder(
         params.backbone.name,
         revision=params.backbone.revision,

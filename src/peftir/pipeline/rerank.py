@@ -1,4 +1,4 @@
-"""Re-ranking the candidates of every query with a trained re-ranker."""
+"""Re-rank the candidates of every query with a trained re-ranker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftir.system.files import replacing, write_json
 
 
 def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed) -> float:
-    """Write dev's and test's runs, by the re-ranker alone and interpolated; gives its weight beside BM25."""
+    """Write the re-ranker's dev and test runs, alone and interpolated; return the interpolation weight."""
     collection = Collection(root / layout.COLLECTION, draw(seed).fold)
     folder = root / layout.runs("reranking", variant, seed)
     model_folder = root / layout.model("reranker", variant, seed)

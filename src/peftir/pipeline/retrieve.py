@@ -1,4 +1,4 @@
-"""Dense retrieval: queries, encoded by a trained retriever, against its index."""
+"""Dense retrieval: encode the queries with a trained retriever and search its index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftir.system.files import replacing
 
 
 def retrieve(root: Path, params: Params, variant: str, seed: Seed | None) -> None:
-    """Rank the collection's documents for dev's and test's queries, the seed's fold's, and write the runs."""
+    """Retrieve documents for the dev and test queries, of the seed's fold if any, and write the runs."""
     collection = Collection(root / layout.COLLECTION, fold_of(seed))
     folder = root / layout.runs("retrieval", variant, seed)
     model = saving.load(SentenceTransformer, root / layout.model("retriever", variant, seed), root)
@@ -27,7 +27,7 @@ def retrieve(root: Path, params: Params, variant: str, seed: Seed | None) -> Non
     with replacing(folder) as written:
         for split in ("dev", "test"):
             queries = collection.queries(split)
-            if not queries:  # as of dev in a cross-validation, for a model of no fold
+            if not queries:  # such as dev in a cross-validation, for a model without a fold
                 write_run(written / f"{split}.trec", {}, tag=layout.key(variant, seed))
                 continue
             vectors = encode(model, list(queries.values()), "query", params.backbone.precision)

@@ -1,6 +1,6 @@
-"""Scores of all of a run's candidates, by one process or by several that share them out.
+"""Score all candidates of a run, in one process or in several workers.
 
-The same pairs are scored together however the work is split, so the scores do not depend on it.
+The batches, and so the scores, do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def score_all(
     precision: str,
     processes: int,
 ) -> Run:
-    """As :func:`peftir.models.crossencoder.score_candidates`, with the work shared out over ``processes``.
+    """Score candidates as :func:`peftir.models.crossencoder.score_candidates` does, in several workers.
 
-    Candidates of one chunk are scored by this process alone.
+    At most one chunk of candidates is scored by this process itself.
 
     Args:
         model: the re-ranker.
-        model_folder: where it was loaded from.
-        root: the study's folder, for :func:`peftir.models.saving.load` in other processes.
-        texts: of the documents; other processes get it pickled.
-        processes: how many share the work; on a machine with several GPUs each takes the next one.
+        model_folder: from which ``model`` was loaded.
+        root: the study's folder, for :func:`peftir.models.saving.load` in the workers.
+        texts: of the documents; pickled for the workers.
+        processes: number of workers; on a machine with several GPUs each uses the next one.
 
     Raises:
-        PeftirError: a process was killed.
+        PeftirError: a worker was killed.
     """
     pairs = pairs_of(candidates)
     if processes == 1 or len(pairs) <= CHUNK:
@@ -63,6 +63,6 @@ def _work(
     precision: str,
     scores: Tensor,
 ) -> None:
-    """What a process does that shares the work: its chunks, into the memory that all share."""
+    """Worker process: score its chunks into the shared memory."""
     model = saving.load(CrossEncoder, model_folder, root)
     score_chunks(model, queries, pairs, texts, precision, scores.numpy(), worker, processes)

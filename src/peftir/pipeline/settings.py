@@ -1,7 +1,7 @@
-"""Settings that only the backbone or ir-measures can judge, judged before the first model is trained.
+"""Validate settings that depend on the backbone or on ir-measures, before the first model is trained.
 
-No number follows from this. It takes all of them at once, those of later stages too, from methods of
-:class:`~peftir.study.params.Params`: a stage that looks at a setting here does not follow it.
+Settings of all stages are checked, with methods of :class:`~peftir.study.params.Params`. This does not affect
+results, so a stage that calls it does not depend on these settings.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from peftir.system.errors import PeftirError
 
 
 def check_settings(root: Path, given: Params) -> None:
-    """Look at lengths, prefixes and measures.
+    """Check lengths, prefixes and measures.
 
     Raises:
-        PeftirError: the backbone has no positions for a length, a prefix leaves no token of its text, a
-            measure is not known, or the backbone is not within reach.
+        PeftirError: a length exceeds the backbone's positions, a prefix leaves no token for the text, a
+            measure is unknown, or the backbone is not found.
     """
     for key, name in given.measure_names():
         try:
@@ -46,10 +46,10 @@ def _check_lengths(folder: Path, given: Params) -> None:
 
 def _check_prefixes(folder: Path, given: Params) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    for key, (prefix, length_key) in given.prefixes().items():
-        tokens, length = len(tokenizer(prefix).input_ids), given.lengths()[length_key]
+    for key, (prefix, limit) in given.prefixes().items():
+        tokens, length = len(tokenizer(prefix).input_ids), given.lengths()[limit]
         if tokens >= length:
             raise PeftirError(
-                f"{key}: {prefix!r}: is {tokens} tokens, special ones included; expected fewer than "
-                f"{length_key}, which is {length}, so that something of each text is read"
+                f"{key}: {prefix!r}: is {tokens} tokens, special ones included; expected fewer than {limit}, "
+                f"which is {length}, so that something of each text is read"
             )

@@ -1,4 +1,4 @@
-"""The backbone as it comes, as a retriever: one model, index and run, whatever the seeds and folds."""
+"""The untrained backbone as a retriever: one model, index and run for all seeds and folds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftir.system.files import write_json
 
 
 def rank_untrained(root: Path, params: Params, variant: str) -> dict[str, float]:
-    """Write the model, the index and the runs of ``variant``; gives the seconds of these two."""
+    """Write the model, index and runs of ``variant``; return the seconds of indexing and retrieval."""
     params = settled(root, params)
     check_settings(root, params)
     model, method, backbone = new_retriever(root, params), params.methods[variant], params.backbone

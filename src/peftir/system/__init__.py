@@ -1,3 +1,3 @@
-"""Files, errors, processes: what every room uses and no number follows from. Internal."""
+"""Files, errors, processes: utilities that do not affect results. Internal."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Errors that are for the person who made the mistake, and what an error says of the machine."""
+"""Errors for the user, and the classification of file errors by cause."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from peftir.system.text import print_anything
 
 
 class PeftirError(Exception):
-    """A mistake that a person can mend.
+    """A mistake that the user can fix.
 
-    The message is one line: what (the file and line, or the key), the value found, what was expected and what
-    to do about it.
+    The message is one line: the file and line, or the key; the value found; what was expected; what to do.
     """
 
 
 class Trouble(Enum):
-    """Why a file could not be read or written."""
+    """The cause of an error in reading or writing a file."""
 
     PERMISSION = "this user may not read or write it"
     SPACE = "the disk is full"
@@ -46,7 +45,7 @@ NUMBERS = {
     Trouble.MACHINE: (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT),
 }
 
-# Libraries written in other languages give an error's text alone; Java names some by their class.
+# Errors of libraries in other languages have only a text; Java names some by their class.
 TEXTS = {kind: tuple(map(os.strerror, numbers)) for kind, numbers in NUMBERS.items()}
 TEXTS[Trouble.PERMISSION] += ("AccessDeniedException", "ReadOnlyFileSystemException")
 TEXTS[Trouble.MISSING] += ("NoSuchFileException",)
@@ -54,14 +53,14 @@ TEXTS[Trouble.MACHINE] += ("out of memory", "OutOfMemoryError")
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """What ``error``, which came of a file, says of it: damaged is only what nothing else explains."""
+    """The cause of ``error``, raised while using a file; ``DAMAGED`` if no other cause applies."""
     for each in _chain(error):
         if isinstance(each, MemoryError):
             return Trouble.MACHINE
         if isinstance(each, OSError) and each.errno is not None:
             found = (kind for kind, numbers in NUMBERS.items() if each.errno in numbers)
             return next(found, Trouble.MACHINE)
-        # These speak of a file's content, and may quote it.
+        # Messages of these types may quote the content of a file.
         if not isinstance(each, ValueError | LookupError | TypeError):
             for kind, texts in TEXTS.items():
                 if any(text in str(each) for text in texts):
@@ -70,19 +69,18 @@ def trouble_of(error: BaseException) -> Trouble:
 
 
 def reason_of(error: BaseException) -> str:
-    """What ``error`` says, in one line that is not too long."""
+    """The message of ``error`` on one line, of at most 300 characters."""
     first = next((each for each in _chain(error) if isinstance(each, OSError) and each.strerror), error)
-    reason = str(first)
+    message = str(first)
     if isinstance(first, OSError) and first.strerror:
-        reason = first.strerror if first.filename is None else f"{first.strerror}: {first.filename}"
-    return " ".join(reason.split())[:300] or type(first).__name__
+        message = first.strerror if first.filename is None else f"{first.strerror}: {first.filename}"
+    return " ".join(message.split())[:300] or type(first).__name__
 
 
 def exits_cleanly(main: Callable[..., None]) -> Callable[..., None]:
-    """Decorate the entry point of a command: a :class:`PeftirError` prints as one line and exits with 1.
+    """Decorator for the entry point of a command: print a :class:`PeftirError` as one line and exit with 1.
 
-    So does a full disk or a missing right, wherever it is met. Any other exception keeps its traceback, since
-    it is our mistake and not the user's.
+    The same holds for a full disk and missing permissions. Other exceptions keep their traceback.
     """
 
     @functools.wraps(main)
@@ -91,22 +89,22 @@ def exits_cleanly(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args, **kwargs)
         except PeftirError as error:
-            _say(str(error))
+            _exit_with(str(error))
         except BrokenPipeError:
-            # Whoever read this, such as head, has seen enough; Python would complain again at its exit.
+            # The reader, such as head, has closed the pipe; avoid a second error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except Exception as error:
             kind = trouble_of(error)
             if kind not in (Trouble.PERMISSION, Trouble.SPACE):
                 raise
-            _say(f"{_places(error)}: {kind.value} ({reason_of(error)}); {REMEDIES[kind]}")
+            _exit_with(f"{_places(error)}: {kind.value} ({reason_of(error)}); {REMEDIES[kind]}")
 
     return run
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and those that it came of."""
+    """Yield ``error`` and the exceptions that caused it."""
     seen: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in seen:
@@ -116,13 +114,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _places(error: BaseException) -> str:
-    """The file of which ``error`` tells, or else the folders that it can be about."""
+    """The file named by ``error``, or else the folders that it may concern."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.filename is not None:
             return os.fsdecode(each.filename) if isinstance(each.filename, bytes) else str(each.filename)
     return f"{Path.cwd()} or {tempfile.gettempdir()} (TMPDIR)"
 
 
-def _say(line: str) -> None:
+def _exit_with(line: str) -> None:
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Packages that re-export names whose modules are imported when a name is first used."""
+"""Lazy re-exports: a package's modules are imported on the first use of their names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 def on_first_use(
     package: str, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
-    """``__all__``, ``__getattr__`` and ``__dir__`` of a package (PEP 562).
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` for a package (PEP 562).
 
-    For packages where one module needs libraries that take seconds to import, and another none of them.
+    For packages in which only some modules need libraries that take seconds to import.
 
     Args:
-        package: its ``__name__``.
-        modules: the names to re-export, by the module of the package that has them.
+        package: the package's ``__name__``.
+        modules: the names to re-export, by module.
     """
     home = {name: module for module, names in modules.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files and folders, hashes, and errors about files."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from peftir.system.errors import REMEDIES, PeftirError, Trouble, reason_of, trou
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move what was written there into place at the end.
+    """Yield a temporary path beside ``path``; move the file or folder written there to ``path`` at the end.
 
-    The block may write a file or a folder. After an error nothing of it stays, and what was at ``path``
-    before is still there. Several processes may write the same ``path``: each has a temporary path of its
-    own, and what the last to end wrote is kept. What a kill leaves, the next call clears away, on the same
-    machine.
+    After an error the temporary path is removed and ``path`` is unchanged. Several processes may write the
+    same ``path``: each has its own temporary path, and the last to finish wins. After a kill, the next call
+    on the same machine removes the temporary path.
 
     Raises:
-        PeftirError: the disk is full, or this user may not write there.
+        PeftirError: the disk is full, or the user lacks the permission to write.
     """
     partial = _beside(path)
     try:
@@ -44,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         else:
             partial.replace(path)
     except Exception as error:
-        with contextlib.suppress(OSError):  # where nothing may be written, nothing has been
+        with contextlib.suppress(OSError):  # without write permission there is nothing to remove
             remove(partial)
         if trouble_of(error) is Trouble.SPACE or _is_about(error, partial):
             raise unusable(path, error) from error
@@ -55,26 +54,26 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A new name in the folder of ``path``, which tells the machine and the process that made it."""
+    """A new path in the folder of ``path``, with the host name and the process id in its name."""
     unique = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f"{path.name}.{unique}.partial")
 
 
 def _clear_leftovers(path: Path) -> None:
-    """Remove the temporary paths of ``path`` whose process, on this machine, is no more."""
+    """Remove the temporary paths of ``path`` whose process on this machine has ended."""
     name = re.compile(rf"{re.escape(f'{path.name}.{platform.node()}')}-(\d+)-[0-9a-f]{{8}}\.partial")
     for entry in list(path.parent.iterdir()):
         made_by = name.fullmatch(entry.name)
         if made_by and not psutil.pid_exists(int(made_by[1])):
-            with contextlib.suppress(FileNotFoundError):  # another process is clearing it away too
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it, too
                 remove(entry)
 
 
 def _exchange(path: Path, partial: Path) -> None:
-    """Put what is at ``partial`` in the place of what is at ``path``, of which one is a folder.
+    """Replace ``path`` by ``partial``, where at least one is a folder.
 
-    That cannot be done in one step. What was there is moved aside first, since removing it takes long enough
-    for a kill to fall into; and again, if another process was quicker to put its own there.
+    This is not possible in one step. The old content is renamed before it is removed, which keeps the time
+    without ``path`` short. This is repeated if another process has created ``path`` in the meantime.
     """
     while True:
         aside = _beside(path)
@@ -90,22 +89,21 @@ def _exchange(path: Path, partial: Path) -> None:
             remove(aside)
 
 
-def unusable(path: Path, error: Exception, again: str = "make it again") -> PeftirError:
-    """What to say of ``error``, met in reading or writing the file or folder ``path``.
+def unusable(path: Path, error: Exception, remedy: str = "make it again") -> PeftirError:
+    """The error to raise for an ``error`` in reading or writing the file or folder ``path``.
 
-    Only a file that is missing or damaged is to be made ``again``; one that this user may not read, or the
-    machine cannot just now, may be whole.
+    ``remedy`` is used only for a missing or damaged file; other causes have their own remedies.
     """
     kind = trouble_of(error)
     if kind is Trouble.MISSING and nearest(path) == path:
-        kind = Trouble.DAMAGED  # a folder that lacks a file
+        kind = Trouble.DAMAGED  # the folder exists, but lacks a file
     reason = f"{free_megabytes(path)} MB free" if kind is Trouble.SPACE else reason_of(error)
     shown = kind.value if kind is Trouble.MISSING else f"{kind.value} ({reason})"
-    return PeftirError(f"{path}: {shown}; {REMEDIES.get(kind, again)}")
+    return PeftirError(f"{path}: {shown}; {REMEDIES.get(kind, remedy)}")
 
 
 def _is_about(error: Exception, partial: Path) -> bool:
-    """Whether ``error`` says that this user may not write at ``partial`` or in the folders around it."""
+    """Whether ``error`` is a missing permission for ``partial`` or a folder around it."""
     named = error.filename if isinstance(error, OSError) else None
     if trouble_of(error) is not Trouble.PERMISSION or not isinstance(named, str):
         return False
@@ -113,7 +111,7 @@ def _is_about(error: Exception, partial: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove the file or folder at ``path`` if there is one."""
+    """Remove the file or folder ``path`` if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -121,7 +119,7 @@ def remove(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content; of a file that has not changed since, it is not read again."""
+    """The SHA-256 of a file's content, cached until its size or modification time changes."""
     status = path.stat()
     return _sha256_of(path.resolve(), status.st_size, status.st_mtime_ns)
 
@@ -133,7 +131,7 @@ def _sha256_of(path: Path, size: int, changed: int) -> str:
 
 
 def fingerprint(folder: Path, patterns: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of each file of ``folder`` that matches one of ``patterns``, by its path in there."""
+    """The SHA-256 of each file in ``folder`` that matches one of ``patterns``, by relative path."""
     files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(files)}
 
@@ -145,12 +143,12 @@ def changed_file(before: Mapping[str, str], now: Mapping[str, str]) -> str | Non
 
 
 def free_megabytes(path: Path) -> int:
-    """Free space, in MB, of the disk that holds ``path`` or its nearest existing parent."""
+    """Free space in MB on the disk of ``path`` or of its nearest existing parent."""
     return shutil.disk_usage(nearest(path)).free // 2**20
 
 
 def nearest(path: Path) -> Path:
-    """``path``, or the nearest folder around it that is there, as far as this user may see."""
+    """``path``, or its nearest parent that exists and is accessible."""
     while path != path.parent:
         try:
             path.stat()
@@ -161,6 +159,6 @@ def nearest(path: Path) -> Path:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` to ``path``, whole or not at all."""
+    """Write ``content`` as JSON to ``path``, atomically."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Questions to git."""
+"""Run git commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from peftir.system.errors import PeftirError
 
 
 def ask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """What ``git`` says in ``folder``; whether it could answer is for the caller to look at.
+    """Run ``git`` in ``folder``; the caller checks the exit code.
 
     Raises:
-        PeftirError: there is no git, or it gives no answers in a repository that belongs to another user.
+        PeftirError: git is not installed, or refuses a repository that belongs to another user.
     """
-    environment = os.environ | {"LC_ALL": "C"}  # its messages in English
+    environment = os.environ | {"LC_ALL": "C"}  # English messages
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False
@@ -31,6 +31,6 @@ def ask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def top_of(folder: Path) -> Path:
-    """The nearest of ``folder`` and the folders around it that has a ``.git``; ``folder`` if none has."""
+    """The nearest of ``folder`` and its parents that contains ``.git``; ``folder`` if none does."""
     inside = folder.resolve()
     return next((each for each in (inside, *inside.parents) if (each / ".git").exists()), inside)

@@ -1,7 +1,7 @@
-"""Markdown of texts that anyone may have written: they show as they are, and do nothing.
+"""Markdown of untrusted texts, escaped so that they are shown literally.
 
-What a pull request brings, such as a value in ``params.yaml``, ends in a comment under another's name. There
-a line break would end a table, ``@name`` call someone, ``![]()`` fetch an image and a link look official.
+Content of a pull request, such as a value in ``params.yaml``, appears in a comment of another account. There
+a line break would end a table, ``@name`` notify someone, ``![]()`` load an image and a link look official.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ LONGEST = 200  # characters of a value that :func:`code` shows
 
 
 def escape(text: str) -> str:
-    """``text`` in one line, with a backslash before every character that means something in Markdown."""
+    """``text`` on one line, with a backslash before every special character of Markdown."""
     line = " ".join(text.splitlines())
     return re.sub(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
 
 
 def code(text: str) -> str:
-    """``text`` as a code span that may stand in a table, the only place where GitHub looks for nothing.
+    """``text`` as a code span for a table; GitHub interprets nothing inside a code span.
 
-    What cannot be seen is escaped (:func:`peftir.system.text.visible`), and the middle of a text of more than
-    ``LONGEST`` characters left out.
+    Invisible characters are escaped (:func:`peftir.system.text.visible`). The middle of a text of more than
+    ``LONGEST`` characters is left out.
     """
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
@@ -35,13 +35,13 @@ def code(text: str) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """``text`` as a block of code, whatever fences are in it."""
+    """``text`` as a fenced code block, with a fence longer than those in ``text``."""
     fence = "`" * max(3, 1 + _longest_run("`", text))
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def table(head: Sequence[str], rows: Iterable[Iterable[str]], align: str = "---") -> list[str]:
-    """The lines of a table whose cells are Markdown; all columns but the first are aligned by ``align``."""
+    """The lines of a table with Markdown cells; ``align`` applies to all columns but the first."""
     rule = ["---", *[align] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
 

@@ -1,4 +1,4 @@
-"""How much memory is free, and how the C library hands it on: what a batch has freed is kept for the next."""
+"""Free memory, and the settings of the C library's allocator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _MOST = 2**30
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep freed blocks of up to 1 GiB instead of giving each back to the system.
+    """Keep freed blocks of up to 1 GiB in this process instead of returning them to the system.
 
-    Every layer of a model allocates its output anew, some 15 MB a batch, and a page that comes fresh from the
-    system is first filled with zeros: on two cores encoding took a quarter longer without this, and a step of
-    full fine-tuning a tenth. Memory in use at most stays as it is. Does nothing where the C library is not
-    glibc.
+    Every layer of a model allocates its output, about 15 MB per batch, and the system fills new pages with
+    zeros: on two cores encoding took a quarter longer without this, and a step of full fine-tuning a tenth.
+    Peak memory does not change. Without glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -27,12 +26,12 @@ def keep_freed_memory() -> None:
 
 
 def free_memory() -> int:
-    """Bytes of memory that are free, on this machine and under the limit of this container."""
+    """Free memory in bytes, on this machine and within the container's limit."""
     return min([psutil.virtual_memory().available, *_container_limits()])
 
 
 def _container_limits() -> list[int]:
-    """Bytes left under this container's limit, on Linux; nothing where there is no limit."""
+    """Bytes left within the container's limit, on Linux; an empty list without a limit."""
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""End a process together with its parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 def end_with(parent: int) -> None:
-    """End this process, whatever it is doing, soon after its ``parent`` has ended, even by a kill."""
+    """Exit this process soon after its ``parent`` has ended, even if killed."""
     threading.Thread(target=_watch, args=[parent], daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Work that several new processes of this machine share."""
+"""Spawn worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from peftir.system.errors import PeftirError
 from peftir.system.orphans import end_with
 
-GRACE = 5.0  # seconds that the others have for ending by themselves when one has failed
+GRACE = 5.0  # seconds for the other workers to exit after one has failed
 
 
 def spawn_workers(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
-    """Run ``work(number, *args)`` in each of ``processes`` new processes.
+    """Run ``work(rank, *args)`` in each of ``processes`` spawned workers.
 
-    Each gets its part of the threads and, on a machine with GPUs, the next of them. If one fails, the others
-    are stopped.
+    The threads are divided among the workers. On a machine with GPUs, each worker uses the next one. If a
+    worker fails, the others are stopped.
 
     Args:
-        work: a function of a module, which counts the processes from 0.
-        args: what pickles; a tensor in shared memory is for results.
-        processes: how many.
-        key: the setting in ``params.yaml`` that says how many.
+        work: a module-level function; ranks start from 0.
+        args: picklable; results can be written to tensors in shared memory.
+        processes: number of workers.
+        key: the setting in ``params.yaml`` with the number of workers.
 
     Raises:
-        PeftirError: the one that a process raised, or a process was killed.
+        PeftirError: raised by a worker, or a worker was killed.
     """
     errors = get_context("spawn").SimpleQueue()
     threads = max(1, torch.get_num_threads() // processes)
@@ -39,7 +39,7 @@ def spawn_workers(work: Callable[..., None], args: tuple[Any, ...], processes: i
         while not started.join(grace_period=GRACE):
             pass
     except (ProcessExitedException, ProcessRaisedException) as error:
-        # The first to end need not be the one with the mistake: the others lose their connection to that.
+        # The first worker to exit need not be the cause: others may lose their connection to the failed one.
         if not errors.empty():
             raise PeftirError(errors.get()) from error
         if isinstance(error, ProcessExitedException):
@@ -50,16 +50,16 @@ def spawn_workers(work: Callable[..., None], args: tuple[Any, ...], processes: i
 
 
 def _start(
-    number: int, parent: int, threads: int, errors: Any, work: Callable[..., None], args: tuple[Any, ...]
+    rank: int, parent: int, threads: int, errors: Any, work: Callable[..., None], args: tuple[Any, ...]
 ) -> None:
     end_with(parent)
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
-        gpu = number % torch.cuda.device_count()
+        gpu = rank % torch.cuda.device_count()
         torch.cuda.set_device(gpu)
-        os.environ["LOCAL_RANK"] = str(gpu)  # where sentence-transformers looks for the GPU to take
+        os.environ["LOCAL_RANK"] = str(gpu)  # read by sentence-transformers to select the GPU
     try:
-        work(number, *args)
+        work(rank, *args)
     except PeftirError as error:
         errors.put(str(error))
         sys.exit(1)

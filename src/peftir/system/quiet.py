@@ -1,4 +1,4 @@
-"""What libraries print beside a command's own output: their errors alone."""
+"""Limit the output of libraries to errors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LIBRARIES = r"(transformers|peft|sentence_transformers|huggingface_hub|datasets)
 
 
 def silence_libraries() -> None:
-    """Let the Hugging Face libraries report errors alone, in this process and in those that it starts.
+    """Set the Hugging Face libraries to report only errors, in this process and its children.
 
-    For the beginning of a command, before one of them is imported. What the environment says already, such
-    as ``TRANSFORMERS_VERBOSITY=info``, stays.
+    Call it before one of them is imported. Variables that are already set in the environment, such as
+    ``TRANSFORMERS_VERBOSITY=info``, are kept.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

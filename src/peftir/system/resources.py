@@ -1,4 +1,4 @@
-"""What a piece of work took: seconds and memory."""
+"""Measure seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from peftir.system.files import write_json
 
 @contextmanager
 def measured(path: Path) -> Iterator[dict[str, Any]]:
-    """Write to ``path`` how many seconds the block took and the process's peak memory in MB.
+    """Write the seconds of the block and the process's peak memory in MB to ``path``.
 
-    The block may add figures of its own to the dictionary that it gets.
+    The block may add figures to the yielded dictionary.
     """
     figures: dict[str, Any] = {}
     start = time.perf_counter()
@@ -32,17 +32,17 @@ def measured(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def peak_memory_mb() -> int:
-    """Most memory, in MB, that this process or one of its children has held resident so far."""
+    """Peak resident memory in MB of this process or of one of its children."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     kilo = 1024 if sys.platform == "darwin" else 1
     return int(max(_own_peak(), children / kilo) / 1024)
 
 
 def _own_peak() -> float:
-    """This process's own peak, in KB.
+    """Peak memory of this process in KB, without children.
 
-    Linux's ``ru_maxrss`` starts at what the process that started this one held, so a small program started by
-    a large one would count the large one's memory; ``VmHWM`` starts anew.
+    On Linux ``ru_maxrss`` starts with the parent's memory, so a small program started by a large one would
+    report too much; ``VmHWM`` does not.
     """
     status = Path("/proc/self/status")
     if status.is_file():

@@ -1,4 +1,4 @@
-"""Texts that anyone may have written, on terminals that may not have their letters."""
+"""Output of untrusted texts on terminals with any encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import io
 from typing import TextIO
 
-# What stands for a letter of ours where the terminal's encoding lacks it.
+# Replacements for characters that the terminal's encoding lacks.
 PLAINER = {
     "→": "->",
     "−": "-",
@@ -23,15 +23,15 @@ PLAINER = {
 
 
 def visible(text: str) -> str:
-    """``text`` with what cannot be seen, line breaks and terminal commands too, as Python escapes it.
+    """``text`` with unprintable characters, such as line breaks and control sequences, as Python escapes.
 
-    A backslash is doubled, so that different texts stay different.
+    Backslashes are doubled, so that different texts remain different.
     """
     return "".join(_visible(letter) for letter in text)
 
 
 def print_anything(stream: TextIO) -> None:
-    """Let ``stream`` write letters that its encoding lacks plainer or escaped, instead of failing."""
+    """Set ``stream`` to replace or escape characters that its encoding lacks, instead of raising an error."""
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="plainer")
 
@@ -43,7 +43,7 @@ def _visible(letter: str) -> str:
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """What to write of the letters that could not be encoded, and where to go on."""
+    """Error handler for encoding: the replacement of the characters, and the position to continue at."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]

@@ -99,7 +99,7 @@ def test_a_dry_run_says_what_would_run_and_does_nothing(finished: Project) -> No
     finished.set(methods={"a": 2, "b": 1, "c": 1})
     before = finished.lock()
     said = finished.repro("--dry-run").splitlines()
-    assert said[0].startswith("train@a-") and said[-1].startswith("2 of 14 stages are stale; 3 follow")
+    assert said[0].startswith("train@a-") and said[-1].startswith("2 of 14 stages are stale; 3 depend")
     assert len(said) == 6 and finished.lock() == before
 
 

@@ -24,8 +24,8 @@ MEASURED = {
 }
 
 
-def test_the_way_to_the_end_is_the_longest_one() -> None:
-    paths = Estimates(MEASURED).to_the_end(list(NEEDS), NEEDS.__getitem__)
+def test_the_remaining_path_is_the_longest_one() -> None:
+    paths = Estimates(MEASURED).remaining_paths(list(NEEDS), NEEDS.__getitem__)
     # index@b is as index@a; nothing is known of evaluate.
     assert paths == {
         "evaluate": UNKNOWN,

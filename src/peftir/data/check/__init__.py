@@ -1,4 +1,4 @@
-"""Looks through a source of documents without preparing it: ``peftir check``."""
+"""Validate a source and compute its statistics without preparing it: ``peftir check``."""
 
 from __future__ import annotations
 

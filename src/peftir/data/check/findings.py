@@ -1,4 +1,4 @@
-"""What is in a source, as numbers and as text."""
+"""Statistics of a source, and their text form."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from peftir.data.check.lengths import Lengths
 
-SHOWN = 100  # problems that are printed
-FEW_DEV_QUERIES = 10  # fewer choose a step, or a weight, as chance has it
+SHOWN = 100  # number of problems printed
+FEW_DEV_QUERIES = 10  # fewer make the choice of a step or weight unreliable
 
 
 @dataclass(frozen=True)
 class Split:
-    """The queries and judgements of one split; a query's judgements are counted whatever their grade."""
+    """Statistics of one split; judgements per query are of all grades."""
 
     queries: int
     judgements: int
@@ -28,13 +28,13 @@ class Split:
 
 @dataclass
 class Replaced:
-    """Documents and queries with U+FFFD: a program before this one could not read some of their letters."""
+    """Documents and queries with U+FFFD, which an earlier program put in place of undecodable characters."""
 
     texts: int = 0
     first: str = ""
 
     def look_at(self, text: str, where: str) -> None:
-        """Count a text that has one."""
+        """Count the text if it contains U+FFFD."""
         if "\ufffd" in text:
             self.texts += 1
             self.first = self.first or where
@@ -42,12 +42,14 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is in a source; ``problems`` are those that keep it from being prepared.
+    """Statistics and problems of a source; it can be prepared if it has no problems.
 
-    ``empty_documents`` have neither title nor text, ``titles_alone`` a title and no text. ``dev_held_out``
-    says that dev is a share of the source's train queries; ``folds`` has how many queries each split of a
-    fold has, where there are folds. ``not_read`` has the files of the source that peftir knows and has no
-    use for.
+    Attributes:
+        empty_documents: number of documents with neither title nor text.
+        titles_alone: number of documents with a title but no text.
+        dev_held_out: whether dev is held out from the source's train queries.
+        folds: number of queries by split, for each fold.
+        not_read: files of the source that are known but not used.
     """
 
     source: str
@@ -69,7 +71,7 @@ class Findings:
 
 
 def as_text(findings: Findings) -> str:
-    """The findings for a person to read, problems last."""
+    """The findings as text, problems last."""
     f = findings
     lines = [
         f"{f.source}",
@@ -117,7 +119,7 @@ def _of_split(name: str, split: Split) -> str:
 
 
 def _of_selection(findings: Findings) -> list[str]:
-    """The folds, and what has to be known of the dev queries."""
+    """The lines about the folds and the dev queries."""
     lines = [
         f"fold {number:<5} " + ", ".join(f"{count:,} {split}" for split, count in fold.items()) + " queries"
         for number, fold in enumerate(findings.folds, start=1)

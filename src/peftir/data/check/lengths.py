@@ -1,4 +1,4 @@
-"""How long texts are, in tokens of the backbone."""
+"""Text lengths in tokens of the backbone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-SAMPLE = 10_000  # texts of a kind whose tokens are counted
+SAMPLE = 10_000  # number of documents, and of queries, that are tokenized
 
 
 class Ruler(NamedTuple):
-    """How texts of a kind are measured: ``tokens`` counts those of each, and ``maximum`` are kept."""
+    """Length measurement of documents or queries: a token counter, and the maximum length in the study."""
 
     tokens: Callable[[list[str]], list[int]]
     maximum: int
@@ -22,7 +22,7 @@ class Ruler(NamedTuple):
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths in tokens, special ones included, of ``texts`` texts drawn at random."""
+    """Statistics of the lengths of ``texts`` random texts, in tokens, special tokens included."""
 
     texts: int
     mean: float
@@ -34,14 +34,14 @@ class Lengths:
 
 
 class Sample:
-    """At most ``size`` of the texts that are added, each with the same chance (Vitter 1985, algorithm R)."""
+    """A uniform random sample of at most ``size`` of the added texts (Vitter 1985, algorithm R)."""
 
     def __init__(self, size: int = SAMPLE) -> None:
         self.texts: list[str] = []
         self._size, self._seen, self._random = size, 0, random.Random(0)
 
     def add(self, text: str) -> None:
-        """Add a text; it may take the place of another."""
+        """Add a text, which may replace another one in the sample."""
         self._seen += 1
         if len(self.texts) < self._size:
             self.texts.append(text)
@@ -50,7 +50,7 @@ class Sample:
 
 
 def lengths_of(sample: Sample, ruler: Ruler) -> Lengths | None:
-    """The lengths of the texts in a sample; ``None`` if it has none."""
+    """The statistics of the lengths in a sample; ``None`` if it is empty."""
     if not sample.texts:
         return None
     tokens = np.fromiter(_counted(sample.texts, ruler), dtype=np.int64)

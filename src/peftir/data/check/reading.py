@@ -1,4 +1,4 @@
-"""Reads all of a source, and finds what is in it and all that is wrong with it."""
+"""Read a source completely and collect its statistics and problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peftir.data.sources.pairs import words
 from peftir.data.splits import Folds, HeldOut, sizes
 from peftir.data.validation import Validation
 
-MOST_PROBLEMS = 10_000  # that are held; how many more there are is counted
+MOST_PROBLEMS = 10_000  # kept in memory; further ones are only counted
 
 
 def check(
@@ -27,15 +27,15 @@ def check(
     folds: int | None,
     rulers: Mapping[str, Ruler],
 ) -> Findings:
-    """Read all of ``source`` and say what is in it.
+    """Read all of ``source`` and return its statistics and problems.
 
     Args:
         source: as for :func:`peftir.data.prepare.prepare`, and so are ``splits``, ``own_documents`` and
             ``folds``.
-        rulers: how lengths of texts are measured, of ``document`` and ``query``.
+        rulers: length measurement of ``document`` and ``query`` texts.
 
     Raises:
-        PeftirError: the source is unknown, or its files are not there.
+        PeftirError: the source is unknown, or its files are missing.
     """
     problems = _Problems()
     content = read_source(source, documents=None, splits=splits, folds=folds, report=problems)
@@ -56,12 +56,12 @@ def check(
         for judgement in checked.judgements(split):
             judged[split].add(judgement.query, judgement.grade)
     fold_splits = checked.folds(Folds.of(folds, splits)) if folds else []
-    query_texts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    query_words: dict[str, list[str]] = {split: [] for split in SPLITS}
     queries_that_are_documents = 0
     for query, split in checked.queries():
         samples["query"].add(query.text)
         replaced.look_at(query.text, query.where or f"query {short(query.id)}")
-        query_texts[split].append(words(query.text))
+        query_words[split].append(words(query.text))
         queries_that_are_documents += _id_and_words(query.id, query.text) in documents_seen
     counts = checked.counts()
     return Findings(
@@ -75,8 +75,8 @@ def check(
         own_documents=own_documents,
         splits={
             split: judged[split].counts(
-                query_texts[split],
-                train=[] if split == "train" else query_texts["train"],
+                query_words[split],
+                train=[] if split == "train" else query_words["train"],
                 without_relevant=counts["splits"][split]["queries_without_relevant"],
             )
             for split in SPLITS
@@ -96,7 +96,7 @@ def _id_and_words(id: str, text: str) -> str:
 
 
 class _Problems:
-    """Collects problems; one that is met again, as a file is read twice, counts once."""
+    """Collects distinct problems; a file may be read twice and then reports its problems twice."""
 
     def __init__(self) -> None:
         self.seen: dict[str, None] = {}
@@ -113,7 +113,7 @@ class _Problems:
 
 
 class _Judged:
-    """Counts a split's judgements."""
+    """Counts of a split's judgements."""
 
     def __init__(self) -> None:
         self._per_query: Counter[str] = Counter()
@@ -124,7 +124,7 @@ class _Judged:
         self._grades[grade] += 1
 
     def counts(self, texts: list[str], train: list[str], without_relevant: int) -> Split:
-        """All that is counted, given the words of each of the split's queries and of each of train's."""
+        """The split's statistics; ``texts`` and ``train`` are the words of its queries and of train's."""
         per_query = sorted(self._per_query.values()) or [0]
         in_train = set(train)
         return Split(

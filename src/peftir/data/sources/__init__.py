@@ -1,1 +1,1 @@
-"""Where documents come from: a file a source, and the readers that they share."""
+"""The sources of documents, one module each, and their shared readers."""

@@ -1,8 +1,8 @@
 """The source ``beir:<folder>``: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/{train,dev,test}.tsv``.
 
 The layout of BEIR (Thakur et al. 2021, "BEIR: A Heterogenous Benchmark for Zero-shot Evaluation of
-Information Retrieval Models"), in which most public collections can be had. The splits are the folder's own,
-completed by :func:`peftir.data.splits.complete`. Any of the files may be gzipped.
+Information Retrieval Models"), used for most public collections. The folder's splits are completed by
+:func:`peftir.data.splits.complete`. Any of the files may be gzipped.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
 
     Args:
         place: the folder.
-        documents: must be ``None``: a part of the corpus would lack documents that are judged.
+        documents: must be ``None``: a part of the corpus would lack judged documents.
         shares: see :func:`peftir.data.splits.complete`.
-        report: what is told of lines that are wrong, when they are read.
+        report: called with each invalid line, when it is read.
 
     Raises:
-        PeftirError: the folder or a file of every such folder is missing, or ``documents`` is given.
+        PeftirError: the folder or a required file is missing, or ``documents`` is given.
     """
     folder = folder_of("beir", place, documents)
     corpus = find_or_refuse(folder, LAYOUT, "corpus.jsonl")

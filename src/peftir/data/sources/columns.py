@@ -1,4 +1,4 @@
-"""Files of columns: tab-separated texts, and judgements as BEIR and as TREC write them."""
+"""Readers of tab-separated texts, and of qrels in the formats of BEIR and TREC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftir.data.sources.lines import lines_of
 def rows_of(path: Path, columns: tuple[str, ...], report: Report) -> Iterator[tuple[str, list[str]]]:
     """Yield ``(place, fields)`` for the lines of a tab-separated file without a header.
 
-    Reported are lines with more or fewer fields than ``columns``, which are the columns' names.
+    Lines with another number of fields than ``columns``, the columns' names, are reported.
     """
     for where, line in lines_of(path, report):
         fields = line.split("\t")
@@ -27,7 +27,7 @@ def rows_of(path: Path, columns: tuple[str, ...], report: Report) -> Iterator[tu
 
 
 def beir_judgements(path: Path, report: Report) -> Iterator[Judgement]:
-    """Judgements in three columns with tabs, query, document and score, below a header or none."""
+    """Yield judgements from BEIR qrels: query, document, score, tab-separated, with or without a header."""
     for number, (where, fields) in enumerate(rows_of(path, ("query", "document", "score"), report)):
         if number == 0 and fields[2] == "score":
             continue
@@ -37,7 +37,7 @@ def beir_judgements(path: Path, report: Report) -> Iterator[Judgement]:
 
 
 def trec_judgements(path: Path, report: Report) -> Iterator[Judgement]:
-    """Judgements in four columns, query, iteration, document and grade, with tabs or spaces between."""
+    """Yield judgements from TREC qrels: query, iteration, document and grade, separated by whitespace."""
     for where, line in lines_of(path, report):
         fields = line.split()
         if len(fields) != 4:

@@ -1,4 +1,4 @@
-"""Reads docstrings out of Python source and cuts each into its summary and the rest; nothing is imported."""
+"""Extract docstrings from Python source, without importing it, and split off their summaries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# `name(arguments) -> Result` as the first paragraph, as torch and NumPy's compiled functions write it.
+# `name(arguments) -> Result` as the first paragraph, as in torch and NumPy's compiled functions.
 SIGNATURE = re.compile(r"[\w.]+\s?\([^`]*\)(\s*->.*)?", re.DOTALL)
 ABBREVIATIONS = ("e.g", "i.e", "etc", "cf", "vs", "resp", "aka")
 NOT_AFTER = "".join(rf"(?<!\b{re.escape(word)})" for word in ABBREVIATIONS) + r"(?<!\.\.)"
@@ -30,7 +30,7 @@ PARAGRAPH_BREAK = re.compile(r"\n[ \t]*\n")
 
 
 class Cut(NamedTuple):
-    """A docstring in two: the sentence that says what the object is for, as plain words, and all the rest."""
+    """The two parts of a docstring: its summary sentence without markup, and the rest."""
 
     summary: str
     body: str
@@ -39,8 +39,9 @@ class Cut(NamedTuple):
 def public_docstrings(source: str | bytes, *, only_listed: bool = False) -> Iterator[tuple[str, str]]:
     """Yield ``(qualified name, docstring)`` for the public functions, classes and methods of a module.
 
-    Public at the top of a module is what a literal ``__all__`` lists, or without one each name that does not
-    start with an underscore; inside a class it is the latter. What is defined inside a function is left out.
+    Public top-level names are those in a literal ``__all__``, or without one those without a leading
+    underscore; members of a class are public without a leading underscore. Definitions inside functions are
+    left out.
 
     Args:
         source: the module's text, or its bytes in the encoding that they declare.
@@ -50,7 +51,7 @@ def public_docstrings(source: str | bytes, *, only_listed: bool = False) -> Iter
         SyntaxError: the text is not Python.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in a package is not the reader's concern
+        warnings.simplefilter("ignore")  # invalid escapes in a package
         module = ast.parse(source)
     listed = _literal_all(module)
     if listed is None and only_listed:
@@ -90,9 +91,9 @@ def _docstrings(statements: list[ast.stmt], prefix: str) -> Iterator[tuple[str, 
 
 
 def cut(docstring: str) -> Cut | None:
-    """Cut the first sentence of the first paragraph from a docstring; ``None`` if it does not start with one.
+    """Split off the first sentence of a docstring; ``None`` if the docstring does not start with one.
 
-    A signature before that paragraph (``add(input, other) -> Tensor``) is no summary and stays in the body.
+    A signature in the first paragraph (``add(input, other) -> Tensor``) is skipped and stays in the body.
     """
     signature = ""
     paragraph, rest = _split_paragraph(docstring)
@@ -143,7 +144,7 @@ MARKUP = [
 
 
 def plain(text: str) -> str:
-    """Drop the marks of reStructuredText and Markdown and keep their words, on one line."""
+    """Return ``text`` on one line, without the markup of reStructuredText and Markdown."""
     for mark, words in MARKUP:
         text = mark.sub(words, text)
     return text.strip()

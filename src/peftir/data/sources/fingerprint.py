@@ -1,4 +1,4 @@
-"""What is in the files that a source reads: the collection's manifest keeps it."""
+"""Hashes of a source's files, for the collection's manifest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from peftir.system.files import fingerprint
 
-# The files of a folder that a source may read. What comes in packages is in the lock by its version, and
-# ir_datasets checks its downloads itself.
+# The files that a source may read. The versions of packages are in the lock, and ir_datasets verifies its
+# downloads itself.
 FILES: dict[str, tuple[str, ...]] = {
     "beir": ("corpus.jsonl*", "queries.jsonl*", "qrels/*.tsv*"),
     "ir_datasets": (),
@@ -21,7 +21,7 @@ FILES: dict[str, tuple[str, ...]] = {
 
 
 def fingerprint_of(source: str) -> dict[str, str]:
-    """SHA-256 of each file that ``source`` (``name:place``) reads, by its path in the place."""
+    """SHA-256 of each file that ``source`` (``name:place``) reads, by its path relative to the place."""
     name, _, place = source.partition(":")
     path = Path(place)
     if not FILES[name]:

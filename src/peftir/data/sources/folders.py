@@ -1,4 +1,4 @@
-"""The folder of a source, and the files in it."""
+"""Find the folder of a source and its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from peftir.system.errors import PeftirError
 
 
 def folder_of(source: str, place: str, documents: int | None) -> Path:
-    """The folder ``place`` of a source that is read whole.
+    """The folder ``place`` of a source that can only be read whole.
 
     Raises:
-        PeftirError: there is no such folder, or ``documents`` is given: a part of the corpus would lack
-            documents that are judged.
+        PeftirError: the folder does not exist, or ``documents`` is given: a part of the corpus would lack
+            judged documents.
     """
     folder = Path(place)
     if not place or not folder.is_dir():
@@ -24,13 +24,13 @@ def folder_of(source: str, place: str, documents: int | None) -> Path:
 
 
 def refuse_a_part(source: str, documents: int | None) -> None:
-    """Raise a PeftirError if a number of ``documents`` is asked of a source that is read whole."""
+    """Raise a PeftirError if ``documents`` is not ``None``, for a source that can only be read whole."""
     if documents is not None:
         raise PeftirError(f"collection.documents: is {documents}; expected null, '{source}' is read whole")
 
 
 def find(folder: Path, *names: str) -> Path | None:
-    """The first of ``names`` that is in ``folder``, as it stands or with ``.gz``; ``None`` if none is."""
+    """The first of ``names`` that exists in ``folder``, plain or with ``.gz``; ``None`` if none does."""
     for name in names:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
@@ -39,10 +39,10 @@ def find(folder: Path, *names: str) -> Path | None:
 
 
 def find_or_refuse(folder: Path, layout: str, *names: str) -> Path:
-    """As :func:`find`; ``layout`` is what ``folder`` should be, for the message.
+    """Like :func:`find`, but an error if no file exists; ``layout`` names the kind of folder in the message.
 
     Raises:
-        PeftirError: none of the files is there.
+        PeftirError: none of the files exists.
     """
     path = find(folder, *names)
     if path is None:

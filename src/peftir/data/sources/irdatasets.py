@@ -1,9 +1,9 @@
-"""The source ``ir_datasets:<id>``: any collection of the catalogue of the package ir_datasets.
+"""The source ``ir_datasets:<id>``: any collection in the catalogue of the package ir_datasets.
 
 MacAvaney et al. 2021, "Simplified Data Wrangling with ir_datasets"; the ids are on https://ir-datasets.com.
 The splits are the datasets below the id, as in ``beir/nfcorpus/train`` of ``beir/nfcorpus``, completed by
 :func:`peftir.data.splits.complete`; an id without any is divided by ``collection.splits``. The package
-downloads what it needs once, and keeps it in ``~/.ir_datasets``.
+downloads the files once and keeps them in ``~/.ir_datasets``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peftir.data.sources.folders import refuse_a_part
 from peftir.data.splits import complete, divide
 from peftir.system.errors import PeftirError, reason_of
 
-# The names that a split has below an id; the first that is there is taken.
+# Names of a split below an id; the first that exists is used.
 NAMES = {"train": ("train",), "dev": ("dev/small", "dev", "validation"), "test": ("test",)}
 
 
@@ -27,9 +27,9 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
 
     Args:
         place: its id.
-        documents: must be ``None``: a part of the corpus would lack documents that are judged.
+        documents: must be ``None``: a part of the corpus would lack judged documents.
         shares: see :mod:`peftir.data.splits`.
-        report: told if the package cannot give something, when it is read.
+        report: called if the package cannot read or download a part, when it is read.
 
     Raises:
         PeftirError: the id is unknown or has no documents or no judgements, or ``documents`` is given.
@@ -64,8 +64,8 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
 
 def _load(id: str) -> Any:
     try:
-        import ir_datasets  # takes a second that the other sources need not wait for
-    except OSError as error:  # it makes its folder as soon as it is imported
+        import ir_datasets  # takes a second, only for this source
+    except OSError as error:  # it creates its folder on import
         place = os.environ.get("IR_DATASETS_HOME", "~/.ir_datasets")
         raise PeftirError(
             f"{place}: `ir_datasets` cannot keep its downloads there ({reason_of(error)}); set "
@@ -92,7 +92,7 @@ def _documents(place: str, dataset: Any, report: Report) -> Iterator[Document]:
 
 
 def _queries(place: str, datasets: list[Any], report: Report) -> Iterator[Query]:
-    seen: set[str] = set()  # the splits of some datasets have their queries in common
+    seen: set[str] = set()  # the splits of some datasets share their queries
     for dataset in datasets:
         for row in _rows(place, "queries", dataset.queries_iter, report):
             if row.query_id not in seen:
@@ -109,7 +109,7 @@ def _judgements(place: str, dataset: Any, report: Report) -> Iterator[Judgement]
 def _rows(place: str, what: str, iterate: Callable[[], Iterator[Any]], report: Report) -> Iterator[Any]:
     try:
         yield from iterate()
-    except Exception as error:  # whatever the package and the hosts behind it may raise
+    except Exception as error:  # the package and its downloads raise many types
         reason = " ".join(str(error).split())[:200]
         report(
             f"ir_datasets:{place}: its {what} could not be had ({type(error).__name__}: {reason}); offline, "

@@ -1,4 +1,4 @@
-"""Files of JSON objects, one a line."""
+"""Readers of JSON lines files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peftir.data.sources.lines import lines_of
 
 
 def documents_of(path: Path, report: Report) -> Iterator[Document]:
-    """Documents with the keys ``_id``, ``text`` and, if they have one, ``title``."""
+    """Yield documents from objects with the keys ``_id``, ``text`` and, optionally, ``title``."""
     for where, record in _records(path, report):
         id, text = _text(record, "_id", where, report), _text(record, "text", where, report)
         title = "" if record.get("title") is None else _text(record, "title", where, report)
@@ -21,7 +21,7 @@ def documents_of(path: Path, report: Report) -> Iterator[Document]:
 
 
 def queries_of(path: Path, report: Report) -> Iterator[Query]:
-    """Queries with the keys ``_id`` and ``text``."""
+    """Yield queries from objects with the keys ``_id`` and ``text``."""
     for where, record in _records(path, report):
         id, text = _text(record, "_id", where, report), _text(record, "text", where, report)
         if id is not None and text is not None:

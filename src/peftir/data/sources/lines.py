@@ -1,4 +1,4 @@
-"""Text files read line by line, plain or gzipped, each line with its place for messages."""
+"""Read text files, plain or gzipped, line by line with line numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from peftir.data.content import Report, refuse
 
 
 def lines_of(path: Path, report: Report = refuse) -> Iterator[tuple[str, str]]:
-    """Yield ``(place, line)`` for the lines of a UTF-8 file that are not blank; ``place`` is ``path:number``.
+    """Yield ``(place, line)`` for the non-blank lines of a UTF-8 file; ``place`` is ``path:number``.
 
-    A file whose name ends in ``.gz`` is unpacked on the way. A byte order mark at the start and the ends of
-    lines, of Unix or of Windows, are dropped. Reported are a line that is not UTF-8, and a file that is
-    missing, cannot be read or is cut short.
+    Files whose name ends in ``.gz`` are decompressed. A byte order mark and line endings, Unix or Windows,
+    are removed. Lines that are not UTF-8, and a missing, unreadable or truncated file are reported.
     """
     number = 0
     try:

@@ -1,14 +1,13 @@
 """The sources ``msmarco-passage:<folder>`` and ``msmarco-doc:<folder>``: MS MARCO's own tab-separated files.
 
-Documents are in ``collection.tsv`` (id, passage) or ``msmarco-docs.tsv`` (id, url, title, body), of which the
-url is not used. A split is a file of judgements beside one of queries, under the names in :data:`PASSAGE`
-and :data:`DOCUMENT`: those of https://microsoft.github.io/msmarco and of TREC's deep learning tracks (Bajaj
-et al. 2016, "MS MARCO"; Craswell et al. 2020, "Overview of the TREC 2019 deep learning track"). Any file may
-be gzipped. Without a test set, dev is the test: see :func:`peftir.data.splits.complete`.
+Documents are in ``collection.tsv`` (id, passage) or ``msmarco-docs.tsv`` (id, url, title, body); the url is
+not used. A split consists of a qrels file and a queries file, with the names in :data:`PASSAGE` and
+:data:`DOCUMENT`: those of https://microsoft.github.io/msmarco and of TREC's deep learning tracks (Bajaj et
+al. 2016, "MS MARCO"; Craswell et al. 2020, "Overview of the TREC 2019 deep learning track"). Any file may be
+gzipped. Without a test set, dev is the test set: see :func:`peftir.data.splits.complete`.
 
-Triples and top documents (:data:`NOT_READ`) may lie in the folder and are not read: negatives and candidates
-are of the study's own BM25 run, as for every source. MS MARCO's were drawn from a BM25 run too, whose scores
-they leave out, which interpolation needs.
+Triples and top documents (:data:`NOT_READ`) are not read: negatives and candidates are from the study's own
+BM25 run, as for every source. MS MARCO's lists lack the BM25 scores, which interpolation needs.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from peftir.data.sources.folders import find, find_or_refuse, folder_of
 from peftir.data.splits import complete
 from peftir.system.errors import PeftirError
 
-# Judgements and queries of each split; of several pairs the first whose judgements are there.
+# Qrels and queries files of each split; of several pairs, the first whose qrels exist is used.
 Names = dict[str, tuple[tuple[str, str], ...]]
 PASSAGE: Names = {
     "train": (("qrels.train.tsv", "queries.train.tsv"),),
@@ -99,7 +98,7 @@ def _content(
 
 
 def _pair(folder: Path, names: tuple[tuple[str, str], ...]) -> tuple[Path, Path] | None:
-    """The judgements of a split and the queries beside them; ``None`` if ``folder`` has none of it."""
+    """The qrels and queries files of a split; ``None`` if ``folder`` has no qrels of it."""
     for qrels, queries in names:
         path = find(folder, qrels)
         if path is not None:

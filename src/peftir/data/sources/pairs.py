@@ -1,7 +1,7 @@
-"""Queries cut from the documents themselves, so that a corpus without judgements can be tuned on.
+"""Queries extracted from the documents, for training on a corpus without judgements.
 
-A query is a title or a first sentence, and the one relevant document is what it was cut from: sparse
-judgements, about one a query, as in MS MARCO.
+A query is a title or a first sentence. Its only relevant document is the rest of the text: sparse judgements,
+about one per query, as in MS MARCO.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEAST_DOCUMENT_WORDS = 20
 
 
 class Pair(NamedTuple):
-    """A query and the document that it was cut from; ``id`` is the document's."""
+    """A query and the document from which it was extracted; ``id`` is the document's."""
 
     id: str
     query: str
@@ -26,33 +26,33 @@ class Pair(NamedTuple):
 
 
 def query_id(id: str) -> str:
-    """The id of the query cut from the document ``id``; it differs, since the query is not a document."""
+    """The id of the query extracted from the document ``id``."""
     return f"summary:{id}"
 
 
 def cut_pair(id: str, text: str) -> Pair | None:
-    """Cut the first sentence from a text; ``None`` if the two would make no sense to someone who searches."""
+    """Split a text into its first sentence, the query, and the rest; ``None`` if they are unsuitable."""
     halves = cut(text)
     return None if halves is None else sensible(Pair(id, *halves))
 
 
 def sensible(pair: Pair, query_words: range = QUERY_WORDS) -> Pair | None:
-    """``pair``, unless its query or its document is too short or too long, or its query no whole sentence."""
+    """``pair``; ``None`` if its query or document is too short or long, or its query is no whole sentence."""
     query, document = pair.query, pair.document
     if (
         len(query.split()) not in query_words
         or len(document.split()) < LEAST_DOCUMENT_WORDS
         or not (query[0].isalnum() or query[0] in "('")
-        or query.endswith((":", ","))  # it goes on in what follows
+        or query.endswith((":", ","))  # the sentence continues
     ):
         return None
     return pair
 
 
 def sound(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs whose query stands for their document alone, and does not stand in it.
+    """The pairs whose query belongs to one document only and is not contained in it.
 
-    A query or a document that several pairs share, compared by words, leaves all of them out.
+    Pairs that share a query or a document, compared by words, are all left out.
     """
     pairs = list(pairs)
     queries = [words(pair.query) for pair in pairs]
@@ -66,6 +66,6 @@ def sound(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def words(text: str) -> str:
-    """The words of a text in lower case, each between spaces."""
+    """The words of a text in lower case, each surrounded by spaces."""
     found = re.findall(r"\w+", text.casefold())
     return f" {' '.join(found)} "

@@ -1,9 +1,9 @@
-"""The default source, ``pydocs``: the reference documentation of Python packages that are installed anyway.
+"""The default source, ``pydocs``: the reference documentation of installed Python packages.
 
-A document is the docstring of a public function, class or method without its summary sentence; its query is
-that sentence, and the one relevant document is the one it was cut from: sparse judgements, about one a query,
-as in MS MARCO. The sources are parsed and nothing is imported, so the same package versions give the same
-collection. Documents have no title: the object's name would often be the query in other words.
+A document is the docstring of a public function, class or method without its summary sentence. The sentence
+is the query, and this document its only relevant one: sparse judgements, about one per query, as in MS MARCO.
+The sources are parsed, not imported, so the collection depends only on the package versions. Documents have
+no title, since the object's name often paraphrases the query.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from peftir.data.sources.docstrings import public_docstrings
 from peftir.data.sources.pairs import Pair, cut_pair, query_id, sound
 from peftir.system.errors import PeftirError
 
-# The packages that are read, and the names that they are installed by.
+# Packages to read: module name -> distribution name.
 PACKAGES = {
     "matplotlib": "matplotlib",
     "networkx": "networkx",
@@ -33,7 +33,7 @@ PACKAGES = {
     "torch": "torch",
     "transformers": "transformers",
 }
-LEFT_OUT = ("numpy.distutils",)  # in numpy's wheels for Python 3.11 alone: one collection for all Pythons
+LEFT_OUT = ("numpy.distutils",)  # only in numpy's wheels for Python 3.11; left out for equal collections
 TESTS = ("test", "tests", "testing", "conftest")
 COPIES_OF_OTHERS = ("externals", "vendor")
 
@@ -49,15 +49,15 @@ def read(
     """Read the collection from the installed packages.
 
     Args:
-        place: nothing; this source is always in the same place.
-        documents: how many to take, those whose ids have the lowest hashes, so that a larger collection
-            contains every smaller one; ``None`` takes all.
-        shares: the share of the queries in each split, see :func:`split_of`.
-        report: not used, since nothing here can be mended by its reader.
-        packages: the packages to read, each with the name that it is installed by.
+        place: must be empty.
+        documents: number of documents, ``None`` for all; those with the lowest hashes of their ids are taken,
+            so that a larger collection contains every smaller one.
+        shares: share of the queries by split, see :func:`split_of`.
+        report: not used.
+        packages: distribution names by module name of the packages to read.
 
     Raises:
-        PeftirError: a package is not installed, or there are fewer documents than asked for.
+        PeftirError: a package is not installed, or ``documents`` is larger than the number of documents.
     """
     if place:
         raise PeftirError(f"collection.source: is 'pydocs:{place}'; expected 'pydocs', it takes no place")
@@ -89,10 +89,10 @@ def read(
 
 
 def find_folder(package: str) -> Path:
-    """The folder of an installed package, found without importing it.
+    """The folder of an installed package, which is not imported.
 
     Raises:
-        PeftirError: it is not installed.
+        PeftirError: the package is not installed.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -101,16 +101,16 @@ def find_folder(package: str) -> Path:
 
 
 def _version(distribution: str) -> str:
-    """A package's version without its build (``+cpu``), which does not change the docstrings."""
+    """A package's version without the build tag (``+cpu``), which does not affect docstrings."""
     return importlib.metadata.version(distribution).partition("+")[0]
 
 
 def package_pairs(package: str, folder: Path) -> Iterator[Pair]:
     """Yield the pairs of one package, in the order of its files.
 
-    Tests, copies of other packages and private objects are left out. A file with a private name may define
-    public objects (``sklearn/linear_model/_ridge.py``) and is read; a private folder holds internals, but for
-    the modules in it that list their public names in ``__all__`` (``numpy/_core/fromnumeric.py``).
+    Tests, vendored packages and private objects are left out. Files with a private name are read, since they
+    may define public objects (``sklearn/linear_model/_ridge.py``). Modules in private folders are read only
+    if they list public names in ``__all__`` (``numpy/_core/fromnumeric.py``).
     """
     seen: set[str] = set()
     for path in sorted(folder.rglob("*.py")):
@@ -126,7 +126,7 @@ def package_pairs(package: str, folder: Path) -> Iterator[Pair]:
             continue
         try:
             docstrings = list(public_docstrings(source, only_listed=private))
-        except SyntaxError:  # a template, or written for another Python
+        except SyntaxError:  # a template, or for another Python version
             continue
         for name, docstring in docstrings:
             pair = _pair(f"{module}.{name}", docstring)
@@ -136,14 +136,14 @@ def package_pairs(package: str, folder: Path) -> Iterator[Pair]:
 
 
 def _belongs(part: str) -> bool:
-    """Whether a folder or module of this name is part of a package's own, importable, untested code."""
+    """Whether a folder or module of this name is importable code of the package itself, and no test."""
     name = part.strip("_")
     left_out = name in (*TESTS, *COPIES_OF_OTHERS) or name.startswith(("test_", "testing_"))
     return part.isidentifier() and not left_out
 
 
 def _pair(id: str, docstring: str) -> Pair | None:
-    """Cut a pair; ``None`` if it would make no sense to someone who searches."""
+    """Extract a pair; ``None`` if it makes no useful query."""
     pair = cut_pair(id, docstring)
     if pair is None or "{" in pair.query or "%(" in pair.query:  # a template, filled in at import
         return None
@@ -151,9 +151,9 @@ def _pair(id: str, docstring: str) -> Pair | None:
 
 
 def split_of(id: str, shares: Mapping[str, float]) -> str:
-    """The split of the query of the object ``id``, by a hash of the object's own name.
+    """The split of the query of the object ``id``, by a hash of the last part of its name.
 
-    That is the last part (``fit`` of ``sklearn.svm.SVC.fit``), so that methods and functions of one name are
-    never on both sides of a split: they are often described in the same words.
+    So objects with the same name (``fit`` of ``sklearn.svm.SVC.fit``), which often have similar docstrings,
+    are in the same split.
     """
     return splits.split_of(id.rpartition(".")[2], shares)

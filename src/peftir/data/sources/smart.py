@@ -1,15 +1,15 @@
-"""The source ``smart:<folder>``: collections as SMART wrote them, such as CACM, CISI, Cranfield and MED.
+"""The source ``smart:<folder>``: collections in the format of SMART, such as CACM, CISI, Cranfield and MED.
 
 The folder holds a file of documents (``*.all``, ``cran.all.1400``), one of queries (``*.qry``, ``*.que``,
-``query.text``) and one of judgements (``qrels.text``, ``*.rel``, ``cranqrel``); what else lies there is not
-read, and any file may be gzipped. A document or query starts with ``.I`` and its id; ``.T`` and a title,
-``.W`` and its text, and authors, references and so on follow, each on lines of its own (Salton 1971, "The
-SMART Retrieval System"). The queries are spread over the splits by ``collection.splits``.
+``query.text``) and one of judgements (``qrels.text``, ``*.rel``, ``cranqrel``). Other files are ignored, and
+any file may be gzipped. A document or query starts with ``.I`` and its id, followed by ``.T`` and a title,
+``.W`` and its text, authors, references and so on, each on its own lines (Salton 1971, "The SMART Retrieval
+System"). The queries are divided into splits by ``collection.splits``.
 
-The judgements have three forms: ``query document code``, ``query document 0 0`` and ``query 0 document 1``. A
-pair that is listed is relevant, with the grade 1, unless its code is 0 or negative: Cranfield's codes fall as
-relevance rises in some of its distributions and rise in others. Cranfield's also call a query by its place in
-the file where all others call it by its id: if a judged query is no query's id, all are taken as places.
+The judgements have three formats: ``query document code``, ``query document 0 0`` and ``query 0 document 1``.
+A listed pair is relevant, with grade 1, unless its code is 0 or negative: in some distributions of Cranfield
+a higher code means more relevant, in others less. Cranfield also numbers judged queries by position in the
+file instead of id: if a judged query is no query's id, all are taken as positions.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
 
 
 def refuse_nothing(problem: str) -> None:
-    """The report of a first look: what is wrong is told when the file is read in earnest."""
+    """Report that ignores problems, for a first pass; the second pass reports them."""
 
 
 def _find(folder: Path, pattern: str, names: str) -> Path:
-    """The one file of ``folder`` whose name, in lower case, is that of ``pattern``.
+    """The only file of ``folder`` whose name, in lower case, matches ``pattern``.
 
     Raises:
-        PeftirError: there is none, or there are several.
+        PeftirError: no file matches, or several do.
     """
     found = [
         path
@@ -93,14 +93,14 @@ def _judgements(path: Path, report: Report) -> Iterator[Judgement]:
 
 
 def _rows(path: Path, report: Report) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield ``(place, query, document, whether it is relevant)`` for each line of judgements."""
+    """Yield ``(place, query, document, is relevant)`` for each judgement."""
     for where, line in lines_of(path, report):
         fields = line.split()
-        if len(fields) == 4 and fields[1] == "0":  # MED's, as TREC's: query, 0, document, code
+        if len(fields) == 4 and fields[1] == "0":  # MED, as in TREC: query, 0, document, code
             query, document, code = fields[0], fields[2], fields[3]
-        elif len(fields) == 4:  # CACM's and CISI's: query, document, and nothing of meaning
+        elif len(fields) == 4:  # CACM and CISI: query, document, two unused columns
             query, document, code = fields[0], fields[1], "1"
-        elif len(fields) == 3:  # Cranfield's: query, document, code
+        elif len(fields) == 3:  # Cranfield: query, document, code
             query, document, code = fields
         else:
             report(f"{where}: has {len(fields)} columns; expected query, document, code")
@@ -112,7 +112,7 @@ def _rows(path: Path, report: Report) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def _records(path: Path, report: Report) -> Iterator[tuple[str, str, Fields]]:
-    """Yield ``(place, id, lines by mark)`` for each record of a file that has an id."""
+    """Yield ``(place, id, lines by mark)`` for each record with an id."""
     where, id, fields, lines = "", "", Fields(), list[str]()
     for place, line in lines_of(path, report):
         if start := START.fullmatch(line.strip()):
@@ -139,5 +139,5 @@ def _text(fields: Fields, mark: str) -> str:
 
 
 def _id(text: str) -> str:
-    """An id, without the zeros that some files put before a number and others do not."""
+    """The id without leading zeros, which only some files have."""
     return text.lstrip("0") or "0" if text.isdigit() else text

@@ -1,9 +1,9 @@
-"""The source ``texts:<place>``: documents alone, with queries cut from them as in ``pydocs``.
+"""The source ``texts:<place>``: documents only, with queries extracted from them as in ``pydocs``.
 
-The place is a ``.jsonl`` file, plain or gzipped, with ``_id``, ``text`` and, if there is one, ``title``; or a
-folder of ``.txt`` and ``.md`` files, at any depth, whose ids are their paths. A document's title is its query
-if it can be one, and else its first sentence is; either is cut out of the document. Documents from which no
-query can be cut stay as they are: they are still found, and still wrong answers to the queries of others.
+The place is a ``.jsonl`` file, plain or gzipped, with ``_id``, ``text`` and, optionally, ``title``; or a
+folder of ``.txt`` and ``.md`` files, at any depth, whose ids are their paths. The query is the document's
+title if suitable, or else its first sentence; it is removed from the document. Documents without a suitable
+query are kept unchanged, as non-relevant documents for the other queries.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ HEADING = re.compile(r"\s*#\s+(.+)\n")  # of Markdown
 
 
 def read(place: str, documents: int | None, shares: Mapping[str, float], report: Report = refuse) -> Content:
-    """Read texts and cut queries from them.
+    """Read texts and extract queries from them.
 
     Args:
         place: a file or a folder.
-        documents: how many to take, those whose ids have the lowest hashes; ``None`` takes all.
-        shares: the share of the queries in each split.
-        report: what is told of what is wrong, when it is read.
+        documents: number of documents, ``None`` for all; those with the lowest hashes of their ids are taken.
+        shares: share of the queries by split.
+        report: called with each problem, when it is read.
 
     Raises:
-        PeftirError: there is nothing at ``place``, or fewer documents than asked for.
+        PeftirError: ``place`` does not exist, or ``documents`` is larger than the number of documents.
     """
     path = Path(place)
     if not place or not (path.is_dir() or path.name.endswith((".jsonl", ".jsonl.gz"))):
@@ -107,7 +107,7 @@ def _cut(text: Document) -> Pair | None:
 
 
 def _words_of(texts: Again[Document]) -> tuple[KnownIds, KnownIds]:
-    """The words of all queries and of all their documents, to know those that come more than once."""
+    """The words of all queries and of their documents, to detect repeated ones."""
     queries, documents = KnownIds(), KnownIds()
     for pair in map(_cut, texts):
         if pair is not None:
@@ -119,7 +119,7 @@ def _words_of(texts: Again[Document]) -> tuple[KnownIds, KnownIds]:
 def _pairs(
     texts: Again[Document], known: tuple[KnownIds, KnownIds]
 ) -> Iterator[tuple[Document, Pair | None]]:
-    """Each text with what was cut from it, where :func:`peftir.data.sources.pairs.sound` keeps the pair."""
+    """Yield each text with its pair, or ``None`` if :func:`peftir.data.sources.pairs.sound` leaves it out."""
     queries, documents = known
     for text in texts:
         pair = _cut(text)

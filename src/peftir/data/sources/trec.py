@@ -1,10 +1,10 @@
-"""The source ``trec:<folder>``: documents, topics and judgements in the text forms of TREC's ad-hoc tracks.
+"""The source ``trec:<folder>``: documents, topics and qrels in the formats of TREC's ad-hoc tracks.
 
-The folder holds ``documents/``, with files of ``<DOC>`` elements in it or in folders below; ``topics.txt``;
-and ``qrels.txt``, whose queries are spread over the splits, or ``qrels.train.txt``, ``qrels.dev.txt`` and
-``qrels.test.txt`` with splits of their own, then each with ``topics.train.txt`` … beside it or all in one
-``topics.txt``. Any file may be gzipped. The form is that of Voorhees and Harman 2005, "TREC: Experiment and
-Evaluation in Information Retrieval"; a query is a topic's title.
+The folder contains ``documents/``, with files of ``<DOC>`` elements at any depth; ``topics.txt``; and
+``qrels.txt``, which is divided into splits, or one file per split: ``qrels.train.txt``, ``qrels.dev.txt`` and
+``qrels.test.txt``, with ``topics.train.txt`` and so on or a single ``topics.txt``. Any file may be gzipped.
+The format is described in Voorhees and Harman 2005, "TREC: Experiment and Evaluation in Information
+Retrieval"; a query is a topic's title.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def _documents(files: Iterable[Path], report: Report) -> Iterator[Document]:
                 continue
             title = TITLES.search(element)
             texts = [text for _, text in TEXTS.findall(element)]
-            if not texts:  # nothing is marked as text: all is, but for what has been taken
+            if not texts:  # without a text element, all but the number and title is text
                 texts = [TITLES.sub(" ", NUMBER.sub(" ", element), count=1)]
             yield Document(number[1], _plain(title[2] if title else ""), _plain(" ".join(texts)), where)
 
 
 def _plain(text: str) -> str:
-    """The words of an element: no tags, entities as the characters that they stand for, on one line."""
+    """The text of an element on one line, without tags and with entities decoded."""
     return " ".join(html.unescape(TAG.sub(" ", text)).split())
 
 
@@ -92,7 +92,7 @@ def _topics(files: Iterable[Path], report: Report) -> Iterator[Query]:
 
 
 def _elements(path: Path, name: str, report: Report) -> Iterator[tuple[str, str]]:
-    """Yield ``(place, content)`` for each element ``name`` of a file, whose tags start and end lines."""
+    """Yield ``(place, content)`` for each element ``name``; its tags are at the start and end of a line."""
     opening, closing = f"<{name}>".casefold(), f"</{name}>".casefold()
     start, lines = "", list[str]()
     for where, line in lines_of(path, report):

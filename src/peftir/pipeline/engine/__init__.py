@@ -1,6 +1,6 @@
-"""``peftir repro``: what ``dvc repro`` would run, several stages at a time, here or on a Ray cluster.
+"""``peftir repro``: ``dvc repro`` with several stages at a time, on one machine or on a Ray cluster.
 
-Internal: the command uses it.
+Internal to that command.
 """
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""How a stage's command gets from DVC to the workers.
+"""Pass a stage's command from DVC to the workers.
 
-DVC starts ``$SHELL -c COMMAND`` and waits. While this listens, ``$SHELL`` is a program that hands the command
-over and waits for the exit code.
+DVC starts ``$SHELL -c COMMAND`` and waits. Here ``$SHELL`` is a small program that sends the command to a
+socket of this process and waits for the exit code.
 """
 
 from __future__ import annotations
@@ -17,56 +17,62 @@ from pathlib import Path
 from typing import Any
 
 SHELL = Path(__file__).with_name("shell.py")
-# Gets the stage's name and its request (command, folder, environment), gives the exit code.
+# Takes the stage's name and its request (command, folder, environment); returns the exit code.
 RunCommand = Callable[[str, dict[str, Any]], int]
 
 
 @contextmanager
-def handed_to(
-    run: RunCommand, folder: Path, place: Path, users: dict[str, str], ours: frozenset[str]
+def intercept_commands(
+    run: RunCommand, folder: Path, socket_folder: Path, original: dict[str, str], own: frozenset[str]
 ) -> Iterator[None]:
-    """Let ``run`` take the commands that DVC starts in this process.
+    """Inside the block, call ``run`` for each command that DVC starts in this process.
 
     Args:
-        run: called in a thread of its own for each command.
-        folder: where a program can be written.
-        place: where a socket can be.
-        users: the environment as it was when this program started.
-        ours: names of variables that this program has set since, which commands get as they were.
+        run: called in a new thread for each command.
+        folder: for the program that replaces the shell.
+        socket_folder: for the socket.
+        original: the environment in which this process started.
+        own: variables that this process has set since; commands get their original values.
     """
     program = folder / "shell"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{SHELL}" "$@"\n')
     program.chmod(0o700)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place / "commands"))
+        listener.bind(str(socket_folder / "commands"))
         listener.listen(64)
-        os.environ |= {"SHELL": str(program), "PEFTIR_COMMANDS": str(place / "commands")}
-        ours |= {"SHELL", "PEFTIR_COMMANDS"}
-        before = {name: users[name] for name in ours if name in users}
-        threading.Thread(target=_listen, args=(listener, run, before, ours), daemon=True).start()
+        os.environ |= {"SHELL": str(program), "PEFTIR_COMMANDS": str(socket_folder / "commands")}
+        own |= {"SHELL", "PEFTIR_COMMANDS"}
+        restored = {name: original[name] for name in own if name in original}
+        threading.Thread(target=_accept_connections, args=(listener, run, restored, own), daemon=True).start()
         try:
             yield
         finally:
             os.environ.pop("PEFTIR_COMMANDS")
-            with suppress(OSError):  # macOS says that nobody is connected, and ends the waiting all the same
+            with suppress(OSError):  # macOS reports an error, but accept returns nevertheless
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-def _listen(listener: socket.socket, run: RunCommand, before: dict[str, str], ours: frozenset[str]) -> None:
+def _accept_connections(
+    listener: socket.socket, run: RunCommand, restored: dict[str, str], own: frozenset[str]
+) -> None:
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:  # closed
             return
-        threading.Thread(target=_serve, args=(connection, run, before, ours), daemon=True).start()
+        threading.Thread(
+            target=_handle_connection, args=(connection, run, restored, own), daemon=True
+        ).start()
 
 
-def _serve(connection: socket.socket, run: RunCommand, before: dict[str, str], ours: frozenset[str]) -> None:
+def _handle_connection(
+    connection: socket.socket, run: RunCommand, restored: dict[str, str], own: frozenset[str]
+) -> None:
     with connection:
         request = json.loads(connection.makefile("rb").readline())
-        given = {name: value for name, value in request["environment"].items() if name not in ours}
-        request["environment"] = given | before
-        code = run(given["DVC_STAGE"], request)
+        kept = {name: value for name, value in request["environment"].items() if name not in own}
+        request["environment"] = kept | restored
+        code = run(kept["DVC_STAGE"], request)
         with suppress(OSError):  # DVC may be gone
-            # As a shell says it: 128 and the signal's number.
+            # As in a shell: 128 plus the signal's number.
             connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())

@@ -1,4 +1,4 @@
-"""``peftir repro``: what is stale runs, the longest path first, as many stages at a time as fit."""
+"""``peftir repro``: run the stale stages in parallel, the one with the longest remaining path first."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from pathlib import Path
 from typing import Any
 
 from peftir.pipeline.engine.cluster import LOCAL, Needs
-from peftir.pipeline.engine.commands import handed_to
+from peftir.pipeline.engine.commands import intercept_commands
 from peftir.pipeline.engine.estimates import Estimates, read_figures
-from peftir.pipeline.engine.place import FOLDER, RUNNING, last_error, log_of, to_oneself
+from peftir.pipeline.engine.place import FOLDER, RUNNING, exclusive_access, last_error, log_of
 from peftir.pipeline.engine.progress import Progress, duration
 from peftir.pipeline.engine.project import Project, Stage, threads_of
 from peftir.pipeline.engine.turns import Turns
-from peftir.pipeline.engine.workers import OURS, Workers
+from peftir.pipeline.engine.workers import OWN_VARIABLES, Workers
 from peftir.system.errors import PeftirError
 from peftir.system.memory import free_memory
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
-INTERRUPTED = 130  # exit code after Ctrl-C, as a shell's
+INTERRUPTED = 130  # exit code after Ctrl-C, as in a shell
 
 
 def repro(targets: Sequence[str], jobs: int | None, address: str | None, dry_run: bool) -> int:
-    """Run what ``dvc repro`` would run, and leave what it would leave; gives the exit code.
+    """Run the stages that ``dvc repro`` would run, with the same outputs; return the exit code.
 
     Args:
-        targets: stages, with those that they need; none are all.
-        jobs: how many stages at a time; None is as many as there are cores for.
+        targets: stages to run with their dependencies; empty for all stages.
+        jobs: maximum number of stages at a time; None for as many as the cores allow.
         address: of a Ray cluster to run on.
-        dry_run: only say what would run.
+        dry_run: only print the plan.
 
     Raises:
-        PeftirError: a stage failed, or nothing could start.
+        PeftirError: a stage failed, or the run could not start.
     """
     try:
         project = Project(targets, FOLDER / "logs" / "dvc.log")
         os.chdir(project.root)
         if dry_run:
-            _say_what_would_run(project)
+            _print_plan(project)
             return 0
-        with to_oneself():
-            considered = project.to_consider(project.stale())
-            if considered:
-                return _Run(project, considered).run(jobs, address)
+        with exclusive_access():
+            stages = project.affected_by(project.stale())
+            if stages:
+                return _Run(project, stages).run(jobs, address)
             print(f"nothing to do: {len(project.plan)} stages are up to date")
             return 0
     except KeyboardInterrupt:
@@ -56,11 +56,11 @@ def repro(targets: Sequence[str], jobs: int | None, address: str | None, dry_run
 
 
 class _Run:
-    """One call's work."""
+    """State of one call of :func:`repro`."""
 
-    def __init__(self, project: Project, considered: list[Stage]) -> None:
+    def __init__(self, project: Project, stages: list[Stage]) -> None:
         self.project = project
-        self.stages = {stage.addressing: stage for stage in considered}
+        self.stages = {stage.addressing: stage for stage in stages}
         self.threads = {name: threads_of(stage) for name, stage in self.stages.items()}
         self.estimates = Estimates({name: _figures(stage) for name, stage in self.stages.items()})
         self.progress = Progress(len(self.stages), self.remaining)
@@ -70,25 +70,25 @@ class _Run:
         self.memory_mb = free_memory() // 2**20
         self.running: dict[cf.Future[bool], str] = {}
         self.began: dict[str, float] = {}
-        self.asked: set[str] = set()  # stages whose command was run, not restored
+        self.executed: set[str] = set()  # stages whose command was run, not restored
         self.done: set[str] = set()
         self.ran: list[Stage] = []
         self.failed: dict[str, str] = {}
         self.stopping = False
 
     def run(self, jobs: int | None, address: str | None) -> int:
-        """Run the stages; gives the exit code."""
+        """Run the stages; return the exit code."""
         start = time.monotonic()
         self.slots = min(jobs or max(1, _cores() // self.most_threads), len(self.stages))
         self.jobs = jobs or len(self.stages)
-        users = dict(os.environ)
+        environment = dict(os.environ)
         cpus = self.slots * self.most_threads
         if address is None and self.slots > 1 and any(self.threads.values()) and _has_gpus():
             address = LOCAL
         try:
             with (
                 closing(Workers(any(self.threads.values()), self.slots, cpus, address)) as self.workers,
-                handed_to(self.command, FOLDER, self.workers.folder, users, OURS),
+                intercept_commands(self.command, FOLDER, self.workers.folder, environment, OWN_VARIABLES),
                 _signals_as_interrupts(),
             ):
                 with self.project.recording(self.ran):
@@ -104,13 +104,13 @@ class _Run:
         return 0
 
     def _run_all(self, address: str | None) -> None:
-        """Start what can start until all is done or waits for what failed."""
+        """Run all stages, except those that depend on a failed one."""
         pool = cf.ThreadPoolExecutor(len(self.stages))
         waiting = list(self.stages)
         try:
             while (startable := self._startable(waiting)) or self.running:
                 ready = self.workers.are_ready()
-                if ready and address:  # Ray counts what its nodes have
+                if ready and address:  # then Ray schedules by its nodes' resources
                     self.slots = min(self.workers.slots(self.most_threads), self.jobs)
                     self.memory_mb = sys.maxsize
                 for name in startable:
@@ -122,37 +122,37 @@ class _Run:
                     cf.wait(self.running, timeout=1.0, return_when=cf.FIRST_COMPLETED)
                 else:
                     time.sleep(0.1)  # until the workers are ready
-                self._take_the_ended()
+                self._collect_finished()
                 self.progress.refresh()
         except BaseException:
             self.stopping = True
             self.progress.close()
-            print("stopping; what has finished is kept", flush=True)
+            print("stopping; finished stages are kept", flush=True)
             self.workers.stop()
             cf.wait(self.running)
-            self._take_the_ended()
+            self._collect_finished()
             raise
         finally:
             pool.shutdown()
 
     def _startable(self, waiting: list[str]) -> list[str]:
-        """The stages that wait for no other, those first that have most behind them."""
+        """The stages whose dependencies are done, the one with the longest remaining path first."""
         paths = self._paths()
         startable = [name for name in waiting if all(other in self.done for other in self._needed_by(name))]
         return sorted(startable, key=lambda name: -paths[name])
 
     def _fits(self, name: str) -> bool:
-        """Whether there are a slot and, as far as it is known, the memory for ``name`` beside what runs."""
+        """Whether a slot and, by the estimates, enough memory are free for ``name``."""
         held = sum(self.estimates.memory_mb(other) for other in self.running.values())
-        enough = held + self.estimates.memory_mb(name) <= self.memory_mb
-        return len(self.running) < self.slots and (enough or not self.running)
+        has_memory = held + self.estimates.memory_mb(name) <= self.memory_mb
+        return len(self.running) < self.slots and (has_memory or not self.running)
 
     def _needed_by(self, name: str) -> list[str]:
-        """The stages of this run that ``name`` waits for."""
+        """The stages of this run that ``name`` depends on."""
         needed = self.project.needed_by(self.stages[name])
         return [stage.addressing for stage in needed if stage.addressing in self.stages]
 
-    def _take_the_ended(self) -> None:
+    def _collect_finished(self) -> None:
         for future in [future for future in self.running if future.done()]:
             name = self.running.pop(future)
             try:
@@ -164,51 +164,53 @@ class _Run:
             self.done.add(name)
             if was_stale:
                 self.ran.append(self.stages[name])
-            self.progress.ended(name, self._how(name, was_stale))
+            self.progress.ended(name, self._outcome(name, was_stale))
 
     def _failed(self, name: str, error: str) -> None:
-        self.failed[name] = (last_error(log_of(name)) if name in self.asked else None) or error
+        self.failed[name] = (last_error(log_of(name)) if name in self.executed else None) or error
         self.progress.ended(name, f"FAILED: {self.failed[name]}")
 
-    def _how(self, name: str, was_stale: bool) -> str:
+    def _outcome(self, name: str, was_stale: bool) -> str:
         if not was_stale:
             return "is up to date after all"
-        if name not in self.asked:
+        if name not in self.executed:
             return "restored from DVC's cache of runs"
         seconds = time.monotonic() - self.began[name]
         self.estimates.took(name, seconds)
         return duration(seconds)
 
     def command(self, name: str, request: dict[str, Any]) -> int:
-        """Run a stage's command; what is killed for memory is tried once more, alone."""
+        """Run a stage's command; retry it once with no other stage running if it was killed for memory."""
         if self.stopping:
             return 1
-        self.asked.add(name)
+        self.executed.add(name)
         log = log_of(name)
         log.unlink(missing_ok=True)
         request |= {"log": str(log.absolute()), "running": str(RUNNING.absolute())}
         needs = Needs(self.threads[name] or 1, self.threads[name] is not None, self.estimates.memory_mb(name))
-        with self.turns.together():
+        with self.turns.shared():
             self.progress.started(name, log)
-            ended = self.workers.run(request, needs)
-        if ended.code in KILLED and not self.stopping:
-            peak = f" (it had {ended.peak // 1024:,} MB)" if ended.peak else ""
-            self.progress.say(f"{name} was killed, most likely for memory{peak}: once more, alone")
-            with self.turns.alone():
-                ended = self.workers.run(request, needs)
-            if ended.code in KILLED and not self.stopping:
+            result = self.workers.run(request, needs)
+        if result.code in KILLED and not self.stopping:
+            peak = f" (it used {result.peak // 1024:,} MB)" if result.peak else ""
+            self.progress.say(
+                f"{name} was killed, most likely for memory{peak}: retrying with no other stage running"
+            )
+            with self.turns.exclusive():
+                result = self.workers.run(request, needs)
+            if result.code in KILLED and not self.stopping:
                 _add_to(
                     log,
-                    "error: killed twice, the second time alone: most likely it needs more memory than there "
-                    "is; lower its batch size in params.yaml or free some memory",
+                    "error: killed twice, the second time with no other stage running: most likely it needs "
+                    "more memory than there is; lower its batch size in params.yaml or free some memory",
                 )
-        return ended.code
+        return result.code
 
     def _paths(self) -> dict[str, float]:
-        return self.estimates.to_the_end(list(self.stages), self._needed_by)
+        return self.estimates.remaining_paths(list(self.stages), self._needed_by)
 
     def remaining(self) -> tuple[float, int]:
-        """Seconds left for the stages whose duration can be estimated, and the number of the others."""
+        """Estimated seconds left, and the number of stages whose duration is unknown."""
         now, paths = time.monotonic(), self._paths()
         left = [name for name in self.stages if name not in self.done and name not in self.failed]
         known = [name for name in left if self.estimates.knows(name)]
@@ -221,23 +223,23 @@ class _Run:
             return
         named = ", ".join(f"{name} (log: {log_of(name)})" for name in self.failed)
         waiting = len(self.stages) - len(self.done) - len(self.failed)
-        held = f"; {waiting} more wait for that" if waiting else ""
+        held = f"; {waiting} more depend on it" if waiting else ""
         raise PeftirError(
-            f"{named}: failed: {next(iter(self.failed.values()))}{held}; mend the cause and run peftir repro "
-            "again: what has finished is kept"
+            f"{named}: failed: {next(iter(self.failed.values()))}{held}; fix the cause and run peftir repro "
+            "again: finished stages are kept"
         )
 
 
-def _say_what_would_run(project: Project) -> None:
+def _print_plan(project: Project) -> None:
     stale = project.stale()
-    considered = project.to_consider(stale)
-    for stage in considered:
-        print(f"{stage.addressing}{'' if stage in stale else '  (if what it reads comes out different)'}")
-    print(f"{len(stale)} of {len(project.plan)} stages are stale; {len(considered) - len(stale)} follow them")
+    stages = project.affected_by(stale)
+    for stage in stages:
+        print(f"{stage.addressing}{'' if stage in stale else '  (if an input changes)'}")
+    print(f"{len(stale)} of {len(project.plan)} stages are stale; {len(stages) - len(stale)} depend on them")
 
 
 def _figures(stage: Stage) -> dict[str, Any]:
-    """What an earlier run of ``stage`` took, by its output under ``metrics/resources``."""
+    """Seconds and memory of an earlier run of ``stage``, from its output under ``metrics/resources``."""
     for out in stage.outs:
         if Path(out.def_path).parts[:2] == ("metrics", "resources"):
             cached = [Path(out.cache_path)] if out.hash_info and out.hash_info.value else []
@@ -251,21 +253,21 @@ def _add_to(log: Path, line: str) -> None:
 
 
 def _cores() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _has_gpus() -> bool:
-    """Whether this machine has NVIDIA GPUs; to ask torch takes seconds."""
+    """Whether this machine has NVIDIA GPUs, without the seconds that torch takes to import."""
     gpus = Path("/proc/driver/nvidia/gpus")
     return gpus.is_dir() and any(gpus.iterdir())
 
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """Let a polite kill and a closed terminal be what Ctrl-C is; a second one while stopping does nothing."""
+    """Inside the block, treat SIGTERM and SIGHUP as Ctrl-C; ignore all of them after the first."""
     interrupted = False
 
     def interrupt(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""How long stages take and how much memory, from what earlier runs have measured."""
+"""Estimates of the stages' duration and memory, from the measurements of earlier runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-UNKNOWN = 10.0  # seconds of a stage of which nothing is known, for the order of the stages
+UNKNOWN = 10.0  # seconds assumed for a stage without measurements
 
 
 class Estimates:
-    """Seconds and memory of stages, by their names; what is not known is that of the like.
+    """Estimated seconds and memory by stage name; an unmeasured stage is estimated from others of its kind.
 
     Args:
-        measured: for each stage's name what an earlier run says (``metrics/resources``), if there is one.
+        measured: the contents of ``metrics/resources`` from an earlier run, by stage name.
     """
 
     def __init__(self, measured: dict[str, dict[str, Any]]) -> None:
@@ -30,34 +30,36 @@ class Estimates:
                 self._memory[name] = memory
 
     def took(self, name: str, seconds: float) -> None:
-        """Learn from this run: what it takes here, with all that runs beside it."""
+        """Record a stage's duration in this run."""
         self._took[name] = seconds
 
     def seconds(self, name: str) -> float:
-        """What ``name`` will take: as measured, scaled by what this run's stages took of theirs."""
+        """Expected seconds of ``name``: the earlier measurement, scaled by this run's speed so far."""
         known = self._seconds.get(name)
         if known is None:
-            here = _like(name, self._took)
-            if here is not None:
-                return here
-            known = _like(name, self._seconds) or UNKNOWN
+            current = _median_of_kind(name, self._took)
+            if current is not None:
+                return current
+            known = _median_of_kind(name, self._seconds) or UNKNOWN
         return known * self._scale()
 
     def knows(self, name: str) -> bool:
-        """Whether a stage of this kind has been measured, in this run or before."""
+        """Whether a stage of this kind has been measured, in this run or an earlier one."""
         return any(_kind(other) == _kind(name) for other in (*self._seconds, *self._took))
 
     def memory_mb(self, name: str) -> int:
-        """The most that ``name``, or one like it, has taken; 0 if nothing is known."""
+        """Peak memory in MB of ``name``, or else the maximum of its kind; 0 if unknown."""
         alike = [mb for other, mb in self._memory.items() if _kind(other) == _kind(name)]
         return self._memory.get(name) or max(alike, default=0)
 
-    def to_the_end(self, names: Sequence[str], needed_by: Callable[[str], Iterable[str]]) -> dict[str, float]:
-        """For each stage the seconds from its start to the end of the longest path that begins with it.
+    def remaining_paths(
+        self, names: Sequence[str], needed_by: Callable[[str], Iterable[str]]
+    ) -> dict[str, float]:
+        """Seconds of the longest path that starts with each stage, by stage name.
 
         Args:
-            names: in an order in which a stage comes after those that it needs.
-            needed_by: the stages that one needs.
+            names: in topological order, dependencies first.
+            needed_by: returns the dependencies of a stage.
         """
         after: dict[str, float] = defaultdict(float)
         paths = {}
@@ -77,16 +79,16 @@ def _kind(name: str) -> str:
     return name.partition("@")[0]
 
 
-def _like(name: str, known: dict[str, float]) -> float | None:
+def _median_of_kind(name: str, known: dict[str, float]) -> float | None:
     alike = [seconds for other, seconds in known.items() if _kind(other) == _kind(name)]
     return statistics.median(alike) if alike else None
 
 
-def read_figures(*places: Path) -> dict[str, Any]:
-    """The first of ``places`` that has a JSON object; an empty one if none has."""
-    for place in places:
+def read_figures(*files: Path) -> dict[str, Any]:
+    """The JSON object in the first of the files that has one; empty if none has."""
+    for file in files:
         try:
-            figures = json.loads(place.read_text(encoding="utf-8"))
+            figures = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(figures, dict):

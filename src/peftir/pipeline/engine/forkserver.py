@@ -1,12 +1,12 @@
-"""A process that has the libraries in memory and forks a child for each stage's command.
+"""Forkserver: a process with the libraries imported, which forks a child for each stage's command.
 
-To import torch and what is built on it takes most of the time that a stage needs to start. This process does
-it once and computes nothing, so that each child is what a new process would be: the same libraries, nothing
-drawn, no threads started. The project's own modules are imported by the child, from what the files say then.
+Importing torch and the libraries on top of it takes most of a stage's start-up time. This process imports
+them once and computes nothing, so each child equals a new process: no random numbers drawn, no threads
+started. The project's own modules are imported by the child.
 
-A request is a line of JSON on a connection to the socket, the answer another when the command has ended. Who
-closes the connection before that ends the command. All children end with this process, and this process ends
-when its standard input does, which is a pipe that its owner holds.
+A request is a line of JSON on a connection to the socket. The response is another, sent when the command has
+ended. Closing the connection before that kills the command. All children end with this process. This process
+ends when its standard input is closed, which is a pipe held by its owner.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, NoReturn, cast
 
 from peftir.system.threads import before_imports
 
-# Third parties' alone: what a stage imports first and what takes long.
+# Third-party modules only: those that stages import and that take long.
 LIBRARIES = (
     "torch",
     "transformers",
@@ -45,12 +45,12 @@ LIBRARIES = (
     "matplotlib",
     "dvclive",
 )
-FORKS = sys.platform == "linux"  # libraries of macOS do not bear a fork without an exec
-READY = ".ready"  # a file beside the socket
+FORKS = sys.platform == "linux"  # macOS libraries do not support a fork without an exec
+READY = ".ready"  # suffix of a file beside the socket, written after the imports
 
 
 class Server:
-    """The loop that forks, waits and answers; it has no thread but its own."""
+    """Single-threaded event loop that forks children and reports their exit."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
@@ -58,36 +58,36 @@ class Server:
         self.children: dict[int, socket.socket] = {}
 
     def serve(self) -> None:
-        """Answer requests until the owner is gone."""
-        wake_end, wake = os.pipe()
-        for end in (wake_end, wake):
+        """Handle requests until the owner closes standard input."""
+        reader, writer = os.pipe()
+        for end in (reader, writer):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(wake)
+        signal.set_wakeup_fd(writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self.own = (wake_end, wake)
-        for file in (0, wake_end, self.listener):
+        self.own = (reader, writer)
+        for file in (0, reader, self.listener):
             self.selector.register(file, selectors.EVENT_READ)
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj == 0:
                     return
-                if key.fileobj == wake_end:
-                    os.read(wake_end, 4096)
+                if key.fileobj == reader:
+                    os.read(reader, 4096)
                 elif key.fileobj is self.listener:
                     connection, _ = self.listener.accept()
                     self.selector.register(connection, selectors.EVENT_READ)
                 else:
-                    self._hear(key.fileobj)  # type: ignore[arg-type]
-            self._answer_for_the_ended()
+                    self._handle_request(key.fileobj)  # type: ignore[arg-type]
+            self._report_finished()
 
     def end_all(self) -> None:
-        """End every child, with the processes that it has started."""
+        """Kill all children and the processes that they have started."""
         for child in self.children:
             _kill(child)
 
-    def _hear(self, connection: socket.socket) -> None:
-        """Start what a connection asks for; end it when the connection does."""
-        running = next((child for child, request in self.children.items() if request is connection), None)
+    def _handle_request(self, connection: socket.socket) -> None:
+        """Start the command that a connection requests; kill it when the connection closes."""
+        running = next((child for child, owner in self.children.items() if owner is connection), None)
         line = b"" if running else connection.makefile("rb").readline()
         if running or not line:
             self.selector.unregister(connection)
@@ -98,11 +98,11 @@ class Server:
         request = json.loads(line)
         child = os.fork()
         if child == 0:
-            self._become(request)
+            self._run_child(request)
         self.children[child] = connection
 
-    def _become(self, request: dict[str, Any]) -> NoReturn:
-        """What a child does: let go of what is the server's, and be the command."""
+    def _run_child(self, request: dict[str, Any]) -> NoReturn:
+        """In the child: close the server's files and run the command."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -118,15 +118,16 @@ class Server:
         finally:
             os._exit(code)
 
-    def _answer_for_the_ended(self) -> None:
+    def _report_finished(self) -> None:
+        """Send the exit code and peak memory of each finished child to its connection."""
         for child in list(self.children):
-            ended, status, usage = os.wait4(child, os.WNOHANG)
-            if not ended:
+            finished, status, usage = os.wait4(child, os.WNOHANG)
+            if not finished:
                 continue
-            _kill(child)  # what it started and left
+            _kill(child)  # processes that it started
             connection = self.children.pop(child)
             answer = {"code": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss}
-            with contextlib.suppress(OSError, KeyError, ValueError):  # perhaps nobody waits for it
+            with contextlib.suppress(OSError, KeyError, ValueError):  # the client may be gone
                 self.selector.unregister(connection)
                 connection.sendall(json.dumps(answer).encode() + b"\n")
             connection.close()
@@ -138,9 +139,9 @@ def _kill(child: int) -> None:
 
 
 def _run(request: dict[str, Any]) -> int:
-    """Run the request's command in this process; gives its exit code."""
+    """Run the request's command in this process; return its exit code."""
     os.setsid()
-    # Held until this command and what it started have ended: a driver waits for those of one that was killed.
+    # Locked until this command and its children have ended: a driver waits for the commands of a killed one.
     running = os.open(request["running"], os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(running, fcntl.LOCK_SH)
     os.set_inheritable(running, True)
@@ -172,7 +173,7 @@ def _run(request: dict[str, Any]) -> int:
 
 
 def _script(command: str) -> list[str] | None:
-    """The script and its arguments, if the command is nothing but ``python SCRIPT ARGUMENT …``."""
+    """The script and its arguments, if the command is just ``python SCRIPT ARGUMENT …``."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -182,7 +183,7 @@ def _script(command: str) -> list[str] | None:
 
 
 def _end(code: object) -> int:
-    """What Python does at the end of a script, short of taking everything apart."""
+    """Run the exit steps of Python without finalizing the interpreter; return the exit code."""
     import atexit
     import threading
 
@@ -199,15 +200,16 @@ def _end(code: object) -> int:
 
 
 def main() -> None:
-    """Import, and serve on the socket that the command line names, by its descriptor and its path."""
+    """Import the libraries and serve on a socket; arguments: its descriptor, its path, the libraries."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
     before_imports()
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # to ask for GPUs must not start CUDA before the fork
+    # Counting GPUs must not initialize CUDA before the fork.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     gc.disable()
     for name in sys.argv[3:]:
-        with contextlib.suppress(Exception):  # the stage that needs it will say so
+        with contextlib.suppress(Exception):  # the stage that needs it reports the error
             importlib.import_module(name)
     gc.freeze()
     gc.enable()

@@ -1,7 +1,7 @@
-"""Outlives ``peftir repro`` by a moment, to end what a kill of that would leave.
+"""Clean up after ``peftir repro``, even if it was killed.
 
-Started with a pipe from it as standard input. When that ends, all processes whose environment has the mark on
-the command line are killed, and the folders named there removed.
+Its standard input is a pipe from ``peftir repro``. When that closes, it kills all processes that have the
+given variable in their environment and removes the given folders.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import psutil  # type: ignore[import-untyped]
 
 
 def marked(name: str, value: str) -> Iterator[int]:
-    """The processes whose environment says so, but for this one."""
+    """The ids of all other processes with the variable ``name`` set to ``value``."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            here = process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE
-            if here and process.pid != os.getpid():
+            matches = process.environ().get(name) == value and process.status() != psutil.STATUS_ZOMBIE
+            if matches and process.pid != os.getpid():
                 yield process.pid
 
 
 def main() -> None:
-    """Wait and end them."""
+    """Wait until standard input closes, then clean up; arguments: variable, value, folders."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     name, value, *folders = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""The folder of ``peftir repro`` in a project, and who may work there."""
+"""The folder of ``peftir repro`` in a project, and its locks."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from peftir.system.errors import PeftirError
 
 FOLDER = Path(".dvc/tmp/peftir")
 RUNNING = FOLDER / "running"  # locked by every command while it runs
-PATIENCE = 30.0  # seconds for the commands of a call that was killed to be gone
+TIMEOUT = 30.0  # seconds to wait for the commands of a killed call
 
 
 def log_of(stage: str) -> Path:
-    """Where what a stage's command prints goes."""
+    """The log file of a stage's command."""
     return FOLDER / "logs" / f"{stage.replace('/', '_')}.log"
 
 
 def last_error(log: Path) -> str | None:
-    """The line of ``log`` that says what went wrong, if there is one."""
+    """The last error in ``log``, or else its last line; None if it is empty."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     errors = [line for line in lines if line.startswith("error: ")] or [line for line in lines if line]
     return errors[-1].removeprefix("error: ") if errors else None
 
 
 @contextmanager
-def to_oneself() -> Iterator[None]:
-    """Keep other calls out of the project; wait for the last commands of one that was killed.
+def exclusive_access() -> Iterator[None]:
+    """Lock the project for this call; wait for the remaining commands of a killed one.
 
     Raises:
-        PeftirError: another call is at work, or commands of an earlier one are.
+        PeftirError: another call, or a command of an earlier one, still runs.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "driver").open("a") as lock, RUNNING.open("a") as commands:
-        if not _locked(lock):
+    with (FOLDER / "driver").open("a") as driver, RUNNING.open("a") as commands:
+        if not _locked(driver):
             raise PeftirError(
                 f"{Path.cwd()}: another peftir repro runs in this project; wait for it or stop it"
             )
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not _locked(commands):
             if time.monotonic() > deadline:
                 raise PeftirError(
@@ -63,6 +63,6 @@ def _locked(file: IO[str]) -> bool:
 
 
 def short_folder(longest: int) -> str | None:
-    """The folder for temporary ones if its path has at most ``longest`` bytes, else None: the system's."""
+    """``FOLDER`` if its path has at most ``longest`` bytes, else None, for the system's temporary folder."""
     folder = FOLDER.absolute()
     return str(folder) if len(os.fsencode(folder)) <= longest else None

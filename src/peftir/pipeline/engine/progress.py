@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: a line when a stage starts and ends, and one for the whole."""
+"""Progress of a run in the terminal: a line when a stage starts or ends, and a status line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 
 
 class Progress:
-    """Lines, and under them, on a terminal, one that changes.
+    """Messages and, on a terminal, a status line under them.
 
     Args:
-        total: how many stages there are to do.
-        remaining: gives the seconds left for the stages whose duration can be estimated, and how many others
-            there are.
+        total: number of stages.
+        remaining: returns the estimated seconds left and the number of stages whose duration is unknown.
     """
 
     def __init__(self, total: int, remaining: Callable[[], tuple[float, int]]) -> None:
@@ -30,13 +29,13 @@ class Progress:
         self._shown = False
 
     def started(self, name: str, log: Path) -> None:
-        """A stage's command starts."""
+        """Report the start of a stage's command."""
         with self._lock:
             self._running.add(name)
             self.say(f"{self._place(name)} {name} … log: {log}")
 
     def ended(self, name: str, how: str) -> None:
-        """A stage is done with; ``how`` says what came of it."""
+        """Report the end of a stage; ``how`` is its outcome."""
         with self._lock:
             place = self._place(name)
             self._running.discard(name)
@@ -44,33 +43,33 @@ class Progress:
             self.say(f"{place} {name}: {how}{'' if self._live else self._left()}")
 
     def say(self, line: str) -> None:
-        """Print a line above the one for the whole."""
+        """Print a line above the status line."""
         with self._lock:
             try:
-                self._wipe()
+                self._clear()
                 print(line, flush=True)
-            except BrokenPipeError:  # whoever read this has seen enough; the study goes on
+            except BrokenPipeError:  # the reader is gone, the study continues
                 self._live = False
                 sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
             self.refresh()
 
     def refresh(self) -> None:
-        """Show the line for the whole anew."""
+        """Redraw the status line."""
         if not self._live:
             return
         with self._lock:
-            self._wipe()
+            self._clear()
             line = f"{self._ended} of {self._total} done, {len(self._running)} running{self._left()}"
             print(line[: shutil.get_terminal_size().columns - 1], end="", flush=True)
             self._shown = True
 
     def close(self) -> None:
-        """Take the line for the whole away."""
+        """Remove the status line."""
         with self._lock:
-            self._wipe()
+            self._clear()
             self._live = False
 
-    def _wipe(self) -> None:
+    def _clear(self) -> None:
         if self._shown:
             print("\r\x1b[K", end="", flush=True)
             self._shown = False
@@ -88,7 +87,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """``seconds`` as people say it: ``40 s``, ``6 min``, ``2 h 10 min``."""
+    """A readable duration: ``40 s``, ``6 min``, ``2 h 10 min``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

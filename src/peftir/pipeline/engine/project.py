@@ -1,7 +1,7 @@
-"""The project as DVC sees it: what is stale, running a stage, writing down what ran.
+"""The DVC project: list the stale stages, run a stage, update ``dvc.lock``.
 
-All of that is DVC's own doing: ``dvc repro`` calls the same functions, one stage after the other. Here
-several threads share one ``Repo``; at any time one of them is in DVC, the others in their stage's command.
+These are the functions that ``dvc repro`` calls, one stage after the other. Here several threads share one
+``Repo``: one thread at a time runs DVC's code, the others wait for their stage's command.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from peftir.system.errors import PeftirError
 
 
 class Project:
-    """The stages of the project around the current folder, in the order in which ``dvc repro`` takes them.
+    """The stages of the project around the current folder, in the order of ``dvc repro``.
 
     Args:
-        targets: stages as ``dvc repro`` takes them, with those that they need; none are all.
-        log: where DVC's own messages go.
+        targets: stages, named as for ``dvc repro``, to run with their dependencies; empty for all.
+        log: file for DVC's messages.
 
     Raises:
-        PeftirError: there is no project, or DVC refuses ``dvc.yaml`` or a target.
+        PeftirError: no project found, or DVC rejects ``dvc.yaml`` or a target.
     """
 
     def __init__(self, targets: Sequence[str], log: Path) -> None:
-        with _in_one_line():
+        with _dvc_errors():
             self._repo = _SharedRepo(_wait_for_lock=True)
             self.root = Path(self._repo.root_dir)
             _log_to(self.root / log)
             with self._repo.lock:
                 self._graph = get_active_graph(self._repo.index.graph)
-                requested = collect_stages(self._repo, targets or ["dvc.yaml"])
-                self.plan: list[Stage] = plan_repro(self._graph, requested)
+                selected = collect_stages(self._repo, targets or ["dvc.yaml"])
+                self.plan: list[Stage] = plan_repro(self._graph, selected)
 
     def needed_by(self, stage: Stage) -> list[Stage]:
-        """The stages whose outputs ``stage`` reads."""
+        """The direct dependencies of ``stage``."""
         return list(self._graph.successors(stage))
 
     def stale(self) -> list[Stage]:
-        """The stages of the plan that have to run as things are."""
-        with _in_one_line(), self._repo.lock:
+        """The stages of the plan that are stale now."""
+        with _dvc_errors(), self._repo.lock:
             return [stage for stage in self.plan if stage.changed(upstream=self.needed_by(stage))]
 
-    def to_consider(self, stale: Sequence[Stage]) -> list[Stage]:
-        """The stages of the plan that run or, if those before them write something else, may run."""
-        after = set(stale).union(*(nx.ancestors(self._graph, stage) for stage in stale))
-        return [stage for stage in self.plan if stage in after]
+    def affected_by(self, stale: Sequence[Stage]) -> list[Stage]:
+        """The ``stale`` stages of the plan and all that depend on them."""
+        affected = set(stale).union(*(nx.ancestors(self._graph, stage) for stage in stale))
+        return [stage for stage in self.plan if stage in affected]
 
     def reproduce(self, stage: Stage) -> bool:
-        """Run ``stage``, or restore what it would write, if it is stale; whether it was.
+        """Run ``stage``, or restore its outputs from the run cache, if it is stale; return whether it was.
 
         Raises:
-            PeftirError: the command failed, or left out an output.
+            PeftirError: the command failed, or an output is missing.
         """
         try:
             with self._repo.lock:
@@ -76,10 +76,10 @@ class Project:
 
     @contextmanager
     def recording(self, ran: list[Stage]) -> Iterator[None]:
-        """At the end of the block, whatever happened, write what is in ``ran`` by then to ``dvc.lock``.
+        """At the end of the block, even after an error, write the stages in ``ran`` to ``dvc.lock``.
 
-        All at once and in the order of the plan, so that the file is the one that ``dvc repro`` writes.
-        After a kill nothing of it is there, but in DVC's cache of runs: the next call restores it from there.
+        They are written in the order of the plan, so that the file equals the one of ``dvc repro``. After a
+        kill ``dvc.lock`` is unchanged; the next call restores the finished stages from DVC's run cache.
         """
         with self._repo.scm_context(quiet=True):
             try:
@@ -88,12 +88,12 @@ class Project:
                 ran.sort(key=self.plan.index)
                 with self._repo.lock:
                     for file in dict.fromkeys(stage.dvcfile for stage in ran):
-                        chosen = [stage for stage in ran if stage.dvcfile == file]
-                        file.dump_stages(chosen, update_pipeline=False)
+                        stages = [stage for stage in ran if stage.dvcfile == file]
+                        file.dump_stages(stages, update_pipeline=False)
 
 
 def threads_of(stage: Stage) -> int | None:
-    """How many threads ``stage`` computes with, if it follows the setting ``threads``."""
+    """The number of threads of ``stage``; None if it does not depend on the param ``threads``."""
     for dependency in stage.deps:
         if isinstance(dependency, ParamsDependency) and "threads" in dependency.params:
             return int(dependency.read_params().get("threads", 1))
@@ -101,20 +101,20 @@ def threads_of(stage: Stage) -> int | None:
 
 
 class _SharedRepo(Repo):
-    """A ``Repo`` for several threads."""
+    """A thread-safe ``Repo``."""
 
     def __init__(self, **settings: Any) -> None:
         self._gate = threading.RLock()
         super().__init__(**settings)
-        self.lock: LockBase = _OneAtATime(self.lock, self._gate)
+        self.lock: LockBase = _ThreadSafeLock(self.lock, self._gate)
 
-    def _reset(self) -> None:  # which DVC calls when it has released the lock
+    def _reset(self) -> None:  # called by DVC after it has released the lock
         with self._gate:
             super()._reset()
 
 
-class _OneAtATime(LockBase):
-    """DVC's lock, which keeps other processes out, behind a gate that keeps this one's threads apart."""
+class _ThreadSafeLock(LockBase):
+    """DVC's lock between processes, combined with a lock between this process's threads."""
 
     def __init__(self, inner: LockBase, gate: Any) -> None:
         self._inner = inner
@@ -150,7 +150,8 @@ class _OneAtATime(LockBase):
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
+def _dvc_errors() -> Iterator[None]:
+    """Inside the block, raise DVC's errors as PeftirError."""
     try:
         yield
     except DvcException as error:
@@ -158,7 +159,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 def _log_to(file: Path) -> None:
-    """Send DVC's messages to ``file``, and none to the terminal."""
+    """Send DVC's messages to ``file`` instead of the terminal."""
     file.parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("dvc")
     logger.setLevel(logging.INFO)

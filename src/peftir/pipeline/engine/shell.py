@@ -1,6 +1,6 @@
-"""What DVC takes for a shell: hands the command to ``peftir repro`` and ends with the command's exit code.
+"""The program that DVC runs as a shell: send the command to ``peftir repro`` and exit with its exit code.
 
-It imports nothing but what Python itself brings, since it starts once a stage.
+It imports only the standard library, since it starts once for each stage.
 """
 
 import json
@@ -11,8 +11,8 @@ import sys
 
 
 def main() -> None:
-    """Hand over and wait."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits for this
+    """Send the command and wait for its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by peftir repro
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ["PEFTIR_COMMANDS"])
         request = {"command": sys.argv[-1], "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109

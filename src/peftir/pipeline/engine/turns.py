@@ -1,4 +1,4 @@
-"""Work that runs together, and work that has to run alone."""
+"""A shared/exclusive lock."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Who asks to be alone waits for those that run together; those that ask after that wait for it."""
+    """A shared/exclusive lock on which later shared requests wait for a waiting exclusive one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._together = 0
-        self._alone = 0  # that run or wait
+        self._holders = 0
+        self._exclusive = 0  # holders and waiting requests
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Run beside others."""
+    def shared(self) -> Iterator[None]:
+        """Hold the lock together with other shared holders."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._together += 1
+            self._changed.wait_for(lambda: not self._exclusive)
+            self._holders += 1
         try:
             yield
         finally:
             with self._changed:
-                self._together -= 1
+                self._holders -= 1
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Run when nothing else does."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock as the only holder."""
         with self._changed:
-            self._alone += 1
-            self._changed.wait_for(lambda: not self._together)
-            self._together += 1
+            self._exclusive += 1
+            self._changed.wait_for(lambda: not self._holders)
+            self._holders += 1
         try:
             yield
         finally:
             with self._changed:
-                self._together -= 1
-                self._alone -= 1
+                self._holders -= 1
+                self._exclusive -= 1
                 self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The forkserver of this machine: starting it, giving it commands, ending it."""
+"""Client of a forkserver on this machine: start it, send it commands, stop it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from peftir.pipeline.engine.forkserver import READY
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended: its exit code (minus the signal that killed it) and its peak memory in KB."""
+class CommandResult:
+    """A command's exit code (negative: the signal that killed it) and its peak memory in KB."""
 
     code: int
     peak: int = 0
 
 
 class Forkserver:
-    """A forkserver that starts at once and, should it be killed, again for the next command.
+    """A forkserver, started at once and restarted for the next command if it was killed.
 
     Args:
-        environment: what it and the libraries start with.
-        libraries: what it imports.
-        place: what its socket's path begins with, in a folder of this machine; at most 90 bytes.
+        environment: of the forkserver process.
+        libraries: modules that it imports.
+        place: prefix of the path of its socket, on a local disk; at most 90 bytes.
     """
 
     def __init__(self, environment: dict[str, str], libraries: tuple[str, ...], place: Path) -> None:
@@ -42,7 +42,7 @@ class Forkserver:
         self._start()
 
     def socket(self) -> str:
-        """The path of the socket that takes commands."""
+        """The path of the socket for requests."""
         with self._lock:
             if self._process.poll() is not None and not self._closed:
                 self._start()
@@ -52,19 +52,19 @@ class Forkserver:
         """Whether it has imported the libraries."""
         return Path(f"{self._path}{READY}").exists()
 
-    def run(self, request: dict[str, Any]) -> Ended:
-        """Run a command and wait for its end."""
+    def run(self, request: dict[str, Any]) -> CommandResult:
+        """Run a command, wait for it and return its result."""
         return ask(self.socket(), request)
 
     def close(self) -> None:
-        """End all commands and the forkserver."""
+        """Kill all commands and stop the forkserver."""
         with self._lock:
             self._closed = True
             assert self._process.stdin is not None
             self._process.stdin.close()
             try:
                 self._process.wait(1)
-            except subprocess.TimeoutExpired:  # it still imports, and has no children
+            except subprocess.TimeoutExpired:  # still importing, without children
                 self._process.kill()
                 self._process.wait()
 
@@ -86,8 +86,8 @@ class Forkserver:
             )
 
 
-def ask(path: str, request: dict[str, Any]) -> Ended:
-    """Let the forkserver at the socket ``path`` run a command, which ends with this process if not before."""
+def ask(path: str, request: dict[str, Any]) -> CommandResult:
+    """Run a command in the forkserver at the socket ``path``; it is killed if this process ends first."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)
@@ -96,5 +96,5 @@ def ask(path: str, request: dict[str, Any]) -> Ended:
         except OSError:
             line = b""
     if not line:  # the forkserver itself was killed, or closed
-        return Ended(-9)
-    return Ended(**json.loads(line))
+        return CommandResult(-9)
+    return CommandResult(**json.loads(line))

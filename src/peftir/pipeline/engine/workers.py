@@ -1,7 +1,7 @@
-"""All that runs the commands of one call: the guard, the forkservers, perhaps Ray; they come and go together.
+"""The processes that run the commands of one call: the guard, the forkservers and, optionally, Ray.
 
-One machine without GPUs has nothing to give out but its cores, which the number of jobs does. There Ray would
-take 12 seconds to start, a minute when the machine is busy, and 0.7 GB for its processes, for nothing.
+On one machine without GPUs the number of jobs is enough to share the cores. Ray is left out there: it takes
+12 seconds to start, a minute on a busy machine, and 0.7 GB of memory.
 """
 
 from __future__ import annotations
@@ -20,30 +20,29 @@ from peftir.pipeline.engine import cluster, guard
 from peftir.pipeline.engine.cluster import LOCAL, Cluster, Needs
 from peftir.pipeline.engine.forkserver import FORKS, LIBRARIES
 from peftir.pipeline.engine.place import FOLDER, short_folder
-from peftir.pipeline.engine.worker import Ended, Forkserver
+from peftir.pipeline.engine.worker import CommandResult, Forkserver
 
-MARK = "PEFTIR_RUN"  # in the environment of all processes of a call
-# Variables that are set here and that the commands get as the user has them.
-OURS = frozenset({*cluster.ALONE, cluster.TOKEN})
+MARK = "PEFTIR_RUN"  # set in the environment of all processes of a call
+# Variables that are set here; commands get the user's values.
+OWN_VARIABLES = frozenset({*cluster.RAY_ENVIRONMENT, cluster.TOKEN})
 
 
 class Workers:
-    """What runs commands: this machine's forkserver, by itself or as Ray says.
+    """Run commands in this machine's forkserver, or on the nodes that Ray selects.
 
-    The libraries and Ray take as long to start as the first stages, which compute nothing, take to run: these
-    need neither.
+    While it and Ray start, stages that compute nothing run in a second forkserver without libraries.
 
     Args:
-        computing: whether any of the stages computes, and so needs the libraries.
-        slots: how many commands run at a time where Ray does not say it.
-        cpus: how many threads the commands may have together on a Ray of its own.
-        address: of a Ray cluster to join; ``local`` starts a Ray of its own, None does without.
+        computing: whether any stage computes and needs the libraries.
+        slots: number of commands at a time without Ray.
+        cpus: total number of threads of all commands, if Ray is started here.
+        address: of a Ray cluster to join; ``local`` starts Ray here, None runs without Ray.
     """
 
     def __init__(self, computing: bool, slots: int, cpus: int, address: str | None) -> None:
         os.environ[MARK] = secrets.token_hex(8)
         self._temporary = tempfile.TemporaryDirectory(
-            prefix="r", dir=short_folder(cluster.SHORT - 10), ignore_cleanup_errors=True
+            prefix="r", dir=short_folder(cluster.MAX_FOLDER_BYTES - 10), ignore_cleanup_errors=True
         )
         self.folder = Path(self._temporary.name)
         self._guard = subprocess.Popen(
@@ -61,21 +60,21 @@ class Workers:
         self._slots = slots
         if address:
             if address == LOCAL:
-                os.environ |= cluster.environment_alone()
+                os.environ |= cluster.ray_environment()
             self._starting = cf.Future()
             threading.Thread(target=self._start_cluster, args=(address, cpus), daemon=True).start()
 
     def _start_cluster(self, address: str, cpus: int) -> None:
         assert self._starting is not None
         try:
-            made = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
+            started = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
         except BaseException as error:
             self._starting.set_exception(error)
         else:
-            self._starting.set_result(made)
+            self._starting.set_result(started)
 
     def are_ready(self) -> bool:
-        """Whether stages that compute can run by now.
+        """Whether stages that compute can run now.
 
         Raises:
             PeftirError: Ray does not start.
@@ -85,11 +84,11 @@ class Workers:
         return self._starting.done() and bool(self._starting.result())
 
     def slots(self, threads: int) -> int:
-        """How many commands with ``threads`` threads run at a time, once they are ready."""
+        """The number of commands with ``threads`` threads each at a time, once the workers are ready."""
         return self._starting.result().slots(threads) if self._starting else self._slots
 
-    def run(self, request: dict[str, Any], needs: Needs) -> Ended:
-        """Run a command and wait for its end."""
+    def run(self, request: dict[str, Any], needs: Needs) -> CommandResult:
+        """Run a command, wait for it and return its result."""
         if not needs.computing and not (self.are_ready() and self._forkserver.is_ready()):
             return self._bare.run(request)
         if self._starting is None:
@@ -97,22 +96,22 @@ class Workers:
         return self._starting.result().run(request, needs)
 
     def stop(self) -> None:
-        """End all commands at once; none starts after that."""
+        """Kill all commands; none can start after that."""
         self._forkserver.close()
         self._bare.close()
-        if made := self._cluster():
-            made.stop()
+        if running := self._cluster():
+            running.stop()
 
     def close(self) -> None:
-        """End everything."""
+        """Stop all processes and remove the temporary folder."""
         self.stop()
-        if made := self._cluster():
-            made.close()
+        if running := self._cluster():
+            running.close()
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait()
         self._temporary.cleanup()
 
     def _cluster(self) -> Cluster | None:
-        started = self._starting is not None and self._starting.done() and not self._starting.exception()
-        return self._starting.result() if self._starting and started else None
+        has_started = self._starting is not None and self._starting.done() and not self._starting.exception()
+        return self._starting.result() if self._starting and has_started else None
