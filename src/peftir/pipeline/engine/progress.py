@@ -82,7 +82,7 @@ class Progress:
         if self._ended == self._total:
             return ""
         seconds, unknown = self._remaining()
-        more = f" and {unknown} stages of unknown duration" if unknown else ""
+        more = f" and {unknown} stage{'s' if unknown > 1 else ''} of unknown duration" if unknown else ""
         return f"; about {duration(seconds)}{more} left"
 
 
