@@ -61,5 +61,5 @@ def test_a_study_without_seeds_or_pairs_is_refused(
 
 
 def test_a_folder_without_metrics_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PeftirError, match=r"queries\.parquet"):
+    with pytest.raises(PeftirError, match=r"queries\.parquet: not found; expected"):
         requirements(tmp_path, 0.01)

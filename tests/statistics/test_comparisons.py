@@ -116,11 +116,8 @@ def test_a_family_of_rows_that_are_not_compared_is_refused() -> None:
         comparisons(TABLE, {"retrieval": [[("lora+bm25", "full")]]})
 
 
-STUDIES, METHODS, QUERIES = (
-    400,
-    ("full", "lora", "adapter", "mam", "iaa_s", "iaa_l"),
-    12,
-)  # 2^12 flips of signs are fast
+STUDIES, METHODS = 400, ("full", "lora", "adapter", "mam", "iaa_s", "iaa_l")
+QUERIES = 12  # with which the randomization test, which is not looked at here, is fast
 ASKED = [
     *((row, "full") for row in ("bm25", *METHODS[1:])),
     *((iaa, other) for iaa in ("iaa_s", "iaa_l") for other in ("lora", "adapter", "mam")),
@@ -156,7 +153,7 @@ def found_any(table: pd.DataFrame, column: str) -> float:
     return float((table[column] <= 0.05).groupby(table["measure"]).any().mean())
 
 
-@pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.05), (3, 0.1)])
+@pytest.mark.parametrize(("seeds", "apart"), [(1, 0.0), (3, 0.05)])
 def test_one_study_in_twenty_at_most_finds_a_difference_where_there_is_none(seeds: int, apart: float) -> None:
     found = comparisons(studies(seeds, apart), {"retrieval": [ASKED]})
     error = np.sqrt(0.05 * 0.95 / STUDIES)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from peftir.data.collection import Collection
+from peftir.pipeline.questions import families_of
 from peftir.ranking.measures import evaluate
 from peftir.ranking.runs import Run, read_run
-from peftir.report import questions
 from peftir.report.rivals import Competitor, kind
 from peftir.statistics.comparisons import Families, comparisons, spread
 from peftir.study import layout
@@ -115,7 +115,7 @@ def families(root: Path, params: Params) -> Families:
         PeftirError: an artefact of training is missing or not as expected.
     """
     return {
-        task.name: questions.families(
+        task.name: families_of(
             task.name,
             {variant: _competitor(root, params, task, variant) for variant in params.variants.at(task.name)},
         )

@@ -66,7 +66,10 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     Raises:
         PeftirError: the file is missing or damaged, or no stage has two trained variants with several seeds.
     """
-    scores = read_scores(folder / layout.QUERIES, str(folder / layout.QUERIES))
+    file = folder / layout.QUERIES
+    if not file.exists():
+        raise PeftirError(f"{file}: not found; expected the folder of a study whose stage 'evaluate' has run")
+    scores = read_scores(file, str(file))
     found = [
         _requirement(stage, measure, goal, values, difference, ALPHA / comparisons)
         for stage, measures in scores.measures.items()
@@ -76,7 +79,7 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     ]
     if not found:
         raise PeftirError(
-            f"{folder / layout.QUERIES}: no stage has two trained variants with at least 2 seeds, which the "
+            f"{file}: no stage has two trained variants with at least 2 seeds, which the "
             "variance between seeds is estimated from; add seeds in params.yaml"
         )
     return found

@@ -18,10 +18,10 @@ from peftir.report.rivals import Competitor, baselines, peers
 from peftir.study.rows import BM25, Row
 from peftir.study.tasks import TaskName
 
-Pair = tuple[str, str]
+RowPair = tuple[str, str]
 
 
-def families(task: TaskName, competitors: Mapping[str, Competitor]) -> list[list[Pair]]:
+def families_of(task: TaskName, competitors: Mapping[str, Competitor]) -> list[list[RowPair]]:
     """The pairs of rows that are compared at ``task``, by family; a pair of both is one of the marks.
 
     Args:
@@ -37,7 +37,7 @@ def families(task: TaskName, competitors: Mapping[str, Competitor]) -> list[list
     return found
 
 
-def _marks(competitors: Mapping[str, Competitor], row_of: dict[str, str]) -> Iterator[Pair]:
+def _marks(competitors: Mapping[str, Competitor], row_of: dict[str, str]) -> Iterator[RowPair]:
     """``row_of`` is the row of each variant."""
     full = next((name for name, each in competitors.items() if each.kind == "full"), None)
     if full is not None:
@@ -47,7 +47,7 @@ def _marks(competitors: Mapping[str, Competitor], row_of: dict[str, str]) -> Ite
             yield from ((row_of[name], row_of[peer]) for peer in peers(name, competitors))
 
 
-def _with_baselines(competitors: Mapping[str, Competitor], row_of: dict[str, str]) -> Iterator[Pair]:
+def _with_baselines(competitors: Mapping[str, Competitor], row_of: dict[str, str]) -> Iterator[RowPair]:
     for name, each in competitors.items():
         if each.trained:
             yield from ((row_of[name], row_of.get(row, row)) for row in baselines(competitors))
