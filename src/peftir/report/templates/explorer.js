@@ -84,7 +84,7 @@
     const place = (value) => 40 + 300 * value;
     const svg = at("points");
     svg.replaceChildren(
-      shape("path", { d: `M40 340H340V40`, class: "frame" }),
+      shape("path", { d: `M40 40V340H340`, class: "frame" }),
       shape("path", { d: `M40 340L340 40`, class: "diagonal" }),
     );
     for (const tick of [0, 0.5, 1]) {

@@ -1,6 +1,6 @@
 // Sorts a table by the column whose name is clicked: numbers fall first, then rise; names the other way round.
 // Rows stay within their group, and what has no value comes last.
-for (const header of document.querySelectorAll("thead th")) {
+for (const header of document.querySelectorAll("thead th[aria-sort]")) {
   header.firstElementChild.addEventListener("click", () => {
     const table = header.closest("table");
     const column = header.cellIndex;
