@@ -113,7 +113,7 @@ def test_where_a_stage_fails_the_others_finish(fresh: Project, tmp_path: Path) -
     output = fresh.repro("--jobs", "2", code=1)
     last = output.splitlines()[-1]
     assert last.startswith("error: train@b-1 (log: .dvc/tmp/peftir/logs/train@b-1.log): failed: rate: 7")
-    assert "2 more wait" in last and "run peftir repro again" in last
+    assert "2 more depend on it" in last and "run peftir repro again" in last
     assert other.run("dvc", "repro", "-k").returncode != 0
     assert fresh.lock() == other.lock() and fresh.cached() == other.cached()
     for project in (fresh, other):
