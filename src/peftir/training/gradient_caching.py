@@ -37,15 +37,11 @@ def cached_backward(
         for mini_batch in encode:
             states.append(random_state())
             outputs.append(mini_batch())
-    # Autocast keeps the weights that it has rounded; rounded here, they would have no gradient below.
-    torch.clear_autocast_cache()
     loss = loss_of([output.requires_grad_() for output in outputs])
     loss.backward()
-    after = random_state()
     for mini_batch, state, output in zip(encode, states, outputs, strict=True):
         restore_random(state)
         mini_batch().backward(output.grad)
-    restore_random(after)
     return loss.detach()
 
 
