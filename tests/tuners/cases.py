@@ -13,7 +13,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "prefix": ("prefix", {"length": 3}),
     "adapter": ("adapter", {"rank": 3}),
     "lora": ("lora", {"rank": 5}),
+    "lora_everywhere": ("lora", {"rank": 3, "target_modules": "all-linear", "init_lora_weights": "gaussian"}),
     "ia3": ("ia3", {}),
+    "peft": ("peft", {"config": {"peft_type": "LOHA", "target_modules": "all-linear", "r": 3}}),
     "mam": ("mam", {"rank": 3, "length": 5}),
     "iaa_s": ("iaa_s", {"rank": 3, "aside_rank": 2}),
     "iaa_l": ("iaa_l", {"rank": 7, "aside_rank": 5}),
@@ -26,8 +28,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Every method that adds modules, and asides around other bases: name → type and knobs."""
 
-PEFTS = ("lora", "ia3")
+PEFTS = ("lora", "lora_everywhere", "ia3", "peft")
 """PEFT's own: changes of weights, so they merge."""
+
+MARKS = ("tuned_", "lora_", "ia3_", "hada_")
+"""What the names of the methods' weights contain."""
 
 OURS = [case for case in CASES if case not in PEFTS]
 NOT_ZERO = {"prefix", "mam", "iaa_s_mam"}

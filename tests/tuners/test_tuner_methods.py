@@ -24,6 +24,7 @@ BIASED = [
     "output.dense",
     "output.LayerNorm",
 ]
+LINEAR = [place for place in BIASED if not place.endswith("LayerNorm")]
 
 
 def each(places, weights):
@@ -48,6 +49,8 @@ EXPECTED = {
     "prefix": PREFIXES,
     "adapter": ADAPTERS,
     "lora": each(QUERY_VALUE, [f"lora_{matrix}.default.weight" for matrix in "AB"]),
+    "lora_everywhere": each(in_layers(*LINEAR), [f"lora_{matrix}.default.weight" for matrix in "AB"]),
+    "peft": each(in_layers(*LINEAR), [f"hada_w{side}_{matrix}.default" for side in "12" for matrix in "ab"]),
     "ia3": each(in_layers("attention.self.key", "attention.self.value", "output.dense"), ["ia3_l.default"]),
     "mam": PREFIXES | PARALLEL,
     "iaa_s": ADAPTERS | SUBLAYER_ASIDES,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import ADMITTED, ALL, CASES, PEFTS
+from cases import ADMITTED, ALL, CASES, MARKS, PEFTS
 from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -22,9 +22,6 @@ from peftir.tuners import TunerError, attach, make_config, verify
 
 TEXTS = ["how do i sort a list", "the stable way is to call sorted", "order", SENTENCE]
 PAIRS = [(TEXTS[0], text) for text in TEXTS]
-
-MARKS = ("tuned_", "lora_", "ia3_")
-"""What the names of methods' weights contain."""
 
 BATCH = {
     "input_ids": torch.tensor([[2, 7, 9, 11, 3], [2, 8, 3, 0, 0]]),
@@ -46,7 +43,7 @@ for type in asked["peft"]:  # what PEFT's own types leave to the user
     for models, paths in ((bi, asked["bi"]), (cross, asked["cross"])):
         peftir.tuners.verify(models[type][0].model, paths[type])
 for path, model in any_family.items():
-    if model.peft_config["default"].peft_type in ("LORA", "IA3"):
+    if not model.peft_config["default"].peft_type.startswith("PEFTIR_"):
         peftir.tuners.verify(model, path)
 given = {name: torch.tensor(values) for name, values in asked["batch"].items()}
 print(json.dumps({

@@ -15,7 +15,8 @@ import torch
 from peftir.tuners.bottleneck import Bottleneck
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.inserts import Insertion
-from peftir.tuners.methods import RANK, Method
+from peftir.tuners.knobs import RANK
+from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertTuner, register, weigher
 

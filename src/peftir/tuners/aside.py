@@ -20,14 +20,13 @@ from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.families import Span
 from peftir.tuners.inserts import Insertion
-from peftir.tuners.methods import RANK, Knob, Method
+from peftir.tuners.knobs import RANK, Knob, Number
+from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertTuner, weigher
 
-ASIDE_RANK = Knob(int, 1, "rank a of the aside modules (the paper's ar)", excludes=("budget", "aside_ratio"))
-ASIDE_RATIO = Knob(
-    float, 0, "aside rank over rank, where the aside rank is not given", excludes=("aside_rank",)
-)
+ASIDE_RANK = Number("rank a of the aside modules (the paper's ar)", ("budget", "aside_ratio"), int, 1)
+ASIDE_RATIO = Number("aside rank over rank, where the aside rank is not given", ("aside_rank",))
 
 
 class Aside(Bottleneck):
@@ -51,7 +50,7 @@ class Base:
 
 BASES = {
     "adapter": Base(adapter.METHOD.knobs, lambda rank: {"rank": rank}, adapter.AdapterTuner.plan),
-    "lora": Base(lora.METHOD.knobs, lora.settle, lora.plan),
+    "lora": Base(lora.INSIDE, lora.settle, lora.plan),
     "mam": Base(mam.METHOD.knobs, mam.settle, mam.MamTuner.plan),
     "none": Base({}, dict, lambda config, backbone: ()),
 }

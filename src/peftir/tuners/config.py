@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from peft import PeftConfig
 
-from peftir.tuners.methods import Knob
+from peftir.tuners.knobs import Knob
 
 
 class TunerType(str):

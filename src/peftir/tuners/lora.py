@@ -1,6 +1,8 @@
 """LoRA (Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", section 4): PEFT's own.
 
 A low-rank update of the query and value projections (section 4.2). Weights: 4·L·r·d where both are d × d.
+``target_modules`` names other linear layers; DoRA (Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank
+Adaptation", section 4) trains a magnitude for each of their outputs besides.
 """
 
 from __future__ import annotations
@@ -13,11 +15,28 @@ import torch
 from peft import LoraConfig
 from torch import nn
 
+from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
-from peftir.tuners.methods import RANK, Knob, Method
+from peftir.tuners.knobs import ALL_LINEAR, RANK, Choice, Flag, Modules, Number
+from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 
-ALPHA = Knob(float, 0, "the update is scaled by alpha / rank; 2·rank where it is not given")
+ALPHA = Number("the update is scaled by alpha / rank; 2·rank where it is not given")
+
+INSIDE = {"rank": RANK, "alpha": ALPHA}
+"""What LoRA takes as a part of a method of ours."""
+
+KNOBS = {
+    **INSIDE,
+    "target_modules": Modules("the linear layers that are updated; query and value where it is not given"),
+    "dropout": Number("probability that an input of the update is dropped", from_low=True, below=1),
+    "use_rslora": Flag("scale by alpha / √rank (rsLoRA, Kalajdzievski 2023)"),
+    "use_dora": Flag("train the length of each row of the updated weights too (DoRA, Liu et al. 2024)"),
+    "init_lora_weights": Choice(
+        "how A and B start; A random and B zero where it is not given",
+        options=("gaussian", "orthogonal", "olora", "pissa"),
+    ),
+}
 
 
 class LowRank(Insert):
@@ -73,21 +92,55 @@ def settle(rank: int, alpha: float | None = None) -> dict[str, Any]:
     return {"rank": rank, "alpha": 2 * rank if alpha is None else alpha}
 
 
-def weigh(backbone: Backbone, rank: int, alpha: float | None = None) -> int:
-    """How many weights LoRA of this rank has."""
-    projections: list[Any] = [backbone.model.get_submodule(place) for place in backbone.low_rank]
-    return sum(rank * (p.in_features + p.out_features) for p in projections)
+def weigh(backbone: Backbone, rank: int, *, use_dora: bool = False, **knobs: Any) -> int:
+    """How many weights LoRA of this rank has; DoRA has one more for each output of a projection.
+
+    Raises:
+        TunerError: a target is not in the encoder, or not a linear layer.
+    """
+    projections = _targets(backbone, knobs.get("target_modules"))
+    each = sum(rank * (p.in_features + p.out_features) for p in projections)
+    return each + use_dora * sum(p.out_features for p in projections)
 
 
-def configure(backbone: Backbone, **knobs: Any) -> LoraConfig:
-    """The configuration for the encoder at hand, without dropout."""
-    settled = settle(**knobs)
+def _targets(backbone: Backbone, names: str | list[str] | None) -> list[Any]:
+    """The layers that ``target_modules`` names."""
+    if names is None:
+        return [backbone.model.get_submodule(place) for place in backbone.low_rank]
+    if names == ALL_LINEAR:
+        return list(backbone.linear.values())
+    parts, found = dict(backbone.parts), {}
+    for target in names:
+        matched = {n: part for n, part in parts.items() if n == target or n.endswith(f".{target}")}
+        if not matched or not all(isinstance(part, nn.Linear) for part in matched.values()):
+            raise TunerError(
+                f"target_modules: got {target!r}, expected all-linear or linear layers of this "
+                f"{backbone.model.config.model_type}: {', '.join(backbone.linear_names)}"
+            )
+        found |= matched
+    return list(found.values())
+
+
+def configure(
+    backbone: Backbone,
+    rank: int,
+    alpha: float | None = None,
+    target_modules: str | list[str] | None = None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> LoraConfig:
+    """The configuration for the encoder at hand; by default without dropout."""
+    settled = settle(rank, alpha)
+    targets = backbone.linear_names if target_modules == ALL_LINEAR else target_modules
     return LoraConfig(
         r=settled["rank"],
         lora_alpha=settled["alpha"],
-        lora_dropout=0.0,
-        target_modules=list(backbone.family.low_rank),
+        lora_dropout=dropout,
+        target_modules=list(targets or backbone.family.low_rank),
+        # A pooler that the model does not use would be trained in vain.
+        exclude_modules=backbone.unused if target_modules else None,
         modules_to_save=backbone.head or None,
+        **options,
     )
 
 
@@ -95,7 +148,7 @@ METHOD = Method(
     name="lora",
     summary="a low-rank update of the query and value projections",
     reference="Hu et al. 2022, section 4",
-    knobs={"rank": RANK, "alpha": ALPHA},
+    knobs=KNOBS,
     size="rank",
     configure=configure,
     weigh=weigh,

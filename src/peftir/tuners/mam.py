@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from peftir.tuners.bottleneck import Bottleneck
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.inserts import Insertion
-from peftir.tuners.methods import LENGTH, RANK, Knob, Method
+from peftir.tuners.knobs import LENGTH, RANK, Number
+from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.prefix import PrefixTuner
 from peftir.tuners.tuner import InsertTuner, register, weigher
@@ -27,9 +28,9 @@ SCALE = 4.0
 
 KNOBS = {
     "rank": RANK,
-    "length": Knob(int, 1, LENGTH.help, excludes=("budget", "length_ratio")),
-    "length_ratio": Knob(float, 0, "prefix length over rank, where the length is not given"),
-    "scale": Knob(float, 0, "factor s of the parallel adapter"),
+    "length": Number(LENGTH.help, ("budget", "length_ratio"), int, 1),
+    "length_ratio": Number("prefix length over rank, where the length is not given"),
+    "scale": Number("factor s of the parallel adapter"),
 }
 
 

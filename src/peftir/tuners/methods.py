@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -11,49 +12,8 @@ from typing import Any
 from peft import PeftConfig
 
 from peftir.tuners.errors import TunerError
+from peftir.tuners.knobs import Knob
 from peftir.tuners.places import Backbone
-
-
-@dataclass(frozen=True)
-class Knob:
-    """One number that a method takes.
-
-    Attributes:
-        kind: ``int`` or ``float``; an int is taken for a float too.
-        low: the smallest value allowed, itself excluded where ``kind`` is ``float``.
-        help: what it is, in a line.
-        excludes: the keys that it cannot be given with.
-    """
-
-    kind: type
-    low: float
-    help: str
-    excludes: tuple[str, ...] = ()
-
-    def check(self, key: str, value: object) -> None:
-        """Check a value.
-
-        Raises:
-            TunerError: wrong type, or out of range.
-        """
-        kinds = (int,) if self.kind is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise TunerError(f"{key}: got {value!r} ({type(value).__name__}), expected {self.expected}")
-        if not math.isfinite(value) or value < self.low or (self.kind is float and value == self.low):
-            raise TunerError(f"{key}: got {value!r}, expected {self.expected}")
-
-    @property
-    def expected(self) -> str:
-        """The range in words."""
-        if self.kind is int:
-            return f"a whole number of at least {self.low:g}"
-        return f"a number above {self.low:g}"
-
-
-RANK = Knob(int, 1, "rank r of the low-rank or bottleneck modules", excludes=("budget",))
-LENGTH = Knob(
-    int, 1, "prefix length l: trained keys and values in each attention layer", excludes=("budget",)
-)
 
 
 @dataclass(frozen=True)
@@ -64,10 +24,14 @@ class Method:
         name: its name, as ``type`` in a variant.
         summary: what it is, in a line.
         reference: the paper and section.
-        knobs: the numbers it takes besides ``budget``.
+        knobs: the settings that it takes besides ``budget``.
         size: the knob that ``budget`` picks; None where there is nothing to pick.
         configure: ``configure(backbone, **knobs)`` makes the PEFT configuration; None if no module is added.
         weigh: ``weigh(backbone, **knobs)`` says how many weights that trains, biases included, head not.
+        sizes: ``sizes(backbone, **knobs)`` gives the possible values of ``size``, in the order of the weights
+            that they train; without it, every whole number from 1.
+        agree: ``agree(**knobs)`` raises an error for knobs that do not go together; not called if left out.
+        narrow: ``narrow(knobs, budget)`` gives the method that the knobs choose, and the knobs of that one.
         trains_backbone: whether the backbone's own weights are trained.
         vectors: names in ``adapter_layer_names`` of its layers whose weights are vectors, although they have
             more than one dimension (:func:`peftir.tuners.vector_names`).
@@ -81,6 +45,9 @@ class Method:
     size: str | None = None
     configure: Callable[..., PeftConfig] | None = None
     weigh: Callable[..., int] | None = None
+    sizes: Callable[..., Sequence[int]] | None = None
+    agree: Callable[..., object] | None = None
+    narrow: Callable[..., tuple[Method, dict[str, Any]]] | None = None
     trains_backbone: bool = False
     vectors: tuple[str, ...] = ()
     bases: Mapping[str, Method] = field(default_factory=lambda: MappingProxyType({}))
@@ -139,19 +106,21 @@ class Method:
             return self.weigh(backbone, **{str(self.size): size}, **knobs)
 
         limit = budget * weights
-        if weigh(1) > limit:
+        sizes = self.sizes(backbone, **knobs) if self.sizes else range(1, sys.maxsize)
+        if weigh(sizes[0]) > limit:
+            least = weigh(sizes[0])
             raise TunerError(
-                f"budget: got {budget!r}, too small for {self.name}: {self.size} 1 trains {weigh(1):,} of "
-                f"{weights:,} weights; the smallest budget that works is {_round_up(weigh(1) / weights)}"
+                f"budget: got {budget!r}, too small for {self.name}: {self.size} {sizes[0]} trains {least:,} "
+                f"of {weights:,} weights; the smallest budget that works is {_round_up(least / weights)}"
             )
-        high = 2
-        while weigh(high) <= limit:
-            high *= 2
-        low = high // 2
+        low, high = 0, 1
+        while high < len(sizes) and weigh(sizes[high]) <= limit:
+            low, high = high, 2 * high
+        high = min(high, len(sizes))
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if weigh(middle) <= limit else (low, middle)
-        return {**knobs, self.size: low}
+            low, high = (middle, high) if weigh(sizes[middle]) <= limit else (low, middle)
+        return {**knobs, self.size: sizes[low]}
 
     def _check_budget(self, budget: object) -> None:
         expected = "a number between 0 and 1: the share of the backbone's weights that may be trained"

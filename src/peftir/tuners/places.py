@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -112,6 +113,27 @@ class Backbone:
         for layer in self.layers:
             for name in self.family.low_rank:
                 yield f"{layer}.{name}"
+
+    @property
+    def linear(self) -> dict[str, nn.Linear]:
+        """The encoder's linear layers by name, the same in both stages: without the pooler's."""
+        pooler = f"{self.encoder}.{self.family.pooler}.".removeprefix(".")
+        return {
+            name: part
+            for name, part in self.parts
+            if isinstance(part, nn.Linear) and not (self.pooler and name.startswith(pooler))
+        }
+
+    @property
+    def linear_names(self) -> list[str]:
+        """The names of the linear layers, those inside the layers as they are in each."""
+        inside = re.compile(rf"{re.escape(self._inside(self.family.layers))}\.\d+\.")
+        return list(dict.fromkeys(inside.sub("", name) for name in self.linear))
+
+    @property
+    def unused(self) -> list[str] | None:
+        """The pooler where the model does not use it, as a bi-encoder; None elsewhere."""
+        return [str(self.family.pooler)] if self._bare and self.pooler is not None else None
 
     @property
     def scaled(self) -> tuple[list[str], list[str]]:

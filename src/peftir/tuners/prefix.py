@@ -26,7 +26,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
-from peftir.tuners.methods import LENGTH, Method
+from peftir.tuners.knobs import LENGTH
+from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertTuner, register, weigher
 

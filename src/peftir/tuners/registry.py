@@ -9,7 +9,20 @@ import transformers
 from peft import PeftConfig
 from transformers import PreTrainedModel
 
-from peftir.tuners import adapter, bitfit, full, ia3, iaa_l, iaa_m, iaa_s, lora, mam, prefix, zero_shot
+from peftir.tuners import (
+    adapter,
+    bitfit,
+    full,
+    ia3,
+    iaa_l,
+    iaa_m,
+    iaa_s,
+    lora,
+    mam,
+    peft_method,
+    prefix,
+    zero_shot,
+)
 from peftir.tuners.errors import TunerError
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
@@ -17,7 +30,7 @@ from peftir.tuners.weights import count
 
 METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD
-    for module in (zero_shot, full, bitfit, prefix, adapter, lora, ia3, mam, iaa_s, iaa_l, iaa_m)
+    for module in (zero_shot, full, bitfit, prefix, adapter, lora, ia3, mam, iaa_s, iaa_l, iaa_m, peft_method)
 }
 """Every method by name."""
 
@@ -83,6 +96,7 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
         model.requires_grad_(method.trains_backbone)
         return knobs
     config, settled = _settled(method, model, budget, others)
+    peft_method.refuse_add_adapter(config)
     try:
         model.add_adapter(config)
     except ValueError as error:
@@ -97,14 +111,18 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
 
 
 def _checked(type: str, budget: float | None, knobs: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
-    """The method with its base chosen, and the other knobs."""
+    """The method that the knobs choose, and its own knobs."""
     if type not in METHODS:
         raise TunerError(f"type: got {type!r}, expected one of {', '.join(METHODS)}")
     method = METHODS[type]
     if "base" in knobs:
         method = method.over(knobs["base"])
     knobs = {key: value for key, value in knobs.items() if key != "base"}
+    if method.narrow:
+        method, knobs = method.narrow(knobs, budget)
     method.check(budget, knobs)
+    if method.agree:
+        method.agree(**knobs)
     return method, knobs
 
 

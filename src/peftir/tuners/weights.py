@@ -10,7 +10,7 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
-from peftir.tuners.places import Backbone
+from peftir.tuners.places import WRAPPED, Backbone
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def count(model: PreTrainedModel) -> Weights:
     backbone = [p for key, p in every.items() if key not in aside]
     own = sum(p.numel() for p in backbone if p.requires_grad)
     biases = sum(p.numel() for name, p in inserted.items() if name.endswith(".bias"))
-    trained = own + sum(p.numel() for p in inserted.values())
+    # Some tuners share weights between layers.
+    trained = own + sum(p.numel() for p in {id(p): p for p in inserted.values()}.values())
     return Weights(
         trained=trained,
         trained_as_paper=trained - biases,
@@ -75,9 +76,11 @@ def _tuner_layers(model: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
 
 
 def _all_inserted(model: nn.Module) -> Iterator[nn.Parameter]:
+    """What tuners put into the model, trained or not; not the backbone's own modules, which they wrap."""
     for _, layer in _tuner_layers(model):
-        for kind in layer.adapter_layer_names:
-            yield from getattr(layer, kind).parameters()
+        for name, parameter in layer.named_parameters():  # type: ignore[attr-defined]
+            if not name.startswith(f"{WRAPPED}."):
+                yield parameter
 
 
 def _inserted(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
