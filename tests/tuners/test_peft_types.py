@@ -1,4 +1,4 @@
-"""The contract of ``type: peft``: every type of PEFT works on an encoder at both stages, or is refused by name."""
+"""The contract of ``type: peft``: each type of PEFT works on an encoder at both stages, or is refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def name(kind: str, stage: str) -> str:
 
 
 def put(kind: str, stage: str) -> Any:
-    """A tiny BERT with an adapter, by ``attach`` or, where transformers does not support the type, by PEFT."""
+    """A tiny BERT with an adapter, by ``attach`` or, where transformers does not support it, by PEFT."""
     model = bert(stage == "cross")
     torch.manual_seed(3)
     if kind in PEFT_MODEL_ONLY:

@@ -20,6 +20,7 @@ from peftir.study.tasks import StageName
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
 from peftir.training.tokens import TokenTable, tokenized_in_memory
+from peftir.tuners.loading import held
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,12 @@ def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.
     if getattr(transformer, "peft_config", None):
         model.requires_grad_(False)
         transformer.set_adapter(transformer.active_adapters())
+        for adapter in transformer.active_adapters():
+            # The backbone's own biases, where PEFT's option bias trains and saves them.
+            saved = held(transformer, adapter)
+            for name, weight in transformer.named_parameters():
+                if name in saved:
+                    weight.requires_grad_(True)
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     vectors = tuners.vector_names(model)
     return [*trained.values()], [name in vectors for name in trained]

@@ -106,6 +106,20 @@ class MethodParams(Block):
     """Rank of bottlenecks or of the low-rank update, instead of a budget."""
     alpha: Annotated[float, Field(gt=0)] | None = None
     """LoRA's update is scaled by alpha / rank; 2 · rank if left out."""
+    target_modules: str | NonEmpty | None = None
+    """LoRA's linear layers: all-linear or names of modules; query and value if left out."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Probability that an input of LoRA's update is dropped in training; 0 if left out."""
+    use_rslora: bool | None = None
+    """Scale LoRA's update by alpha / √rank."""
+    use_dora: bool | None = None
+    """DoRA: train the length of each row of the updated weights, too."""
+    init_lora_weights: str | None = None
+    """How LoRA starts: gaussian, orthogonal, olora or pissa; PEFT's default if left out."""
+    config: dict[str, Any] | None = None
+    """For type peft: peft_type and the fields of PEFT's configuration of that type."""
+    size: str | None = None
+    """For type peft: the field of config that the budget determines, where it is not known."""
     length: Positive | None = None
     """Trainable key/value vectors before every attention layer's own (prefix, MAM)."""
     length_ratio: Annotated[float, Field(gt=0)] | None = None

@@ -63,7 +63,7 @@ class TrainingState:
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.factor(self.step)
-        self.model.train(self.settings.dropout)
+        tuners.train_mode(self.model, backbone=self.settings.dropout)
         with computing_in(self.model, self.settings.precision), self._recomputing():
             loss = backward(batch)
         all_reduce_gradients(self.weights.values())

@@ -58,6 +58,15 @@ A saved adapter is loaded onto its backbone; ``verify`` checks one that a librar
 >>> again = peft.PeftModel.from_pretrained(bert(), folder)
 >>> verify(again, folder)
 
+``train_mode`` is ``model.train()`` for the inserted modules, whose dropout is the method's own; the backbone
+stays in evaluation mode:
+
+>>> from peftir.tuners import train_mode
+>>> train_mode(model, backbone=False)
+>>> projection = model.encoder.layer[0].attention.self.query
+>>> projection.training, projection.base_layer.training, model.training
+(True, False, False)
+
 ``vector_names`` says which weights an optimizer should not decay:
 
 >>> from peftir.tuners import vector_names
@@ -78,7 +87,7 @@ from peftir.tuners.methods import Knob, Method
 from peftir.tuners.prefix import PrefixConfig
 from peftir.tuners.registry import METHODS, attach, make_config, validate
 from peftir.tuners.vectors import vector_names
-from peftir.tuners.weights import Weights, count
+from peftir.tuners.weights import Weights, count, train_mode
 
 __all__ = [
     "FAMILIES",
@@ -99,6 +108,7 @@ __all__ = [
     "count",
     "load",
     "make_config",
+    "train_mode",
     "validate",
     "vector_names",
     "verify",

@@ -53,7 +53,7 @@ def load(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
     except (KeyError, RuntimeError):
         # Raised by the libraries for a head that is not in the file, and for other shapes.
         if adapter_name in getattr(model, "peft_config", {}):
-            _compare(model, _held(model, adapter_name), _stored(folder))
+            _compare(model, held(model, adapter_name), _stored(folder))
         raise
     verify(model, folder, adapter_name)
 
@@ -77,11 +77,11 @@ def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> Non
             f"adapter_name: got {adapter_name!r}, expected the name of an adapter on the model; load the "
             "adapter first"
         )
-    held, stored = _held(model, adapter_name), _stored(folder)
-    _compare(model, held, stored)
+    on_model, stored = held(model, adapter_name), _stored(folder)
+    _compare(model, on_model, stored)
     for name, weight in stored.items():
         # Without tolerance; weights of a training that diverged are equal too.
-        if not torch.allclose(held[name], weight.to(held[name]), rtol=0, atol=0, equal_nan=True):
+        if not torch.allclose(on_model[name], weight.to(on_model[name]), rtol=0, atol=0, equal_nan=True):
             raise TunerError(
                 f"{folder}: {name} has other values than on the model; expected the adapter that was loaded "
                 "from here: load it again"
@@ -144,7 +144,7 @@ def _aligned(weight: torch.Tensor) -> torch.Tensor:
     return weight.clone() if weight.device.type == "cpu" and weight.data_ptr() % ALIGNMENT else weight
 
 
-def _held(model: nn.Module, adapter: str) -> dict[str, torch.Tensor]:
+def held(model: nn.Module, adapter: str) -> dict[str, torch.Tensor]:
     """What PEFT would save of an adapter on a model."""
     # PEFT takes adapters that were put onto a part of the model, which may be shared, for this one's.
     others = {

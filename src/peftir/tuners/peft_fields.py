@@ -68,8 +68,6 @@ def default_of(kind: str, field: str) -> Any:
 def make(kind: str, size: peft_types.Size | None, backbone: Backbone | None, **knobs: Any) -> PeftConfig:
     """The configuration; without a backbone, as far as it can be checked."""
     given = {key.removeprefix(CONFIG): value for key, value in knobs.items()}
-    for name, value in given.items():
-        _refuse_field(kind, name, value)
     if size and size.field in given:
         given |= dict.fromkeys(size.along, given[size.field])
     if kind == "ADALORA" and (size is None or size.field in given):
@@ -84,7 +82,12 @@ def make(kind: str, size: peft_types.Size | None, backbone: Backbone | None, **k
         return PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)](**given)
 
 
-def _refuse_field(kind: str, name: str, value: object) -> None:
+def refuse_field(kind: str, name: str, value: object) -> None:
+    """Raise an error for a field that a study cannot set, or cannot set to this value.
+
+    Raises:
+        TunerError: with the reason.
+    """
     reason = peft_types.FIELDS.get(name)
     if reason is None and not _is_plain(fields_of(kind)[name]):
         reason = "takes an object of PEFT's, not a plain value"
@@ -114,11 +117,13 @@ def in_one_line(kind: str, given: Mapping[str, Any]) -> Iterator[None]:
         raise
     except (ValueError, TypeError, AssertionError, RuntimeError, NotImplementedError, KeyError) as error:
         text = " ".join(str(error).split())
-        named = re.findall(r"[A-Za-z_]\w*", text)
-        field = next((name for name in named if name in fields_of(kind)), None)
+        names = [*given, *fields_of(kind)]  # in words they have a space for the underscore
+        field = next(
+            (name for name in names if re.search(rf"\b{name.replace('_', '[_ ]')}\b", text, re.I)), None
+        )
         key = f"{CONFIG}{field}" if field else "config"
-        value = f"got {given[field]!r}, " if field in given else ""
-        raise TunerError(f"{key}: {value}which PEFT's {kind} refuses: {text}") from error
+        found = f"got {given[field]!r}, which PEFT's {kind}" if field in given else f"PEFT's {kind}"
+        raise TunerError(f"{key}: {found} refuses: {text}") from error
 
 
 def is_of(value: object, hint: Any) -> bool:

@@ -22,12 +22,21 @@ from peftir.tuners import peft_types
 from peftir.tuners.errors import TunerError
 from peftir.tuners.knobs import Knob
 from peftir.tuners.methods import Method
-from peftir.tuners.peft_fields import CONFIG, Field, default_of, fields_of, in_one_line, is_of, make
+from peftir.tuners.peft_fields import (
+    CONFIG,
+    Field,
+    default_of,
+    fields_of,
+    in_one_line,
+    is_of,
+    make,
+    refuse_field,
+)
 from peftir.tuners.places import Backbone
 from peftir.tuners.weights import count
 
 LARGEST = 2**20
-"""The largest size that a budget is looked for among, where only the field is known."""
+"""Sizes are below this one where no layer limits them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +73,14 @@ def narrow(knobs: Mapping[str, Any], budget: float | None) -> tuple[Method, dict
     config = dict(knobs["config"])
     kind = _kind(config.pop("peft_type", None))
     size = _size(kind, knobs.get("size"), budget)
+    for name, value in config.items():
+        if name in fields_of(kind):
+            refuse_field(kind, name, value)
     sized = (size.field, *size.along, *size.instead) if size else ()
     fields = {
         f"{CONFIG}{name}": Field(f"a field of {kind}", ("budget",) if name in sized else (), hint)
         for name, hint in fields_of(kind).items()
+        if name not in peft_types.FIELDS
     }
     method = dataclasses.replace(
         METHOD,
@@ -117,12 +130,12 @@ def sizes(kind: str, size: peft_types.Size, backbone: Backbone, **knobs: Any) ->
     def weighed(value: int) -> int:
         return weigh(kind, size, backbone, **knobs, **{f"{CONFIG}{size.field}": value})
 
-    if size.kind == "named":
-        if weighed(2) <= weighed(1):
-            raise TunerError(
-                f"size: got {size.field!r}, but {size.field} 2 trains {weighed(2):,} weights and 1 trains "
-                f"{weighed(1):,}; expected a field whose larger values train more weights"
-            )
+    if size.kind == "named" and weighed(2) <= weighed(1):
+        raise TunerError(
+            f"size: got {size.field!r}, but {size.field} 2 trains {weighed(2):,} weights and 1 trains "
+            f"{weighed(1):,}; expected a field whose larger values train more weights"
+        )
+    if size.kind in ("named", "any"):
         return range(1, LARGEST)
     sides = _sides(kind, size, backbone, knobs)
     smallest = min(min(pair) for pair in sides)

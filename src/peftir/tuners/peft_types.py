@@ -54,7 +54,8 @@ class Size:
     Attributes:
         field: the field, a whole number.
         kind: ``rank``, up to the smallest side of the weight matrices; ``share``, up to the number of weights
-            in the smallest matrix; ``divisor`` of all sides; ``multiple`` of ``of``, up to the smallest side.
+            in the smallest matrix; ``divisor`` of all sides; ``multiple`` of ``of``, up to the smallest side;
+            ``any``; ``named`` by the user.
         of: with ``multiple``, a number, or the field that has it.
         along: fields that have the same value.
         instead: fields that would size the method, too.
@@ -84,8 +85,8 @@ SIZES: Mapping[str, Size] = {
     "RANDLORA": Size("r", "divisor"),  # a smaller rank needs more bases and trains more
     "SHIRA": _R,
     "TINYLORA": Size("u", "share"),
-    "UNILORA": Size("theta_d_length", "share"),
-    "VBLORA": Size("num_vectors", "share"),
+    "UNILORA": Size("theta_d_length", "any"),
+    "VBLORA": Size("num_vectors", "any"),
     "VERA": Size("r", "share"),
     "WAVEFT": Size("n_frequency", "share"),
 }
@@ -129,7 +130,7 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "ADALORA": {"total_step": 1},  # only the reallocation of ranks counts steps
     # The frozen projections follow from projection_prng_key. All layers share them, and transformers'
     # save_pretrained refuses shared tensors.
-    **dict.fromkeys(("PVERA", "RANDLORA", "VERA"), {"save_projection": False}),
+    **{kind: {"save_projection": False} for kind in ("PVERA", "RANDLORA", "VERA")},
 }
 """Fields that have another default here than in PEFT."""
 

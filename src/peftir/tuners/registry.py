@@ -107,7 +107,10 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
             f"transformers {transformers.__version__} refuses PEFT {peft.__version__} ({error}); install "
             "transformers below 5.24, or take make_config and peft.get_peft_model, which it does not check"
         ) from error
-    return {"base": knobs["base"], **settled} if "base" in knobs else settled
+    chosen = {"base": knobs["base"]} if "base" in knobs else {}
+    if "config" in knobs:
+        chosen = {"config.peft_type": knobs["config"]["peft_type"]}
+    return {**chosen, **settled}
 
 
 def _checked(type: str, budget: float | None, knobs: dict[str, Any]) -> tuple[Method, dict[str, Any]]:

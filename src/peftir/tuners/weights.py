@@ -1,4 +1,4 @@
-"""How many weights a model trains."""
+"""How many weights a model trains, and the mode that it trains in."""
 
 from __future__ import annotations
 
@@ -69,6 +69,20 @@ def count(model: PreTrainedModel) -> Weights:
         head=sum(p.numel() for p in head.values()),
         backbone=sum(p.numel() for p in backbone),
     )
+
+
+def train_mode(model: nn.Module, *, backbone: bool) -> None:
+    """Put the inserted modules into training mode, and the others too if ``backbone``, else into evaluation.
+
+    Dropout inside inserted modules is a setting of the method, that of the backbone a setting of its own.
+    """
+    model.train(backbone)
+    for _, layer in _tuner_layers(model):
+        layer.train()  # type: ignore[attr-defined]
+    for _, layer in _tuner_layers(model):
+        wrapped = getattr(layer, WRAPPED, None)
+        if wrapped is not None and not isinstance(wrapped, BaseTunerLayer):
+            wrapped.train(backbone)
 
 
 def _tuner_layers(model: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:
