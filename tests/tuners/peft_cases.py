@@ -13,7 +13,7 @@ QUERY_VALUE = ["query", "value"]
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "ADALORA": {"init_r": 3, "target_r": 3, "target_modules": QUERY_VALUE},
-    "ADAMSS": {"r": 8, "target_modules": QUERY_VALUE},
+    "ADAMSS": {"r": 8, "target_modules": ["value"]},
     "BEFT": {"target_modules": ["value"]},
     "BOFT": {"boft_block_size": 4, "target_modules": QUERY_VALUE},
     "C3A": {"block_size": 8, "target_modules": QUERY_VALUE},
@@ -32,7 +32,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "LOKR": {"r": 3},
     "LORA": {"r": 3, "use_dora": True, "target_modules": "all-linear", "bias": "lora_only"},
     "MISS": {"r": 3},
-    "OFT": {"oft_block_size": 8, "bias": "all"},
+    "OFT": {"oft_block_size": 8, "bias": "oft_only"},
     "OSF": {"effective_rank": 9, "target_modules": QUERY_VALUE},
     "PEANUT": {"r": 3},
     "PSOFT": {"r": 5},

@@ -156,6 +156,16 @@ def test_a_type_that_cannot_save_a_head_is_refused_for_a_reranker(kind: str) -> 
         attach(bert(True), "peft", **knobs(kind))
 
 
+def test_all_biases_are_trained_in_a_retriever_and_refused_in_a_reranker() -> None:
+    given = {"config": {"peft_type": "LORA", "r": 3, "bias": "all"}}
+    model = bert(False)
+    attach(model, "peft", **given)
+    biases = sum(weight.numel() for name, weight in bert(False).named_parameters() if "bias" in name)
+    assert count(model).trained == 2 * 2 * 3 * 64 + biases
+    with pytest.raises(TunerError, match=r"^config.bias: got 'all', but .*expected 'none' or 'lora_only'"):
+        attach(bert(True), "peft", **given)
+
+
 every_case = pytest.mark.parametrize(("kind", "stage"), CASES)
 
 

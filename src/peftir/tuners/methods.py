@@ -107,6 +107,10 @@ class Method:
 
         limit = budget * weights
         sizes = self.sizes(backbone, **knobs) if self.sizes else range(1, sys.maxsize)
+        if not sizes:
+            raise TunerError(
+                f"budget: got {budget!r}, but no {self.size} fits this encoder's layers; give others"
+            )
         if weigh(sizes[0]) > limit:
             least = weigh(sizes[0])
             raise TunerError(

@@ -100,12 +100,17 @@ def configure(kind: str, size: peft_types.Size | None, backbone: Backbone, **kno
     """PEFT's configuration for the encoder at hand.
 
     Raises:
-        TunerError: the type cannot keep a re-ranker's head.
+        TunerError: the type or its option ``bias`` cannot be saved with a re-ranker's head.
     """
     if backbone.head and kind in peft_types.HEADLESS:
         raise TunerError(
             f"config.peft_type: got {kind!r}, which has no modules_to_save, so that a re-ranker's head "
             "could not be saved; expected another type, or a retriever"
+        )
+    if backbone.head and knobs.get(f"{CONFIG}bias") == "all":
+        raise TunerError(
+            "config.bias: got 'all', but the biases of a re-ranker's head are saved with the head, and "
+            f"transformers cannot save them twice; expected 'none' or '{kind.lower()}_only'"
         )
     return make(kind, size, backbone, **knobs)
 
