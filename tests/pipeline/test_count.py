@@ -47,6 +47,30 @@ def test_counts_follow_the_formulas(bert: str) -> None:
     assert everything.bytes > 4 * everything.backbone
 
 
+def test_a_method_of_pefts_is_counted_by_its_configuration(bert: str) -> None:
+    rate = {"retriever": 1e-3, "reranker": 1e-3}
+    dora = {"peft_type": "LORA", "use_dora": True, "target_modules": "all-linear", "layers_pattern": None}
+    methods = {
+        "dora": MethodParams.model_validate(
+            {"type": "peft", "budget": 0.05, "config": dora, "learning_rate": rate}
+        ),
+        "wrong": MethodParams.model_validate(
+            {"type": "peft", "config": {**dora, "rr": 3}, "learning_rate": rate}
+        ),
+    }
+    params = PARAMS.model_copy(update={"methods": methods})
+    (count,) = count_variants(Path(), params, bert, ["dora"])
+    # A layer has 4 matrices of 64 × 64 and 2 of 64 × 128; DoRA adds one for each output.
+    rank = count.knobs["config.r"]
+    assert count.trained == 2 * (rank * (4 * 128 + 2 * 192) + 4 * 64 + 128 + 64)
+    assert count.trained <= 0.05 * count.backbone < count.trained + 2 * (4 * 128 + 2 * 192)
+    assert count.head == 64 + 1
+    with pytest.raises(
+        PeftirError, match=r"^params.yaml: methods.wrong.config.rr: got 3, but peft LORA takes "
+    ):
+        count_variants(Path(), params, bert, ["wrong"])
+
+
 def test_a_variant_that_is_not_there_names_those_that_are(bert: str) -> None:
     with pytest.raises(PeftirError, match=r"--variant lroa: expected a name under methods: zero_shot, full"):
         count_variants(Path(), PARAMS, bert, ["lroa"])

@@ -109,7 +109,8 @@ def _targets(backbone: Backbone, names: str | list[str] | None) -> list[Any]:
         return [backbone.model.get_submodule(place) for place in backbone.low_rank]
     if names == ALL_LINEAR:
         return list(backbone.linear.values())
-    parts, found = dict(backbone.parts), {}
+    parts = dict(backbone.parts)
+    found: dict[str, nn.Module] = {}
     for target in names:
         matched = {n: part for n, part in parts.items() if n == target or n.endswith(f".{target}")}
         if not matched or not all(isinstance(part, nn.Linear) for part in matched.values()):

@@ -122,7 +122,7 @@ def in_one_line(kind: str, given: Mapping[str, Any]) -> Iterator[None]:
             (name for name in names if re.search(rf"\b{name.replace('_', '[_ ]')}\b", text, re.I)), None
         )
         key = f"{CONFIG}{field}" if field else "config"
-        found = f"got {given[field]!r}, which PEFT's {kind}" if field in given else f"PEFT's {kind}"
+        found = f"got {given[field]!r}, which PEFT's {kind}" if field and field in given else f"PEFT's {kind}"
         raise TunerError(f"{key}: {found} refuses: {text}") from error
 
 
