@@ -143,6 +143,23 @@ def test_a_fresh_process_gives_the_same_scores(
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_doras_magnitudes_travel(backbones: dict[str, Path], tmp_path: Path, stage: str) -> None:
+    model = new(stage, backbones["bert"])
+    dora = {"peft_type": "LORA", "r": 3, "use_dora": True, "target_modules": "all-linear"}
+    tuners.attach(saving.transformer_of(model), "peft", config=dora)
+    stir((weight for weight in model.parameters() if weight.requires_grad), size=0.2)
+    expected = plain_scores(model.eval(), stage)
+    saving.save(model, tmp_path / "model", str(backbones["bert"]))
+    kind = saving.MODEL_TYPES[stage]
+    loaded = saving.load(kind, tmp_path / "model")
+    assert plain_scores(loaded, stage) == expected
+    # Without the checks of peftir.
+    np.testing.assert_allclose(
+        plain_scores(kind(str(tmp_path / "model")), stage), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("case", ["zero_shot", "lora", "prefix", "mam"])
 @pytest.mark.parametrize("family", DECODERS)
 def test_a_decoders_numbers_do_not_depend_on_the_texts_beside(

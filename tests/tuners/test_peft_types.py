@@ -25,7 +25,6 @@ CASES = [(kind, stage) for kind in CONFIGS for stage in STAGES if stage == "bi" 
 IN_A_FRESH_PROCESS = """
 import json, sys, torch
 from peft import PeftModel
-from transformers import AutoModel, AutoModelForSequenceClassification
 import peftir.tuners
 from peft_cases import bert, outputs
 torch.set_num_threads(1)
@@ -33,8 +32,8 @@ found = {}
 for name, folder in json.load(sys.stdin).items():
     kind, stage, way = name.split("-")
     if way == "attach":
-        auto = AutoModel if stage == "bi" else AutoModelForSequenceClassification
-        model = auto.from_pretrained(folder)
+        model = bert(stage == "cross")
+        peftir.tuners.load(model, folder)
     else:
         model = PeftModel.from_pretrained(bert(stage == "cross"), folder)
     peftir.tuners.verify(model, folder)

@@ -16,6 +16,7 @@ from peftir.models.backbone import backbone_folder, base_name, on_own_backbone, 
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import replacing, unusable
+from peftir.tuners.loading import magnitudes_for_transformers
 from peftir.tuners.places import Backbone
 
 MODEL_TYPES: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
@@ -76,6 +77,8 @@ def save(
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
         model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
+        if (weights := partial / "adapter_model.safetensors").is_file():
+            magnitudes_for_transformers(weights)
         _normalize(partial / "adapter_config.json", base_name(backbone, root))
         _record_loading(partial / "sentence_bert_config.json", model)
         sections = {"backbone": record_of(backbone, revision, root), **manifest.describe(model)}

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict, load_peft_weights
+from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from peftir.tuners.config import InsertConfig
@@ -24,6 +25,9 @@ from peftir.tuners.errors import TunerError
 
 ALIGNMENT = 64
 """Bytes; where torch's own allocator puts CPU tensors."""
+
+MAGNITUDE = "lora_magnitude_vector"
+"""What the names of DoRA's magnitudes end with."""
 
 WRAPPER = "base_model.model."
 """What names begin with in a ``PeftModel``, and in every adapter's file."""
@@ -55,6 +59,12 @@ def load(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
         if adapter_name in getattr(model, "peft_config", {}):
             _compare(model, held(model, adapter_name), _stored(folder))
         raise
+    if getattr(model.peft_config[adapter_name], "use_dora", False):
+        # Their names in PEFT's file are not those that transformers looks for.
+        stored = load_peft_weights(str(folder), device="cpu")
+        prefix = "" if isinstance(model, PeftModel) else WRAPPER
+        weights = {name.removeprefix(prefix): weight for name, weight in stored.items()}
+        set_peft_model_state_dict(model, weights, adapter_name)
     verify(model, folder, adapter_name)
 
 
@@ -159,12 +169,28 @@ def held(model: nn.Module, adapter: str) -> dict[str, torch.Tensor]:
     weights = get_peft_model_state_dict(
         model, state_dict=state, adapter_name=adapter, save_embedding_layers=False
     )
-    return {name.removeprefix(WRAPPER): weight for name, weight in weights.items()}
+    return {_plain(name): weight for name, weight in weights.items()}
 
 
 def _stored(folder: str | Path) -> dict[str, torch.Tensor]:
     weights = load_peft_weights(str(folder), device="cpu")
-    return {name.removeprefix(WRAPPER): weight for name, weight in weights.items()}
+    return {_plain(name): weight for name, weight in weights.items()}
+
+
+def _plain(name: str) -> str:
+    """A weight's name in a file, however the model is wrapped and DoRA's magnitudes are written."""
+    return name.removeprefix(WRAPPER).replace(f"{MAGNITUDE}.weight", MAGNITUDE)
+
+
+def magnitudes_for_transformers(file: Path) -> None:
+    """Rename DoRA's magnitudes in an adapter's file, so that transformers finds them on loading.
+
+    PEFT leaves ``.weight`` out of their names as it saves. It puts it back on loading, transformers does not.
+    """
+    weights = load_file(file)
+    if any(name.endswith(MAGNITUDE) for name in weights):
+        renamed = {f"{n}.weight" if n.endswith(MAGNITUDE) else n: w for n, w in sorted(weights.items())}
+        save_file(renamed, file, metadata={"format": "pt"})
 
 
 def _compare(
