@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,27 +77,52 @@ def search(
     Raises:
         PeftirError: the index is missing or damaged.
     """
-    start_java()
-    with _opened(folder) as reader, ThreadPoolExecutor(threads) as pool:
-        searcher = java_class("org.apache.lucene.search.IndexSearcher")(reader)
-        # The default, 1024 distinct terms, is too low for whole documents as queries.
-        searcher.setMaxClauseCount(2**31 - 1)
-        searcher.setSimilarity(java_class("org.apache.lucene.search.similarities.BM25Similarity")(k1, b))
-        analyzer = java_class("io.anserini.index.IndexCollection").DEFAULT_ANALYZER
-        by_score_then_id = java_class("io.anserini.search.SearchCollection").BREAK_SCORE_TIES_BY_DOCID
-        words = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
-        hits = java_class("io.anserini.search.ScoredDocs")
-
-        # SimpleSearcher.batch_search does the same, but with one thread per processor and rounded scores.
-        # Reading ids and scores as two arrays also saves two calls into Java per document.
-        def best(text: str) -> Hits:
-            query = words.buildQuery("contents", analyzer, text)
-            found = hits.fromTopDocs(searcher.search(query, depth, by_score_then_id, True), searcher)
-            return list(zip(map(sys.intern, found.docids), found.scores, strict=True))
-
+    with opened(folder, k1, b) as index, ThreadPoolExecutor(threads) as pool:
+        best = partial(index.best, depth=depth)
         ids = iter(queries)
         while block := list(itertools.islice(ids, BLOCK)):
             yield from zip(block, pool.map(best, [queries[id] for id in block]), strict=True)
+
+
+class Bm25Index:
+    """An open index, see :func:`opened`; several threads may search in it."""
+
+    def __init__(self, reader: Any, k1: float, b: float) -> None:
+        self._searcher = java_class("org.apache.lucene.search.IndexSearcher")(reader)
+        # The default, 1024 distinct terms, is too low for whole documents as queries.
+        self._searcher.setMaxClauseCount(2**31 - 1)
+        similarity = java_class("org.apache.lucene.search.similarities.BM25Similarity")
+        self._searcher.setSimilarity(similarity(k1, b))
+        self._analyzer = java_class("io.anserini.index.IndexCollection").DEFAULT_ANALYZER
+        self._by_score_then_id = java_class("io.anserini.search.SearchCollection").BREAK_SCORE_TIES_BY_DOCID
+        self._words = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        self._hits = java_class("io.anserini.search.ScoredDocs")
+        self._analyze = java_class("io.anserini.analysis.AnalyzerUtils").analyze
+
+    # SimpleSearcher.batch_search does the same, but with one thread per processor and rounded scores.
+    # Reading ids and scores as two arrays also saves two calls into Java per document.
+    def best(self, text: str, depth: int) -> Hits:
+        """The ``depth`` top hits of the query ``text``, as in :func:`search`."""
+        query = self._words.buildQuery("contents", self._analyzer, text)
+        found = self._searcher.search(query, depth, self._by_score_then_id, True)
+        hits = self._hits.fromTopDocs(found, self._searcher)
+        return list(zip(map(sys.intern, hits.docids), hits.scores, strict=True))
+
+    def terms(self, text: str) -> list[str]:
+        """The terms that the analyzer gives for ``text``: lower-cased, stemmed, without stop words."""
+        return list(self._analyze(self._analyzer, text).toArray())
+
+
+@contextmanager
+def opened(folder: Path, k1: float, b: float) -> Iterator[Bm25Index]:
+    """The index in ``folder`` for any number of searches; the arguments are those of :func:`search`.
+
+    Raises:
+        PeftirError: the index is missing or damaged.
+    """
+    start_java()
+    with _reader(folder) as reader:
+        yield Bm25Index(reader, k1, b)
 
 
 def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) -> int:
@@ -130,15 +156,15 @@ def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
 def _count(folder: Path) -> int:
     """The number of documents in the index in ``folder``; 0 if there is no index."""
     try:
-        with _opened(folder) as reader:
+        with _reader(folder) as reader:
             return int(reader.numDocs())
     except PeftirError:
         return 0
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Any]:
-    """Open the Lucene index in ``folder`` and verify its checksums.
+def _reader(folder: Path) -> Iterator[Any]:
+    """A reader of the Lucene index in ``folder``, all of whose checksums are right.
 
     Raises:
         PeftirError: the index is missing or damaged.
