@@ -44,7 +44,7 @@ $(STAMP): requirements.lock pyproject.toml
 lock:
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	$(VENV)/lock/bin/python -m pip install --quiet '.[pipeline,cluster,dev]'
+	$(VENV)/lock/bin/python -m pip install --quiet '.[pipeline,cluster,serve,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  $(VENV)/lock/bin/python -m pip freeze --all | grep -vE '^(pip|peftir)\b' | sed 's/+cpu$$//'; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock

@@ -73,7 +73,7 @@ def _file_of(name: str, importer: Path) -> Iterator[Path]:
 # Top to bottom: each line's rooms may import from the lines below it and from COMMON.
 ARROWS = (
     ("cli",),
-    ("doctor",),
+    ("doctor", "serve"),
     ("pipeline",),
     ("report", "diff"),
     ("statistics", "learning"),

@@ -221,6 +221,18 @@ def _run_repro(arguments: argparse.Namespace) -> int:
     return repro(arguments.target, arguments.jobs, arguments.address, arguments.dry_run)
 
 
+def _serve(commands: Commands) -> None:
+    from peftir.serve.commands import add_serve
+
+    add_serve(commands)
+
+
+def _search(commands: Commands) -> None:
+    from peftir.serve.commands import add_search
+
+    add_search(commands)
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1")
@@ -237,7 +249,17 @@ def _fraction(text: str) -> float:
     return value
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_repro, _doctor, _count, _check, _diff, _power, _export)
+COMMANDS: tuple[Callable[[Commands], None], ...] = (
+    _repro,
+    _doctor,
+    _count,
+    _check,
+    _diff,
+    _power,
+    _export,
+    _serve,
+    _search,
+)
 
 
 if __name__ == "__main__":

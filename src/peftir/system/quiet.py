@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -24,3 +25,5 @@ def silence_libraries() -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module=LIBRARIES)
+    # It warns of each backbone that becomes a cross-encoder.
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

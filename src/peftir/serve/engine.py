@@ -1,0 +1,178 @@
+"""Answers to queries: the chains of a study, with the functions that its stages rank by."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+from peftir.data.collection import Collection
+from peftir.models.biencoder import encode
+from peftir.models.crossencoder import score_candidates
+from peftir.ranking.bm25 import opened
+from peftir.ranking.dense import DenseIndex
+from peftir.ranking.fusion import reciprocal_rank_fusion
+from peftir.ranking.interpolation import rerank
+from peftir.ranking.runs import Hits, search_beyond_own
+from peftir.serve.batching import Batcher
+from peftir.serve.chains import Chain, Chains, ModelName
+from peftir.serve.documents import Documents
+from peftir.serve.shared_backbone import SharedBackbone
+from peftir.serve.snippets import Snippet, in_one_line, snippet
+from peftir.study import layout
+from peftir.study.params import Params
+
+BATCH = 64  # queries that a model is given together
+TERMS = 100_000  # words whose terms are remembered
+
+
+@dataclass(frozen=True)
+class Result:
+    """A document in the answer to a query.
+
+    Attributes:
+        grade: the judgement of the document for the query; ``None`` if there is none.
+    """
+
+    rank: int
+    score: float
+    id: str
+    title: str
+    snippet: Snippet
+    grade: int | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a chain found for a query.
+
+    Attributes:
+        results: the first documents of the ranking, with what is shown of them.
+        ranking: all documents that the chain ranked, best first.
+        relevant: the ranks of the relevant documents; ``None`` if the query is not a test query.
+        seconds: from the query to the ranking, waiting for other queries included.
+    """
+
+    chain: Chain
+    results: list[Result]
+    ranking: Hits
+    relevant: list[int] | None
+    seconds: float
+
+
+class Engine:
+    """The study in the current folder, ready for queries from any number of threads.
+
+    Rankings have the depths of the stages: ``bm25.depth``, ``retrieval.depth``, and ``reranking.keep`` of
+    which the first ``reranking.depth`` are re-ranked.
+
+    Raises:
+        PeftirError: here and when a query is answered, an artefact of the study is missing or damaged.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.chains = Chains(params)
+        self.collection = Collection(layout.COLLECTION)
+        self.test_queries = self.collection.queries("test")
+        self._qrels = self.collection.qrels("test")
+        self._query_of = {text: id for id, text in reversed(self.test_queries.items())}
+        self._documents = Documents(self.collection)
+        self._open = ExitStack()
+        bm25 = params.bm25
+        self._bm25 = self._open.enter_context(opened(layout.BM25_INDEX, bm25.k1, bm25.b))
+        self._models = SharedBackbone(params)
+        self._indexes: dict[ModelName, DenseIndex] = {}
+        self._batcher = Batcher(self._run_model, BATCH)
+        self._open.callback(self._batcher.close)
+        self._term_of = lru_cache(TERMS)(self._analysed)
+
+    def close(self) -> None:
+        """Answer what has been asked, then close the index of BM25."""
+        self._open.close()
+
+    def search(self, chain: Chain, text: str, depth: int) -> Answer:
+        """The first ``depth`` documents that ``chain`` finds for the query ``text``."""
+        started = time.perf_counter()
+        ranking = self.rank(chain, text)
+        seconds = time.perf_counter() - started
+        grades = self._qrels.get(self._query_of.get(text, ""))
+        relevant = None
+        if grades is not None:
+            relevant = [rank for rank, (id, _) in enumerate(ranking, start=1) if grades.get(id, 0) > 0]
+        results = self._shown(text, ranking[:depth], grades or {})
+        return Answer(chain, results, ranking, relevant, seconds)
+
+    def rank(self, chain: Chain, text: str) -> Hits:
+        """The ranking of ``chain`` for the query ``text``, as deep as the stages'.
+
+        A test query is recognised by its text: its own document is left out where the study's stages do so.
+        """
+        query = self._query_of.get(text, "")
+        rankings = []
+        if chain.bm25:
+            rankings.append(self._rank_by_words(query, text))
+        if chain.retriever:
+            rankings.append(self._batcher.submit(chain.retriever, (query, text)).result())
+        ranking: Hits = rankings[0] if len(rankings) == 1 else reciprocal_rank_fusion(rankings)
+        if chain.reranker:
+            kept = ranking[: self.params.reranking.keep]
+            ranking = self._batcher.submit(chain.reranker, (text, kept)).result()
+        return ranking
+
+    def _rank_by_words(self, query: str, text: str) -> Hits:
+        rankings = search_beyond_own(
+            lambda depth: [(query, self._bm25.best(text, depth))],
+            self.params.bm25.depth,
+            self.collection.own_documents,
+        )
+        return next(rankings)[1]
+
+    def _run_model(self, name: ModelName, items: list[Any]) -> list[Hits]:
+        """What a model makes of several queries, in the batcher's thread."""
+        return (self._retrieve if name.stage == "retriever" else self._rerank)(name, items)
+
+    def _retrieve(self, name: ModelName, queries: list[tuple[str, str]]) -> list[Hits]:
+        """The rankings of (id, text) pairs."""
+        if name not in self._indexes:
+            folder = layout.index(name.variant, name.seed)
+            self._indexes[name] = DenseIndex(folder, self.params.retrieval.search_parameters)
+        texts = [text for _, text in queries]
+        vectors = encode(self._models.model(name), texts, "query", self.params.backbone.precision)
+        rankings = search_beyond_own(
+            partial(self._indexes[name].search, [id for id, _ in queries], vectors),
+            self.params.retrieval.depth,
+            self.collection.own_documents,
+        )
+        return [hits for _, hits in rankings]
+
+    def _rerank(self, name: ModelName, items: list[tuple[str, Hits]]) -> list[Hits]:
+        """The re-ranked candidates of (text, candidates) pairs."""
+        texts = {str(number): text for number, (text, _) in enumerate(items)}
+        candidates = {str(number): hits for number, (_, hits) in enumerate(items)}
+        scored = {number: hits[: self.params.reranking.depth] for number, hits in candidates.items()}
+        scores = score_candidates(
+            self._models.model(name), texts, scored, self._documents, self.params.backbone.precision
+        )
+        return list(rerank(candidates, scores).values())
+
+    def _shown(self, text: str, hits: Hits, grades: dict[str, int]) -> list[Result]:
+        terms = set(self._bm25.terms(text))
+        contents = self._documents.read([id for id, _ in hits])
+        return [
+            Result(
+                rank,
+                score,
+                id,
+                in_one_line(title) or id,
+                snippet(content, terms, self._term_of),
+                grades.get(id),
+            )
+            for rank, ((id, score), (title, content)) in enumerate(zip(hits, contents, strict=True), start=1)
+        ]
+
+    def _analysed(self, word: str) -> str:
+        """The term of a single word; empty for a stop word."""
+        return next(iter(self._bm25.terms(word)), "")
