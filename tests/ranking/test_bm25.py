@@ -9,11 +9,12 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from peftir.ranking.bm25 import build_index, search
+from peftir.ranking.bm25 import build_index, opened, search
 from peftir.ranking.jvm import java_class, start_java
 from peftir.system.errors import PeftirError
 
@@ -242,7 +243,7 @@ def fresh(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_a_fresh_process_says_nothing_and_loads_neither_torch_nor_pyserinis_search(tmp_path: Path) -> None:
     script = """
         import pathlib, sys
-        from peftir.ranking.bm25 import build_index, search
+        from peftir.ranking.bm25 import build_index, opened, search
         folder = pathlib.Path(sys.argv[1])
         build_index([("d1", "cat")], folder, threads=2)
         assert dict(search(folder, {"q": "cat"}, 0.9, 0.4, 10, 2))["q"][0][0] == "d1"
@@ -283,3 +284,16 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in done.stderr
     assert done.returncode == -signal.SIGINT
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_open_index_answers_many_threads_as_one(tmp_path: Path) -> None:
+    texts = [f"running {word} foxes" for word in ("quick", "brown", "lazy", "sorted")]
+    folder = index({f"d{number}": text for number, text in enumerate(texts)}, tmp_path / "index")
+    with opened(folder, k1=0.9, b=0.4) as searched:
+        assert searched.terms("The Running foxes!") == ["run", "fox"]
+        assert searched.terms("") == searched.terms("the") == []
+        alone = [(searched.best(text, 3), searched.terms(text)) for text in texts]
+        with ThreadPoolExecutor(16) as pool:
+            answers = pool.map(lambda text: (searched.best(text, 3), searched.terms(text)), texts * 100)
+            assert list(answers) == alone * 100
+    assert alone[0][0] == dict(search(folder, {"q": texts[0]}, 0.9, 0.4, 3, threads=1))["q"]

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from peftir.ranking.jvm import java_class, start_java
@@ -98,6 +99,7 @@ class Bm25Index:
         self._words = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         self._hits = java_class("io.anserini.search.ScoredDocs")
         self._analyze = java_class("io.anserini.analysis.AnalyzerUtils").analyze
+        self._one_at_a_time = Lock()
 
     # SimpleSearcher.batch_search does the same, but with one thread per processor and rounded scores.
     # Reading ids and scores as two arrays also saves two calls into Java per document.
@@ -110,7 +112,9 @@ class Bm25Index:
 
     def terms(self, text: str) -> list[str]:
         """The terms that the analyzer gives for ``text``: lower-cased, stemmed, without stop words."""
-        return list(self._analyze(self._analyzer, text).toArray())
+        # pyjnius notes on a class's method, for all threads, which object it was last looked up on.
+        with self._one_at_a_time:
+            return list(self._analyze(self._analyzer, text).toArray())
 
 
 @contextmanager
