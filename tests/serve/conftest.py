@@ -19,9 +19,6 @@ def served_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(served_study: Path) -> Iterator[Engine]:
-    """The study in the current folder, as the commands have it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(served_study)
-        engine = Engine(load_params())
-        yield engine
-        engine.close()
+    engine = Engine(served_study, load_params(served_study / "params.yaml"))
+    yield engine
+    engine.close()

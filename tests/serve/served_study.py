@@ -43,19 +43,19 @@ def write_served_study(root: Path) -> None:
         patch.chdir(root)
         params = _write_params(root)
         write_collection(layout.COLLECTION, _content(), own_documents=True)
-        settle(params)
+        settle(root, params)
         patch.syspath_prepend(ROOT / "stages")
         patch.setattr(sys, "argv", ["bm25.py"])
         runpy.run_path(str(ROOT / "stages" / "bm25.py"), run_name="__main__")
-        rank_untrained(params, "zero_shot")
+        rank_untrained(root, params, "zero_shot")
         for variant in RETRIEVERS:
             for seed in SEEDS:
                 _write_model(params, "retriever", variant, seed)
-                index_documents(params, variant, seed)
-                retrieve(params, variant, seed)
+                index_documents(root, params, variant, seed)
+                retrieve(root, params, variant, seed)
         for variant in RERANKERS:
             _write_model(params, "reranker", variant, 13)
-            rerank_candidates(params, variant, 13)
+            rerank_candidates(root, params, variant, 13)
 
 
 def _write_params(root: Path) -> Params:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served_study import HOSTILE, write_served_study
+from served_study import HOSTILE
 
 from peftir.serve.engine import Engine
 from structure import SRC
@@ -103,18 +103,3 @@ def test_a_mistake_ends_in_one_line(served_study: Path, arguments: list[str], sa
     done = peftir(served_study, "search", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
-
-
-def test_a_study_without_models_is_searched_with_bm25_and_one_without_an_index_is_not(tmp_path: Path) -> None:
-    write_served_study(tmp_path)
-    (tmp_path / "models").rename(tmp_path / "elsewhere")
-    assert peftir(tmp_path, "search", "kib").returncode == 0
-    assert "retrievers (none)" in peftir(tmp_path, "search", "kib", "--variant", "lora").stderr
-    (tmp_path / "data" / "bm25").rename(tmp_path / "index")
-    done = peftir(tmp_path, "search", "kib")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: data/bm25: no such Lucene index; make it first (dvc repro)\n",
-    )
-    (tmp_path / "data").rename(tmp_path / "gone")
-    assert "data/collection" in peftir(tmp_path, "serve", "--port", "0").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from peftir.ranking.fusion import reciprocal_rank_fusion
 from peftir.ranking.runs import Hits, read_run
 from peftir.serve.engine import Engine
 from peftir.study import layout
+from peftir.study.params import load_params
 from peftir.system.errors import PeftirError
 
 ROUNDING = 1e-6
@@ -34,8 +36,8 @@ def assert_same(found: Hits, expected: Hits) -> None:
 
 
 @pytest.mark.parametrize("chain", RUNS)
-def test_a_ranking_is_that_of_the_run_file(engine: Engine, chain: str) -> None:
-    run = read_run(RUNS[chain] / "test.trec")
+def test_a_ranking_is_that_of_the_run_file(engine: Engine, served_study: Path, chain: str) -> None:
+    run = read_run(served_study / RUNS[chain] / "test.trec")
     assert len(run) == QUERIES["test"]
     for query, text in engine.test_queries.items():
         assert_same(engine.rank(engine.chains.parse(chain), text), run[query])
@@ -87,7 +89,7 @@ def test_a_model_of_another_backbone_is_refused(engine: Engine, served_study: Pa
     manifest = served_study / layout.model("retriever", "bitfit", 14) / "manifest.json"
     before = manifest.read_text(encoding="utf-8")
     manifest.write_text(before.replace('"model.safetensors": "', '"model.safetensors": "0'), encoding="utf-8")
-    fresh = Engine(engine.params)
+    fresh = Engine(served_study, engine.params)
     try:
         with pytest.raises(
             PeftirError, match=r"bitfit-14: .*another backbone.*dvc repro train_retriever@bit"
@@ -97,3 +99,17 @@ def test_a_model_of_another_backbone_is_refused(engine: Engine, served_study: Pa
     finally:
         fresh.close()
         manifest.write_text(before, encoding="utf-8")
+
+
+def test_a_study_without_models_is_searched_with_bm25_and_one_without_an_index_is_not(
+    served_study: Path, tmp_path: Path
+) -> None:
+    params = load_params(served_study / "params.yaml")
+    shutil.copytree(served_study / "data", tmp_path / "data")
+    engine = Engine(tmp_path, params)
+    assert (engine.chains.first_stages(), engine.chains.rerankers) == (["bm25"], {})
+    assert engine.rank(engine.chains.parse("bm25"), "bab")
+    engine.close()
+    (tmp_path / "data" / "bm25").rename(tmp_path / "elsewhere")
+    with pytest.raises(PeftirError, match=r"data/bm25: no such Lucene index; make it first \(dvc repro\)$"):
+        Engine(tmp_path, params)

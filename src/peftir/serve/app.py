@@ -72,7 +72,7 @@ class SearchServer:
         query = given.get("q", "")
         first, rerankers = given.getlist("first"), given.getlist("rerank")
         selection = [*zip(first, [*rerankers, *[""] * len(first)], strict=False)][:COLUMNS]
-        selection = selection or default_selection(self._engine.chains)
+        selection = selection or default_selection(self._engine.params, self._engine.chains)
         try:
             chains = chains_of(selection, self._engine.chains)
             if query:

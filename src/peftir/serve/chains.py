@@ -7,6 +7,7 @@ for the fusion of the two; models are named as their folders: ``lora-13``, or ``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from peftir.study import layout
 from peftir.study.params import Params
@@ -36,6 +37,15 @@ class ModelName:
         """The name of its folders."""
         return layout.key(self.variant, self.seed)
 
+    @property
+    def folder(self) -> Path:
+        """Where the study has the model."""
+        return layout.model(self.stage, self.variant, self.seed)
+
+    def is_in(self, root: Path) -> bool:
+        """Whether the study in ``root`` has the model."""
+        return (root / self.folder / "modules.json").is_file()
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -63,18 +73,18 @@ class Chain:
 
 
 class Chains:
-    """The chains that the study in the current folder has the models for.
+    """The chains that the study in ``root`` has the models for.
 
     Attributes:
         retrievers: by key; those of ``params.yaml`` whose model and index are there.
         rerankers: by key; those of ``params.yaml`` whose model is there.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, root: Path, params: Params) -> None:
         names = [ModelName("retriever", variant, None) for variant in params.variants.untrained]
         names += _trained(params, "retriever")
-        self.retrievers = {name.key: name for name in names if _is_there(name) and _is_indexed(name)}
-        self.rerankers = {name.key: name for name in _trained(params, "reranker") if _is_there(name)}
+        self.retrievers = {name.key: name for name in names if name.is_in(root) and _is_indexed(root, name)}
+        self.rerankers = {name.key: name for name in _trained(params, "reranker") if name.is_in(root)}
 
     def first_stages(self) -> list[str]:
         """Every ``FIRST``."""
@@ -104,12 +114,8 @@ def _trained(params: Params, stage: StageName) -> list[ModelName]:
     return [ModelName(stage, variant, seed) for variant in params.variants.trained(stage) for seed in seeds]
 
 
-def _is_there(name: ModelName) -> bool:
-    return (layout.model(name.stage, name.variant, name.seed) / "modules.json").is_file()
-
-
-def _is_indexed(name: ModelName) -> bool:
-    return (layout.index(name.variant, name.seed) / "index.faiss").is_file()
+def _is_indexed(root: Path, name: ModelName) -> bool:
+    return (root / layout.index(name.variant, name.seed) / "index.faiss").is_file()
 
 
 def _named(text: str, models: dict[str, ModelName]) -> ModelName | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from peftir.serve.asked import checked_depth, checked_query
-from peftir.serve.chains import Chains
-from peftir.study.params import Params, load_params
 from peftir.system.threads import before_imports, use_threads
 
 Commands = argparse._SubParsersAction
@@ -50,8 +47,10 @@ def add_search(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from peftir.study.params import load_params
+
     params = load_params()
-    _compute_as_stages_do(params)
+    _compute_with(params.threads)
     from peftir.serve.server import serve
 
     serve(Path(), params, arguments.host, arguments.port)
@@ -59,18 +58,22 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
+    from peftir.serve.asked import checked_depth, checked_query
+    from peftir.serve.chains import Chains
+    from peftir.study.params import load_params
+
     query, depth = checked_query(arguments.query), checked_depth(arguments.depth)
     params = load_params()
     name = f"{arguments.variant}/{arguments.rerank}" if arguments.rerank else arguments.variant
     chain = Chains(Path(), params).parse(name)
-    _compute_as_stages_do(params)
+    _compute_with(params.threads)
     from peftir.serve.terminal import search
 
     search(Path(), params, query, chain, depth)
     return 0
 
 
-def _compute_as_stages_do(params: Params) -> None:
-    """Compute with ``threads`` threads."""
+def _compute_with(threads: int) -> None:
+    """Compute with as many threads as the stages, to get their scores."""
     before_imports()
-    use_threads(params.threads)
+    use_threads(threads)

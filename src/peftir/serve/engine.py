@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from peftir.data.collection import Collection
@@ -15,7 +16,7 @@ from peftir.ranking.bm25 import opened
 from peftir.ranking.dense import DenseIndex
 from peftir.ranking.fusion import reciprocal_rank_fusion
 from peftir.ranking.interpolation import rerank
-from peftir.ranking.runs import Hits, search_beyond_own
+from peftir.ranking.runs import Hits, search_excluding_own
 from peftir.serve.batching import Batcher
 from peftir.serve.chains import Chain, Chains, ModelName
 from peftir.serve.documents import Documents
@@ -63,7 +64,7 @@ class Answer:
 
 
 class Engine:
-    """The study in the current folder, ready for queries from any number of threads.
+    """The study in ``root``, ready for queries from any number of threads.
 
     Rankings have the depths of the stages: ``bm25.depth``, ``retrieval.depth``, and ``reranking.keep`` of
     which the first ``reranking.depth`` are re-ranked.
@@ -72,18 +73,19 @@ class Engine:
         PeftirError: here and when a query is answered, an artefact of the study is missing or damaged.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, root: Path, params: Params) -> None:
+        self._root = root
         self.params = params
-        self.chains = Chains(params)
-        self.collection = Collection(layout.COLLECTION)
+        self.chains = Chains(root, params)
+        self.collection = Collection(root / layout.COLLECTION)
         self.test_queries = self.collection.queries("test")
         self._qrels = self.collection.qrels("test")
         self._query_of = {text: id for id, text in reversed(self.test_queries.items())}
         self._documents = Documents(self.collection)
         self._open = ExitStack()
         bm25 = params.bm25
-        self._bm25 = self._open.enter_context(opened(layout.BM25_INDEX, bm25.k1, bm25.b))
-        self._models = SharedBackbone(params)
+        self._bm25 = self._open.enter_context(opened(root / layout.BM25_INDEX, bm25.k1, bm25.b))
+        self._models = SharedBackbone(root, params)
         self._indexes: dict[ModelName, DenseIndex] = {}
         self._batcher = Batcher(self._run_model, BATCH)
         self._open.callback(self._batcher.close)
@@ -123,7 +125,7 @@ class Engine:
         return ranking
 
     def _rank_by_words(self, query: str, text: str) -> Hits:
-        rankings = search_beyond_own(
+        rankings = search_excluding_own(
             lambda depth: [(query, self._bm25.best(text, depth))],
             self.params.bm25.depth,
             self.collection.own_documents,
@@ -137,11 +139,11 @@ class Engine:
     def _retrieve(self, name: ModelName, queries: list[tuple[str, str]]) -> list[Hits]:
         """The rankings of (id, text) pairs."""
         if name not in self._indexes:
-            folder = layout.index(name.variant, name.seed)
+            folder = self._root / layout.index(name.variant, name.seed)
             self._indexes[name] = DenseIndex(folder, self.params.retrieval.search_parameters)
         texts = [text for _, text in queries]
         vectors = encode(self._models.model(name), texts, "query", self.params.backbone.precision)
-        rankings = search_beyond_own(
+        rankings = search_excluding_own(
             partial(self._indexes[name].search, [id for id, _ in queries], vectors),
             self.params.retrieval.depth,
             self.collection.own_documents,

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.serve.asked import MOST_CHARACTERS
-from peftir.serve.chains import BM25, FUSED, Chain, Chains
+from peftir.serve.chains import BM25, FUSED, Chain, Chains, ModelName
 from peftir.serve.engine import Answer, Engine, Result
+from peftir.study.params import Params
 from peftir.study.sources import shown
 
 COLUMNS = 3
@@ -51,11 +52,10 @@ def chains_of(selection: Selection, chains: Chains) -> list[Chain]:
     return [chains.parse(name) for name in names]
 
 
-def default_selection(chains: Chains) -> Selection:
-    """BM25, a trained retriever, and BM25 re-ranked, as far as the study has them."""
-    trained = next((key for key, name in chains.retrievers.items() if name.seed is not None), None)
-    retriever = trained or next(iter(chains.retrievers), None)
-    reranker = next(iter(chains.rerankers), None)
+def default_selection(params: Params, chains: Chains) -> Selection:
+    """BM25, a retriever, and BM25 re-ranked, as far as the study has them: adapters, if there are any."""
+    retriever = _first_adapter(params, chains.retrievers)
+    reranker = _first_adapter(params, chains.rerankers)
     return [
         (BM25, ""),
         *([(retriever, "")] if retriever else []),
@@ -112,6 +112,13 @@ def style_sheet() -> str:
     own = (files("peftir.serve") / "templates" / "search.css").read_text(encoding="utf-8")
     schemes = f":root {{{hues}}}\n@media (prefers-color-scheme: dark) {{:root {{{dark}}}}}\n"
     return schemes + of_report + own
+
+
+def _first_adapter(params: Params, models: dict[str, ModelName]) -> str | None:
+    adapters = (
+        key for key, name in models.items() if params.methods[name.variant].type not in ("full", "zero_shot")
+    )
+    return next(adapters, None) or next(iter(models), None)
 
 
 def _movement(result: Result, before: dict[str, int] | None) -> tuple[str | None, str]:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
 
@@ -18,8 +19,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 GRACE = 3  # seconds that requests have to be answered in when the server is to end
 
 
-def serve(params: Params, host: str, port: int) -> None:
-    """Serve the study in the current folder until Ctrl-C or SIGTERM; requests that run are then answered.
+def serve(root: Path, params: Params, host: str, port: int) -> None:
+    """Serve the study in ``root`` until Ctrl-C or SIGTERM; requests that run are then answered.
 
     Args:
         host: the address to listen at; at another than the loopback's, others on the network can search.
@@ -29,7 +30,7 @@ def serve(params: Params, host: str, port: int) -> None:
         PeftirError: the address cannot be listened at, or an artefact of the study is missing.
     """
     with _listening(host, port) as listener:
-        engine = Engine(params)
+        engine = Engine(root, params)
         name = f"[{host}]" if ":" in host else host
         print(f"http://{name}:{listener.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         config = uvicorn.Config(

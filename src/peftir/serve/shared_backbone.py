@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -14,20 +15,20 @@ from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.serve.chains import ModelName
-from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 
 
 class SharedBackbone:
-    """The models of the study in the current folder; for one thread, as the last switch counts for all.
+    """The models of the study in ``root``; for one thread, as the last switch counts for all.
 
     An adapter is loaded when it is first needed and stays. A fully fine-tuned model needs a copy of the
     backbone: one such copy is held, the last that was needed.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, root: Path, params: Params) -> None:
+        self._root = root
         self._params = params
         self._hosts: dict[StageName, Any] = {}
         self._record: dict[str, Any] = {}
@@ -40,7 +41,7 @@ class SharedBackbone:
             PeftirError: the model is missing or damaged, or was trained on another backbone or with other
                 settings than those of ``params.yaml``.
         """
-        folder = layout.model(name.stage, name.variant, name.seed)
+        folder = self._root / name.folder
         untrained = self._params.methods[name.variant].type == "zero_shot"
         if not untrained and not (folder / "adapter_config.json").is_file():
             return self._whole(name)
@@ -60,37 +61,35 @@ class SharedBackbone:
     def _whole(self, name: ModelName) -> Any:
         if self._copy is None or self._copy[0] != name:
             self._copy = None  # two would be in memory otherwise
-            folder = layout.model(name.stage, name.variant, name.seed)
-            self._copy = name, saving.load(saving.MODEL_TYPES[name.stage], folder)
+            kind, folder = saving.MODEL_TYPES[name.stage], self._root / name.folder
+            self._copy = name, saving.load(kind, folder, self._root)
         return self._copy[1]
 
     def _host(self, stage: StageName) -> SentenceTransformer | CrossEncoder:
         if not self._hosts:
-            params = settled(self._params)
+            root, params = self._root, settled(self._root, self._params)
             backbone = params.backbone
             reranker = new_crossencoder(
-                backbone.name, revision=backbone.revision, length=params.reranker.length
+                backbone.name, revision=backbone.revision, root=root, length=params.reranker.length
             )
-            retriever = new_retriever(params)
+            retriever = new_retriever(root, params)
             retriever[0].model = saving.transformer_of(reranker).base_model
-            self._record = record_of(backbone.name, backbone.revision)
+            self._record = record_of(backbone.name, backbone.revision, root)
             self._hosts = {"retriever": retriever.eval(), "reranker": reranker.eval()}
         return self._hosts[stage]
 
     def _load(self, name: ModelName, host: Any, adapter: str) -> None:
         self._check(name, host)
-        folder = layout.model(name.stage, name.variant, name.seed)
         try:
-            tuners.load(saving.transformer_of(host), folder, adapter)
+            tuners.load(saving.transformer_of(host), self._root / name.folder, adapter)
         except Exception as error:
             self._hosts = {}  # the adapter may be on it in part
             raise _unusable(name, " ".join(str(error).split())) from error
 
     def _check(self, name: ModelName, host: Any) -> None:
         """Raise an error unless the model's manifest records what ``host`` is."""
-        folder = layout.model(name.stage, name.variant, name.seed)
         try:
-            recorded = manifest.read(folder)
+            recorded = manifest.read(self._root / name.folder)
             if recorded["backbone"]["sha256"] != self._record["sha256"]:
                 raise ValueError(f"it was trained on another backbone than {self._params.backbone.name}")
             manifest.compare(host, recorded)
@@ -107,7 +106,6 @@ def _enable_adapters(transformer: Any, enabled: bool) -> None:
 
 def _unusable(name: ModelName, reason: str) -> PeftirError:
     maker = "untrained" if name.seed is None else f"train_{name.stage}"
-    folder = layout.model(name.stage, name.variant, name.seed)
     return PeftirError(
-        f"{folder}: the model cannot be used ({reason}); make it again: `dvc repro {maker}@{name.key}`"
+        f"{name.folder}: the model cannot be used ({reason}); make it again: `dvc repro {maker}@{name.key}`"
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from pathlib import Path
 from typing import TextIO
 
+from peftir.serve.chains import Chain
 from peftir.serve.engine import Answer, Engine, Result
 from peftir.serve.snippets import Snippet
 from peftir.study.params import Params
@@ -15,15 +17,15 @@ WIDTH = 88
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-def search(params: Params, query: str, chain: str, depth: int) -> None:
-    """Print what ``chain`` finds for ``query`` in the study in the current folder.
+def search(root: Path, params: Params, query: str, chain: Chain, depth: int) -> None:
+    """Print what ``chain`` finds for ``query`` in the study in ``root``.
 
     Raises:
-        PeftirError: there is no such chain, or an artefact of the study is missing or damaged.
+        PeftirError: an artefact of the study is missing or damaged.
     """
-    engine = Engine(params)
+    engine = Engine(root, params)
     try:
-        show(engine.search(engine.chains.parse(chain), query, depth), sys.stdout)
+        show(engine.search(chain, query, depth), sys.stdout)
     finally:
         engine.close()
 
@@ -40,7 +42,7 @@ def show(answer: Answer, stream: TextIO) -> None:
 def _block(result: Result, bold: bool) -> str:
     grade = "" if result.grade is None else f"  (grade {result.grade})"
     title = "" if result.title == result.id else f"    {visible(result.title)}\n"
-    lines = textwrap.wrap(result.snippet.text, WIDTH)
+    lines = textwrap.wrap(result.snippet.text, WIDTH, break_on_hyphens=False)
     snippet = textwrap.indent("\n".join(_with_bold(lines, result.snippet) if bold else lines), "    ")
     head = f"{result.rank:3}  {result.score:9.4f}  {visible(result.id)}{grade}\n"
     return f"{head}{title}{snippet}\n\n" if lines else f"{head}{title}\n"
