@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from peftir.serve.asked import Refused, checked_depth, checked_query
 from peftir.serve.chains import BM25, Chain, UnknownChain
-from peftir.serve.engine import Answer, Engine
+from peftir.serve.engine import Engine, SearchAnswer
 from peftir.serve.headers import SecurityHeaders
 from peftir.serve.metrics import CONTENT_TYPE, ServerMetrics
 from peftir.serve.openapi import DEPTH, description
@@ -95,7 +95,7 @@ class SearchServer:
         (answer,) = await self._answers([chain], query, depth)
         return JSONResponse(_as_json(query, answer))
 
-    async def _answers(self, chains: Sequence[Chain], query: str, depth: int) -> list[Answer]:
+    async def _answers(self, chains: Sequence[Chain], query: str, depth: int) -> list[SearchAnswer]:
         """One chain after the other, so that none waits for another's work."""
         answers = []
         for chain in chains:
@@ -153,7 +153,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
             return 500, "internal error; the server's log says more"
 
 
-def _as_json(query: str, answer: Answer) -> dict[str, Any]:
+def _as_json(query: str, answer: SearchAnswer) -> dict[str, Any]:
     return {
         "query": query,
         "chain": str(answer.chain),

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from peftir.system.threads import before_imports, use_threads
 
-Commands = argparse._SubParsersAction
 
-
-def add_serve(commands: Commands) -> None:
+def add_serve(commands: argparse._SubParsersAction) -> None:
     """Declare ``peftir serve``."""
     command = commands.add_parser(
         "serve",
@@ -24,7 +22,7 @@ def add_serve(commands: Commands) -> None:
     command.set_defaults(run=_serve)
 
 
-def add_search(commands: Commands) -> None:
+def add_search(commands: argparse._SubParsersAction) -> None:
     """Declare ``peftir search``."""
     command = commands.add_parser(
         "search",

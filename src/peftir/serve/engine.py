@@ -46,7 +46,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchAnswer:
     """What a chain found for a query.
 
     Attributes:
@@ -95,7 +95,7 @@ class Engine:
         """Answer what has been asked, then close the index of BM25."""
         self._open.close()
 
-    def search(self, chain: Chain, text: str, depth: int) -> Answer:
+    def search(self, chain: Chain, text: str, depth: int) -> SearchAnswer:
         """The first ``depth`` documents that ``chain`` finds for the query ``text``."""
         started = time.perf_counter()
         ranking = self.rank(chain, text)
@@ -105,7 +105,7 @@ class Engine:
         if grades is not None:
             relevant = [rank for rank, (id, _) in enumerate(ranking, start=1) if grades.get(id, 0) > 0]
         results = self._shown(text, ranking[:depth], grades or {})
-        return Answer(chain, results, ranking, relevant, seconds)
+        return SearchAnswer(chain, results, ranking, relevant, seconds)
 
     def rank(self, chain: Chain, text: str) -> Hits:
         """The ranking of ``chain`` for the query ``text``, as deep as the stages'.

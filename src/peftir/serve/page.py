@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.serve.asked import MOST_CHARACTERS
 from peftir.serve.chains import BM25, FUSED, Chain, Chains, ModelName
-from peftir.serve.engine import Answer, Engine, Result
+from peftir.serve.engine import Engine, Result, SearchAnswer
 from peftir.study.params import Params
 from peftir.study.sources import shown
 
@@ -26,7 +26,7 @@ Selection = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """A document in a column, and where it moved against the first column."""
 
     result: Result
@@ -38,8 +38,8 @@ class Row:
 class Column:
     """One chain's answer."""
 
-    answer: Answer
-    rows: list[Row]
+    answer: SearchAnswer
+    rows: list[ResultRow]
 
 
 def chains_of(selection: Selection, chains: Chains) -> list[Chain]:
@@ -63,18 +63,18 @@ def default_selection(params: Params, chains: Chains) -> Selection:
     ]
 
 
-def columns_of(answers: Sequence[Answer]) -> Iterator[Column]:
+def columns_of(answers: Sequence[SearchAnswer]) -> Iterator[Column]:
     """The columns of the page; movements are against the whole ranking of the first."""
     for number, answer in enumerate(answers):
         before = {id: rank for rank, (id, _) in enumerate(answers[0].ranking, start=1)} if number else None
-        yield Column(answer, [Row(result, *_movement(result, before)) for result in answer.results])
+        yield Column(answer, [ResultRow(result, *_movement(result, before)) for result in answer.results])
 
 
 def render_search(
     engine: Engine,
     query: str,
     selection: Selection,
-    answers: Sequence[Answer],
+    answers: Sequence[SearchAnswer],
     error: str | None = None,
 ) -> str:
     """The page with the answers to ``query``, or with what was wrong with it."""

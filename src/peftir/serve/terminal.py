@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from peftir.serve.chains import Chain
-from peftir.serve.engine import Answer, Engine, Result
+from peftir.serve.engine import Engine, Result, SearchAnswer
 from peftir.serve.snippets import Snippet
 from peftir.study.params import Params
 from peftir.system.text import visible
@@ -30,7 +30,7 @@ def search(root: Path, params: Params, query: str, chain: Chain, depth: int) -> 
         engine.close()
 
 
-def show(answer: Answer, stream: TextIO) -> None:
+def show(answer: SearchAnswer, stream: TextIO) -> None:
     """Write a block for each document; on a terminal the query's terms are bold."""
     bold = stream.isatty()
     for result in answer.results:
