@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from peftir.serve.asked import Refused, checked_depth, checked_query
 from peftir.serve.chains import BM25, Chain, UnknownChain
 from peftir.serve.engine import Engine, SearchAnswer
 from peftir.serve.headers import SecurityHeaders
@@ -32,6 +31,7 @@ from peftir.serve.page import (
     render_search,
     style_sheet,
 )
+from peftir.serve.query_checks import Refused, checked_depth, checked_query
 from peftir.system.errors import PeftirError
 
 THREADS = 32  # requests that are worked on at a time; the others wait

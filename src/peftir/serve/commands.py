@@ -56,8 +56,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    from peftir.serve.asked import checked_depth, checked_query
     from peftir.serve.chains import Chains
+    from peftir.serve.query_checks import checked_depth, checked_query
     from peftir.study.params import load_params
 
     query, depth = checked_query(arguments.query), checked_depth(arguments.depth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from peftir.serve.asked import MOST_CHARACTERS, MOST_DOCUMENTS
+from peftir.serve.query_checks import MOST_CHARACTERS, MOST_DOCUMENTS
 
 DEPTH = 10  # documents in an answer that does not say how many
 

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from peftir.report.style import BY_DAY, BY_NIGHT
-from peftir.serve.asked import MOST_CHARACTERS
 from peftir.serve.chains import BM25, FUSED, Chain, Chains, ModelName
 from peftir.serve.engine import Engine, Result, SearchAnswer
+from peftir.serve.query_checks import MOST_CHARACTERS
 from peftir.study.params import Params
 from peftir.study.sources import shown
 

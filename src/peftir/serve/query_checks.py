@@ -1,4 +1,4 @@
-"""What is asked of the server or on the command line, checked."""
+"""Checks of the query and the depth of a request, from the server or the command line."""
 
 from __future__ import annotations
 
