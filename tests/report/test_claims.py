@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import numpy as np
 
 from peftir.report.claims import Claim, claims
-from peftir.report.evidence import Told
+from peftir.report.evidence import ReportedValue
 from peftir.report.reading import read_study
 from peftir.study.params import Params
 from synthetic_study import make_params, write_study
@@ -87,7 +87,7 @@ def answers(found: list[Claim]) -> list[bool | None]:
     return [claim.answer for claim in found]
 
 
-def texts(values: list[Told]) -> list[str]:
+def texts(values: list[ReportedValue]) -> list[str]:
     return [value.text for value in values]
 
 

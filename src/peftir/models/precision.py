@@ -1,4 +1,4 @@
-"""What number format the encoder computes in; all weights and all that follows the encoder are in float32."""
+"""Mixed precision: the encoder runs in bfloat16 or float32; weights and all other steps are in float32."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from peftir.tuners.places import Backbone
 def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     """A context in which the matrix products of ``model``'s encoder run in ``precision``.
 
-    The encoder is that of transformers inside ``model``, with what is inserted. Its hidden states come out as
-    float32, and what is made of them there or outside of ``model`` stays in it: pooling, similarities, a
-    re-ranker's head (BERT's pooler with it), scores and loss. bfloat16 has 8 significant bits, so that a
-    similarity of .8 would be rounded to the next .004, before a temperature of .05 divides it.
+    The encoder is the transformers model inside ``model``, with the inserted modules. It returns its hidden
+    states in float32, and later steps are computed in float32: pooling, similarities, a re-ranker's head
+    (including BERT's pooler), scores and loss. bfloat16 has 8 significant bits: a similarity near 0.8 would
+    be rounded to a multiple of 0.004, and then divided by a temperature such as 0.05.
 
     Args:
         precision: ``bfloat16`` or ``float32``.
@@ -32,54 +32,54 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     backbone = Backbone.of(next(part for part in model.modules() if isinstance(part, PreTrainedModel)))
     encoder, kind = backbone.model.base_model, device().type
 
-    def rounded(plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def in_bfloat16(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with torch.autocast(kind, dtype=torch.bfloat16):
-            return _widened(plain(*args, **kwargs))
+            return _to_float32(forward(*args, **kwargs))
 
-    def exact(plain: Callable[..., Any], states: Tensor) -> Tensor:
+    def in_float32(forward: Callable[..., Any], states: Tensor) -> Tensor:
         with torch.autocast(kind, enabled=False):
-            return plain(states.float())
+            return forward(states.float())
 
-    # The outer context keeps the rounded copies of the weights from one call of the encoder to the next.
-    with torch.autocast(kind, enabled=False), running(encoder, rounded):
+    # The outer context keeps autocast's cache of bfloat16 weights between calls of the encoder.
+    with torch.autocast(kind, enabled=False), running(encoder, in_bfloat16):
         if backbone.pooler is None:
             yield
         else:
-            with running(backbone.pooler, exact):
+            with running(backbone.pooler, in_float32):
                 yield
 
 
 def not_rounded(values: torch.Tensor) -> torch.Tensor:
-    """``values`` in float32, or in float64 if they are: whatever follows is not computed in bfloat16."""
+    """Convert ``values`` of lower precision to float32, so that later steps are not computed in bfloat16."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def processor() -> str:
-    """What computes, by name: last digits follow from it and the number of threads."""
+    """The name of the GPU, or the CPU's type and number of threads, on which the last digits depend."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    kind = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {kind}, {torch.get_num_threads()} threads"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {instructions}, {torch.get_num_threads()} threads"
 
 
 def device() -> torch.device:
-    """The GPU if there is one, else the processor."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
 def running(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """A context in which ``module`` runs ``forward(plain, …)``, where ``plain`` is its own forward."""
-    plain = module.forward
-    module.forward = lambda *args, **kwargs: forward(plain, *args, **kwargs)
+    """A context in which ``module`` runs ``forward(original, …)``, with its own forward as ``original``."""
+    original = module.forward
+    module.forward = lambda *args, **kwargs: forward(original, *args, **kwargs)
     try:
         yield
     finally:
         del module.forward
 
 
-def _widened(output: Any) -> Any:
-    """An encoder's ``output`` with its tensors of hidden states in float32."""
+def _to_float32(output: Any) -> Any:
+    """Convert the hidden states in an encoder's ``output`` to float32."""
     for key, value in output.items():
         if isinstance(value, Tensor) and value.is_floating_point():
             output[key] = value.float()

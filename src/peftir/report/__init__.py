@@ -1,4 +1,4 @@
-"""The report of a study: a page to look at, and its tables as Markdown and as LaTeX.
+"""The report of a study: an HTML page, and its tables as Markdown and LaTeX.
 
 Internal: the stage ``report`` uses it.
 """
@@ -17,15 +17,15 @@ __all__: list[str] = []
 
 
 def write_report(root: Path, params: Params) -> None:
-    """Write ``index.html``, ``results.md`` and ``tables.tex`` of the study under ``root`` into ``report``.
+    """Write ``index.html``, ``results.md`` and ``tables.tex`` of the study in ``root`` to its ``report``.
 
-    Variants and seeds come from ``params`` alone: whatever else lies in the folders is ignored.
-    The last two say nothing of seconds or memory, so the same results give the same bytes.
+    Only the variants and seeds in ``params`` are read; other artefacts are ignored. ``results.md`` and
+    ``tables.tex`` contain no seconds or memory, so equal results produce identical files.
 
     Raises:
-        PeftirError: an artefact is missing or not as expected; names the file and the stage that makes it.
+        PeftirError: an artefact is missing or malformed; names the file and the stage that writes it.
     """
-    # Imported here, because evaluate uses modules of this package and should not wait for matplotlib.
+    # Imported here, so that the stage evaluate, which uses this package, does not import matplotlib.
     from peftir.report.explorer import read_explorer
     from peftir.report.markdown import render_markdown
     from peftir.report.page import render_page

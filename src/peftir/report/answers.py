@@ -1,4 +1,4 @@
-"""Yes, no, or not decided: what tests say to a question, and how answers add up."""
+"""Answers decided by significance tests: yes, no, or not decided."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from peftir.statistics.comparisons import RowComparison
 from peftir.statistics.significance import ALPHA, holm, t_test
 
 MARGIN = 0.01
-"""A difference in the measure below this is taken for none where a claim says that two methods are alike."""
+"""The margin of equivalence in the measure, for claims that two methods are alike."""
 ROUNDING = 1e-9
-"""Differences of figures, which have four digits, that differ by less are equal."""
+"""The tolerance for equal differences of figures, which have four digits."""
 Answer = bool | None
 """Yes, no, or not decided."""
 BySeed = dict[int, float]
@@ -21,20 +21,20 @@ BySeed = dict[int, float]
 
 
 def words(answer: Answer) -> str:
-    """``answer`` as it is said of a claim."""
+    """The wording of a claim's ``answer``."""
     return {True: "held", False: "not held", None: "not decided"}[answer]
 
 
 def all_of(answers: Iterable[Answer]) -> Answer:
-    """No if one is no; not decided if one is not, or if there is none; else yes."""
-    given = list(answers)
-    if False in given:
+    """No if any is no; else not decided if any is not decided or there are none; else yes."""
+    collected = list(answers)
+    if False in collected:
         return False
-    return None if None in given or not given else True
+    return None if None in collected or not collected else True
 
 
 def any_of(answers: Iterable[Answer]) -> Answer:
-    """Yes if one is yes; not decided if one is not, or if there is none; else no."""
+    """Yes if any is yes; else not decided if any is not decided or there are none; else no."""
     opposite = all_of(None if answer is None else not answer for answer in answers)
     return None if opposite is None else not opposite
 
@@ -42,8 +42,9 @@ def any_of(answers: Iterable[Answer]) -> Answer:
 def falls_short(found: RowComparison) -> Answer:
     """Whether the first of two rows is worse than the other.
 
-    Yes if significantly so; no if significantly better, or by its 95 % interval at most ``MARGIN`` worse. Not
-    decided where the two are the same for every query, as rows are that are one model.
+    Yes if it is significantly worse. No if it is significantly better, or if its 95 % interval excludes a
+    difference below −``MARGIN``. Not decided otherwise, or if the rows are equal for every query, as with
+    identical models.
     """
     if found.same:
         return None
@@ -53,7 +54,7 @@ def falls_short(found: RowComparison) -> Answer:
 
 
 def why_open(found: RowComparison) -> str:
-    """Why :func:`falls_short` decides nothing of ``found``."""
+    """The reason why :func:`falls_short` does not decide ``found``."""
     if found.same:
         return "the same for every query"
     if math.isnan(found.p["two_level"]):
@@ -62,16 +63,16 @@ def why_open(found: RowComparison) -> str:
 
 
 def why_open_over_seeds(p: float) -> str:
-    """Why :func:`compare_seeds`, which found ``p``, decides nothing."""
+    """The reason why :func:`compare_seeds` does not decide a pair with the p-value ``p``."""
     return "no test with so few seeds" if math.isnan(p) else "not significant over seeds"
 
 
 def compare_seeds(pairs: Sequence[tuple[BySeed, BySeed]]) -> list[tuple[Answer, float]]:
-    """For each pair of figures of learning: whether the first is larger, and the p-value of that.
+    """For each pair of figures of learning, return whether the first is larger, and the p-value.
 
-    The paired t-test over the seeds that both have, since a seed stands for the same batches for every
-    variant, corrected after Holm over the pairs. Not decided where it is not significant; the p-value is nan
-    with fewer than two seeds, or where all seeds differ by the same.
+    The test is a paired t-test over the common seeds, with Holm's correction over the pairs. Pairing is valid
+    because equal seeds mean equal batches for all variants. Not decided if the test is not significant; the
+    p-value is nan with fewer than two seeds, or if the difference is the same for all seeds.
     """
     differences = [
         np.array([one[seed] - other[seed] for seed in one if seed in other]) for one, other in pairs

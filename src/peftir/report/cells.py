@@ -1,4 +1,4 @@
-"""What tables are made of, before anyone decides how they look."""
+"""Tables of the report, independent of the output format."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from peftir.statistics.comparisons import RowComparison
 
 @dataclass(frozen=True)
 class Cell:
-    """One value: as it is shown, and as it is sorted (``None`` comes last)."""
+    """One value: its text, and the value to sort by (``None`` is last)."""
 
     text: str
     value: float | str | None
     strong: bool = False
     quiet: bool = False
     spread: str | None = None
-    """What stands behind the value with a ± before it; ``None`` where no value of the table has one."""
+    """The text after ±; empty if this value has none, ``None`` if the column has none."""
     marks: str | None = None
-    """Any of ``*`` and ``†``; ``None`` where there cannot be one."""
+    """A combination of ``*`` and ``†``; ``None`` if the column has no marks."""
 
 
 NONE = Cell("–", None)
@@ -28,23 +28,23 @@ NONE = Cell("–", None)
 
 @dataclass(frozen=True)
 class TableRow:
-    """A line of a table: what it is about, the variant whose mark it bears if any, and its values."""
+    """A line of a table: its name, the variant whose marker it shows, if any, and its values."""
 
     name: str
     variant: str | None
     cells: list[Cell]
     note: str = ""
-    """What has to be known of the whole line."""
+    """A note on the whole line."""
 
     @property
     def title(self) -> str:
-        """The name, with the note behind it."""
+        """The name, followed by the note in parentheses."""
         return f"{self.name} ({self.note})" if self.note else self.name
 
 
 @dataclass(frozen=True)
 class Group:
-    """Lines that belong together."""
+    """A group of lines under one title."""
 
     title: str | None
     rows: list[TableRow]
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Table:
-    """Column names, without that of the first, and the lines; the first ``words`` columns are not numbers."""
+    """Names of the columns after the first, and the lines; the first ``words`` columns contain text."""
 
     columns: list[str]
     groups: list[Group]
@@ -60,26 +60,26 @@ class Table:
 
 
 def text(value: str) -> Cell:
-    """Words."""
+    """A cell with text."""
     return Cell(value, value)
 
 
 def count(value: float) -> Cell:
-    """A whole number."""
+    """A cell with an integer."""
     return Cell(f"{value:,.0f}", value)
 
 
 def decimals(value: float, places: int) -> Cell:
-    """A number with so many decimals."""
+    """A cell with a number rounded to ``places`` decimals."""
     return Cell(f"{value:.{places}f}", value)
 
 
 def p_value(found: RowComparison, test: str) -> Cell:
-    """The corrected p-value of a test."""
+    """A cell with the corrected p-value of ``test``."""
     return Cell(*evidence.p_value(found, test))
 
 
 def weights_trained(weights: ParameterCounts) -> list[Cell]:
-    """How many weights of the encoder are trained, and their share of it."""
+    """Cells with the number of trained weights of the encoder, and their share."""
     share = "100 %" if weights.share == 1 else f"{100 * weights.share:.2f} %"
     return [count(weights.trained), Cell(share, weights.share)]

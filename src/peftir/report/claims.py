@@ -1,9 +1,9 @@
-"""The four claims of Ma et al. 2022 (arXiv 2208.09847), and whether they hold on the collection at hand.
+"""The four claims of Ma et al. 2022 (arXiv 2208.09847), and whether they hold in this study.
 
-A claim holds, does not hold, or is not decided, stage by stage and then for both stages together. It is
-decided by tests alone, and never with one seed, since a claim about methods is one about what other seeds
-would give. What is compared is the first measure of each stage, of the re-ranker by itself.
-``docs/statistics.md`` has the rules.
+A claim holds, does not hold, or is not decided, for each stage and then for both together. It is decided by
+significance tests alone, and never with one seed, since a claim about methods is one about all seeds. The
+first measure of each stage is compared; for the re-ranker, without interpolation. ``docs/statistics.md`` has
+the rules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from peftir.report.evidence import (
     NOT_TESTED,
     Evidence,
     Figures,
-    Told,
+    ReportedValue,
     average,
     difference,
     numbers,
@@ -37,14 +37,14 @@ from peftir.report.study import StageStudy, Study
 from peftir.statistics.comparisons import RowComparison
 
 SMALL = 0.01
-"""Share of the weights below which the first two claims look at a method."""
+"""The first two claims are about methods that train less than this share of the weights."""
 
 Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
 class StageAnswer:
-    """What the results of one stage say to a claim, and the numbers behind it."""
+    """The answer of one stage to a claim, with its evidence."""
 
     answer: Answer
     evidence: Evidence
@@ -52,25 +52,25 @@ class StageAnswer:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, and what each stage of the study says to it."""
+    """A claim, with the answer of each stage of the study."""
 
     statement: str
     by_task: dict[str, StageAnswer]
 
     @property
     def answer(self) -> Answer:
-        """Yes if both stages say so, no if one says no."""
+        """Yes if both stages answer yes, no if either answers no."""
         return all_of(stage.answer for stage in self.by_task.values())
 
 
 def claims_of(study: Study) -> list[Claim]:
-    """The paper's four claims for ``study``."""
+    """The paper's four claims, answered for ``study``."""
     stages = (study.retrieval, study.reranking)
     return claims(stages, {stage.task: stage.learned.figures for stage in stages if stage.learned})
 
 
 def claims(stages: Sequence[StageStudy], learning: dict[str, Figures]) -> list[Claim]:
-    """The paper's four claims for ``stages``.
+    """The paper's four claims, answered for ``stages``.
 
     Args:
         stages: retrieval and re-ranking.
@@ -92,19 +92,21 @@ def _found(
     rule: Callable[[StageStudy, Figures], StageAnswer], stage: StageStudy, learning: Figures
 ) -> StageAnswer:
     found = rule(stage, learning)
-    notes, doubts = list(found.evidence.notes), []
-    kept = {name: stage.untrained(name) for name in stage.trained if stage.untrained(name)}
-    if kept:
-        of = ", ".join(f"{name} ({count} of {len(stage.models[name])})" for name, count in kept.items())
-        notes.append(f"Training did not improve these on dev, and the untrained model was kept: {of}.")
+    notes, objections = list(found.evidence.notes), []
+    untrained = {name: stage.untrained(name) for name in stage.trained if stage.untrained(name)}
+    if untrained:
+        names = ", ".join(
+            f"{name} ({count} of {len(stage.models[name])})" for name, count in untrained.items()
+        )
+        notes.append(f"Training did not improve these on dev, and the untrained model was kept: {names}.")
     if len(stage.seeds) < 2:
-        doubts.append("One seed gives no evidence about other seeds.")
-    if stage.reference in kept and stage.reference not in stage.learned_something:
-        doubts.append(
+        objections.append("One seed gives no evidence about other seeds.")
+    if stage.reference in untrained and stage.reference not in stage.learned_something:
+        objections.append(
             f"Training did not improve {stage.reference} on dev, so there is no baseline to compare with."
         )
-    answer = None if doubts else found.answer
-    return StageAnswer(answer, replace(found.evidence, notes=[*notes, *doubts]))
+    answer = None if objections else found.answer
+    return StageAnswer(answer, replace(found.evidence, notes=[*notes, *objections]))
 
 
 def _existing(stage: StageStudy) -> list[str]:
@@ -116,7 +118,7 @@ def _iaa(stage: StageStudy) -> list[str]:
 
 
 def _comparable_iaa(stage: StageStudy) -> tuple[list[str], list[str]]:
-    """The kinds of IAA that have others of their budget beside them, and what to say of those without."""
+    """The variants of IAA with other methods of the same budget, and notes on those without."""
     alone = [name for name in _iaa(stage) if not stage.peers(name)]
     notes = [f"{name} is left out: no other method trains about as many weights." for name in alone]
     return [name for name in _iaa(stage) if name not in alone], notes
@@ -144,19 +146,19 @@ def _slow(stage: StageStudy, learning: Figures) -> StageAnswer:
     assert full is not None
     if not learning:
         return _cannot("The analysis of learning was not run.")
-    heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
-    swings = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
-    slow = _tested({name: (heights[full], heights[name]) for name in others})
-    unsteady = _tested({name: (swings[name], swings[full]) for name in others})
+    mean_heights = {name: numbers(stage, learning, name, "auc") for name in (full, *others)}
+    oscillations = {name: numbers(stage, learning, name, "oscillation") for name in (full, *others)}
+    slow = _tested({name: (mean_heights[full], mean_heights[name]) for name in others})
+    unsteady = _tested({name: (oscillations[name], oscillations[full]) for name in others})
     sd = {name: stage.spread[name][stage.measure].sd for name in (full, *others)}
     lines = {
         name: [
-            average(heights[name]),
+            average(mean_heights[name]),
             _p(slow, name),
             steps_to_full(learning, name),
-            average(swings[name]),
+            average(oscillations[name]),
             _p(unsteady, name),
-            Told(f"{sd[name]:.3f}", sd[name]) if len(stage.seeds) > 1 else NOT_TESTED,
+            ReportedValue(f"{sd[name]:.3f}", sd[name]) if len(stage.seeds) > 1 else NOT_TESTED,
         ]
         for name in (full, *others)
     }
@@ -193,7 +195,7 @@ def _best(stage: StageStudy, learning: Figures) -> StageAnswer:
         assert full and rival
         beats, short = falls_short(rival.reversed()), falls_short(full)
         answers.append(all_of([beats, None if short is None else not short]))
-        lines[name] = [Told(other), *difference(rival), *difference(full)]
+        lines[name] = [ReportedValue(other), *difference(rival), *difference(full)]
         compared |= {f"{name} against {other}": rival.reversed(), f"{name} against {stage.reference}": full}
     columns = ["best other method", f"{stage.measure} against it", "95 % interval", "p"]
     columns += [f"{stage.measure} against {stage.reference}", "95 % interval", "p"]
@@ -208,12 +210,12 @@ def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
         return lacks
     if not learning:
         return _cannot("The analysis of learning was not run.")
-    duels = [(name, other) for name in kinds for other in stage.peers(name)]
-    names = list(dict.fromkeys(name for duel in duels for name in duel))
-    heights = {name: numbers(stage, learning, name, "auc") for name in names}
+    pairs = [(name, other) for name in kinds for other in stage.peers(name)]
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    mean_heights = {name: numbers(stage, learning, name, "auc") for name in names}
     sharpness = {name: numbers(stage, learning, name, "sharpness") for name in names}
-    faster = _tested({(name, other): (heights[name], heights[other]) for name, other in duels})
-    smoother = _tested({(name, other): (sharpness[other], sharpness[name]) for name, other in duels})
+    faster = _tested({(name, other): (mean_heights[name], mean_heights[other]) for name, other in pairs})
+    smoother = _tested({(name, other): (sharpness[other], sharpness[name]) for name, other in pairs})
     answers = []
     groups = {}
     for name in kinds:
@@ -221,7 +223,7 @@ def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
         answers.append(all_of(tested[name, other][0] for tested in (faster, smoother) for other in others))
         groups[f"Against {name}"] = {
             other: [
-                average(heights[other]),
+                average(mean_heights[other]),
                 _p(faster, (name, other)),
                 steps_to_full(learning, other),
                 average(sharpness[other]),
@@ -251,18 +253,18 @@ def _smooth(stage: StageStudy, learning: Figures) -> StageAnswer:
 
 
 def _lacks(needed: dict[str, object]) -> StageAnswer | None:
-    """Not decided, since some of what is ``needed``, by its name, is not there."""
-    missing = [name for name, there in needed.items() if not there]
+    """The answer "not decided" if a value of ``needed``, by its name, is missing; else ``None``."""
+    missing = [name for name, value in needed.items() if not value]
     return _cannot(f"There is no {' and no '.join(missing)} to compare.") if missing else None
 
 
 def _open(answer: Answer, reasons: Iterable[tuple[str, str]]) -> list[str]:
-    """What keeps an answer from being decided: ``reasons`` are of what, and why; none if it is decided."""
-    whats: dict[str, list[str]] = {}
-    for what, why in reasons:
-        whats.setdefault(why, []).append(what)
-    told = "; ".join(f"{', '.join(of)} ({why})" for why, of in whats.items())
-    return [f"Undecided: {told}."] if answer is None and told else []
+    """A note on why ``answer`` is not decided, from pairs of a comparison and a reason; else no note."""
+    by_reason: dict[str, list[str]] = {}
+    for comparison, reason in reasons:
+        by_reason.setdefault(reason, []).append(comparison)
+    text = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    return [f"Undecided: {text}."] if answer is None and text else []
 
 
 def _open_differences(found: dict[str, RowComparison]) -> Iterable[tuple[str, str]]:
@@ -279,15 +281,15 @@ def _open_figures(figures: dict[str, dict[str, tuple[Answer, float]]]) -> Iterab
 
 
 def _cannot(why: str) -> StageAnswer:
-    """Not decided, since something is missing."""
+    """The answer "not decided", with a note on the reason."""
     return StageAnswer(None, Evidence(notes=[why]))
 
 
 def _tested(pairs: dict[Name, tuple[BySeed, BySeed]]) -> dict[Name, tuple[Answer, float]]:
-    """What :func:`compare_seeds` says to each pair, by its name."""
+    """The result of :func:`compare_seeds` for each pair, by its name."""
     return dict(zip(pairs, compare_seeds([*pairs.values()]), strict=True))
 
 
-def _p(tested: dict[Name, tuple[Answer, float]], name: Name) -> Told:
-    """The p-value of what was tested."""
+def _p(tested: dict[Name, tuple[Answer, float]], name: Name) -> ReportedValue:
+    """The p-value of the test called ``name``, if there is one."""
     return probability(tested[name][1]) if name in tested else NOT_TESTED

@@ -1,4 +1,4 @@
-"""The part of the report that shows two rankings query by query."""
+"""The query explorer of the report: two rankings side by side, query by query."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from peftir.study.artefacts import Artefact
 
 @dataclass(frozen=True)
 class Explorer:
-    """The data that the page's script draws from, see :func:`peftir.pipeline.explorer.explorer`."""
+    """The data of the page's script, see :func:`peftir.pipeline.explorer.explorer`."""
 
     data: dict[str, Any]
 
     @property
     def note(self) -> str:
-        """What is shown, for how many queries."""
+        """A description of the values, the rankings and the selection of queries."""
         shown, left_out = len(self.data["queries"]), self.data["left_out"]
-        some = (
+        selection = (
             f" The {shown:,} queries are those on which the rankings differ most; {left_out:,} others are "
             "left out, so the counts here are not those of all queries."
             if left_out
@@ -28,7 +28,7 @@ class Explorer:
         )
         return (
             "Values are means over seeds, as in metrics/per_query.parquet. The rankings, of which the first "
-            f"{self.data['depth']} documents are shown, are those of the first seed.{some}"
+            f"{self.data['depth']} documents are shown, are those of the first seed.{selection}"
         )
 
 
@@ -36,7 +36,7 @@ def read_explorer(root: Path) -> Explorer:
     """Read ``metrics/explorer.json``.
 
     Raises:
-        PeftirError: it is missing or damaged.
+        PeftirError: the file is missing or malformed.
     """
     artefact = Artefact(root, layout.EXPLORER, "evaluate")
     content = artefact.json()

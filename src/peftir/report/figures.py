@@ -1,4 +1,4 @@
-"""The figures of the report: how the methods learn, and what they reach for how many weights."""
+"""The figures of the report: learning curves, effectiveness by trained weights, interpolation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peftir.study.rows import rows_of
 
 
 def dev_curves(stage: StageStudy, looks: Looks) -> str:
-    """The dev measure over steps, a line a variant; the kept step of each run is filled."""
+    """The dev measure by step, one line per variant; filled markers are at the selected steps."""
     y = f"{stage.settings.selected_by} on dev (0 to 1)"
     with drawing(f"{stage.task}-dev", "optimizer steps", y) as figure:
         for variant in stage.trained:
@@ -30,7 +30,7 @@ def dev_curves(stage: StageStudy, looks: Looks) -> str:
 
 
 def loss_curves(stage: StageStudy, looks: Looks) -> str:
-    """The training loss over steps, a line a variant."""
+    """The training loss by step, one line per variant."""
     with drawing(f"{stage.task}-loss", "optimizer steps", "training loss (nats)") as figure:
         for variant in stage.trained:
             _curves(figure.axes, stage.models[variant], lambda model: model.loss, looks[variant])
@@ -39,7 +39,7 @@ def loss_curves(stage: StageStudy, looks: Looks) -> str:
 
 
 def trade_off(stage: StageStudy, looks: Looks) -> str:
-    """The test measure over the weights trained; in re-ranking filled is interpolated, hollow is alone."""
+    """The test measure by number of trained weights; hollow markers are re-rankers without interpolation."""
     name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
     with drawing(name, "weights trained (number, log scale)", y) as figure:
         for row in rows_of(stage.task, stage.trained):
@@ -57,23 +57,23 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
 
 
 def interpolation(stage: StageStudy, looks: Looks) -> str:
-    """The dev measure over the weight of the re-ranker, a line a variant; the chosen weights are filled."""
+    """The dev measure by weight of the re-ranker, one line per variant; markers are at selected weights."""
     x = "weight of the re-ranker (0: BM25 alone, 1: re-ranker alone)"
     y = f"{stage.settings.selected_by} on dev (0 to 1)"
     with drawing(f"{stage.task}-interpolation", x, y) as figure:
         for variant in stage.variants:
-            tried = [model.interpolation for model in stage.models[variant] if model.interpolation]
-            mean, look = pd.DataFrame([one.dev for one in tried]).mean(), looks[variant]
+            records = [model.interpolation for model in stage.models[variant] if model.interpolation]
+            mean, look = pd.DataFrame([record.dev for record in records]).mean(), looks[variant]
             figure.axes.plot(mean.index, mean, look.line, color=hue(look))
-            for one in tried:
-                _mark(figure.axes, one.weight, mean[one.weight], look)
+            for record in records:
+                _mark(figure.axes, record.weight, mean[record.weight], look)
     return figure.svg
 
 
 def _curves(
     axes: Axes, models: list[ModelRecord], curve_of: Callable[[ModelRecord], pd.Series], look: Look
 ) -> None:
-    """The mean over seeds, with each seed behind it where there are several."""
+    """Draw the mean over seeds and, with several seeds, a thin line for each."""
     curves = pd.DataFrame({model.seed: curve_of(model) for model in models})
     if len(models) > 1:
         for seed in curves:
@@ -95,7 +95,7 @@ def _mark(axes: Axes, x: float, y: float, look: Look, full: bool = True) -> None
 
 
 def _interval(axes: Axes, x: float, spread: Spread, look: Look) -> None:
-    """The 95 % interval of a mean, as a line."""
+    """Draw the 95 % interval of a mean as a vertical line."""
     if math.isfinite(spread.low):
         axes.plot([x, x], [spread.low, spread.high], color=hue(look), linewidth=1, alpha=0.5, zorder=2)
 
@@ -109,16 +109,16 @@ def _marker(look: Look, full: bool) -> dict[str, Any]:
 
 
 def _levels(axes: Axes, levels: dict[str, float]) -> None:
-    """A dashed line at each of ``levels``, named beside the axes, where no mark is, and names apart."""
+    """Draw a dashed line at each of ``levels``, with its name right of the axes; names do not overlap."""
     for value in levels.values():
         axes.axhline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     low, high = axes.get_ylim()
-    line, place = 0.06 * (high - low), -math.inf  # a line of text is about as high
+    line_height, y = 0.06 * (high - low), -math.inf
     for name, value in sorted(levels.items(), key=lambda level: level[1]):
-        place = max(value, place + line)
+        y = max(value, y + line_height)
         axes.annotate(
             name,
-            (1, place),
+            (1, y),
             xycoords=("axes fraction", "data"),
             xytext=(5, 0),
             textcoords="offset points",

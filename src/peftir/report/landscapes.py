@@ -1,4 +1,4 @@
-"""The loss around a model: as lines of equal loss, and as a surface seen from the side."""
+"""Plots of the loss surface around a model: contours, and a view in perspective."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ FIRST, SECOND = "first direction (filter norms)", "second direction (filter norm
 
 
 def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
-    """Lines of equal loss, with their losses in nats; the mark is the model.
+    """Contour lines of the loss, in nats; the marker is at the model.
 
     Args:
-        name: of the figure.
-        surface: what is drawn.
-        levels: the losses that lines are drawn at, the same for all variants.
-        look: of the variant.
+        name: the figure's name.
+        surface: the loss surface.
+        levels: the losses of the contour lines, the same for all variants.
+        look: the variant's look.
     """
     with drawing(name, SECOND, FIRST) as figure:
         axes = figure.axes
         inside = [level for level in levels if surface.loss.min() < level < surface.loss.max()]
-        where = surface.positions
+        positions = surface.positions
         if inside:
-            lines = axes.contour(where, where, surface.loss, levels=inside, colors=[hue(look)])
+            lines = axes.contour(positions, positions, surface.loss, levels=inside, colors=[hue(look)])
             axes.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=10)
         else:
             low, high = surface.loss.min(), surface.loss.max()
-            told = f"{low:.2g} to {high:.2g} nats:\nbetween two levels"
-            axes.annotate(told, (0, where[-1] / 2), ha="center", va="center", fontsize=10)
-        axes.set(xlim=(where[0], where[-1]), ylim=(where[0], where[-1]))
+            text = f"{low:.2g} to {high:.2g} nats:\nbetween two levels"
+            axes.annotate(text, (0, positions[-1] / 2), ha="center", va="center", fontsize=10)
+        axes.set(xlim=(positions[0], positions[-1]), ylim=(positions[0], positions[-1]))
         axes.plot([0], [0], marker=look.marker, color=hue(look), linestyle="none")
         axes.set_aspect("equal")
         axes.grid(visible=False)
@@ -43,7 +43,7 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str
 
 
 def relief(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
-    """The surface seen from the side; the axis of the loss is the same for all variants."""
+    """The surface in perspective; the axis of the loss is the same for all variants."""
     with drawing(name, "second direction", "first direction", projection="3d") as figure:
         axes: Any = figure.axes
         a, b = np.meshgrid(surface.positions, surface.positions, indexing="ij")
@@ -59,9 +59,9 @@ def relief(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
 
 
 def common_levels(surfaces: list[Surface]) -> np.ndarray:
-    """Losses from the lowest to the highest of all surfaces, each the same multiple of the one before.
+    """Geometrically spaced losses from the lowest to the highest of all surfaces.
 
-    So a flat surface has lines beside a steep one.
+    With these, flat surfaces have contour lines too.
     """
     losses = np.concatenate([surface.loss.ravel() for surface in surfaces])
     highest = max(losses.max(), 1e-9)  # a batch of one query and no negatives has no loss

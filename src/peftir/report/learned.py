@@ -1,4 +1,4 @@
-"""What the analysis of learning found at one stage, as the report sees it."""
+"""Read the analysis of learning of one stage, for the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peftir.study.tasks import StageName
 
 @dataclass(frozen=True)
 class Surface:
-    """The loss around one model, ``[points, points]``; the middle of ``positions``, 0, is the model."""
+    """The loss around one model, ``[points, points]``; the model is at position 0."""
 
     seed: Seed
     positions: np.ndarray
@@ -27,23 +27,23 @@ class Surface:
 
 @dataclass(frozen=True)
 class Learned:
-    """One stage: each field by variant, of those that train anything."""
+    """The analysis of one stage: each field by trained variant."""
 
     figures: dict[str, dict[str, Any]]
     """As in ``metrics/learning.json``."""
     surfaces: dict[str, Surface]
-    """Of the first seed; empty where none was computed."""
+    """Surfaces of the first seed's models; empty if none was computed."""
     seconds: dict[str, list[pd.Series]]
-    """Of training up to each point, by step; a curve a model."""
+    """Seconds of training up to each point, by step; one curve per model."""
     gradients: dict[str, pd.DataFrame]
-    """Gradient norm, a point of the learning curve a line and a layer a column; the mean over models."""
+    """Mean gradient norms over models, one line per point of the learning curve and one column per layer."""
 
 
 def read_learned(root: Path, stage: StageName, variants: list[str], seeds: list[Seed]) -> Learned | None:
-    """Read what the analysis of ``variants`` at ``stage`` wrote; ``None`` where it has not run.
+    """Read the analysis of ``variants`` at ``stage``; ``None`` if it has not run.
 
     Raises:
-        PeftirError: an artefact is missing or not as expected.
+        PeftirError: an artefact is missing or malformed.
     """
     if not (root / layout.LEARNING).exists():
         return None
@@ -72,7 +72,7 @@ def _seconds(root: Path, stage: StageName, variant: str, seed: Seed) -> pd.Serie
 
 
 def _gradients(root: Path, stage: StageName, variant: str, seed: Seed) -> pd.DataFrame:
-    """The norm over all modules of a layer, from theirs; what lies outside the layers is left out."""
+    """The gradient norm of each layer, over all its modules; modules outside the layers are left out."""
     artefact = Artefact(root, layout.training(stage, variant, seed), f"train_{stage}")
     squares: dict[int, np.ndarray] = {}
     for module in artefact.get(artefact.json(), "gradients").values():

@@ -1,4 +1,4 @@
-"""The section of the report on how the methods learn: its table and its figures."""
+"""The section of the report on learning: its table and its figures."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROUNDING = 1e-6
 
 
 class PlainLogFormatter(LogFormatter):
-    """Labels of a logarithmic axis as 0.1, where matplotlib's own are 1 and 1e-01 side by side."""
+    """Labels of a logarithmic axis such as 0.1; matplotlib's own mix 1 and 1e-01."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """The label at ``x``; empty where matplotlib's is."""
+        """The label at ``x``; empty if matplotlib's is empty."""
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def table(stage: StageStudy, learned: Learned) -> Table:
-    """How fast and how steadily the variants learned, and the loss around them; means over seeds."""
+    """Convergence and stability of the variants, and their loss surfaces; means over seeds."""
     columns = [
         *(f"steps to {share}{NBSP}%" for share in ("90", "95", "99")),
         f"s to 95{NBSP}%",
@@ -64,7 +64,7 @@ def table(stage: StageStudy, learned: Learned) -> Table:
 
 
 def explanation(stage: StageStudy) -> str:
-    """What the columns of the table are."""
+    """The explanation of the table's columns."""
     measure, full = stage.settings.selected_by, stage.reference or "full fine-tuning"
     single = stage.single
     return (
@@ -82,19 +82,19 @@ def explanation(stage: StageStudy) -> str:
 
 
 def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Drawn]:
-    """The measure on dev over seconds, and the gradients by layer and over the steps."""
-    several = sentences.thin_lines(stage)
+    """Yield the dev measure by seconds, and the gradient norms by layer and by step."""
+    thin_lines = sentences.thin_lines(stage)
     yield Drawn(
         "Learning over time",
         Markup(_over_seconds(stage, learned, looks)),
-        f"{stage.settings.selected_by} on dev over the seconds of training, without evaluation.{several}",
+        f"{stage.settings.selected_by} on dev over the seconds of training, without evaluation.{thin_lines}",
     )
-    where = "A module belongs to the layer to whose output it is added."
+    layer_of_module = "A module belongs to the layer to whose output it is added."
     yield Drawn(
         "Gradient by layer",
         Markup(_by_layer(stage, learned, looks)),
         "The gradient norm of the trained weights of each layer, before clipping, from the first layer after "
-        f"the embeddings to the last before the output; the mean over training. {where}",
+        f"the embeddings to the last before the output; the mean over training. {layer_of_module}",
     )
     yield Drawn(
         "Gradient of the first layer",
@@ -105,24 +105,24 @@ def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
 
 
 def surfaces(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Drawn]:
-    """The loss around each variant's model, as contours and as a relief."""
+    """Yield the loss surface around each variant's model, as contours and in perspective."""
     if not learned.surfaces:
         return
     levels = landscapes.common_levels(list(learned.surfaces.values()))
     for variant, surface in learned.surfaces.items():
         name = f"{stage.task}-{variant}"
-        at = f"around {variant}’s model of seed {surface.seed}"
+        center = f"around {variant}’s model of seed {surface.seed}"
         yield Drawn(
             f"{variant}, from above",
             Markup(landscapes.contours(f"{name}-contours", surface, levels, looks[variant])),
-            f"The loss of a fixed batch, in nats, {at}, along two random filter-normalised directions: a "
+            f"The loss of a fixed batch, in nats, {center}, along two random filter-normalised directions: a "
             "step of 1 changes every filter of the trained weights by its own norm. The contour levels are "
             "the same for all variants.",
         )
         yield Drawn(
             f"{variant}, from the side",
             Markup(landscapes.relief(f"{name}-relief", surface, levels, looks[variant])),
-            f"The same losses {at}, on an axis that is the same for all variants.",
+            f"The same losses {center}, on an axis that is the same for all variants.",
         )
 
 
@@ -130,14 +130,14 @@ def _over_seconds(stage: StageStudy, learned: Learned, looks: Looks) -> str:
     name, y = f"{stage.task}-dev-seconds", f"{stage.settings.selected_by} on dev (0 to 1)"
     with drawing(name, "seconds of training", y) as figure:
         for variant in stage.trained:
-            devs = [model.dev for model in stage.models[variant]]
-            runs = list(zip(learned.seconds[variant], devs, strict=True))
+            curves = [model.dev for model in stage.models[variant]]
+            runs = list(zip(learned.seconds[variant], curves, strict=True))
             colour = hue(looks[variant])
             if len(runs) > 1:
                 for seconds, dev in runs:
                     figure.axes.plot(seconds, dev, color=colour, linewidth=0.9, alpha=0.4)
             seconds = pd.concat([seconds for seconds, _ in runs], axis=1).mean(axis=1)
-            _line(figure.axes, seconds, pd.concat(devs, axis=1).mean(axis=1), looks[variant])
+            _line(figure.axes, seconds, pd.concat(curves, axis=1).mean(axis=1), looks[variant])
     return figure.svg
 
 
@@ -158,7 +158,7 @@ def _first_over_last(stage: StageStudy, learned: Learned, looks: Looks) -> str:
         for variant, norms in learned.gradients.items():
             last = norms.iloc[:, -1]
             ratio = (norms.iloc[:, 0] / last).where(last > 0)
-            steps = stage.models[variant][0].dev.index[1:]  # at step 0 there is no gradient yet
+            steps = stage.models[variant][0].dev.index[1:]  # there is no gradient at step 0
             _line(figure.axes, steps, ratio, looks[variant])
         figure.axes.ticklabel_format(axis="y", useOffset=False)
         figure.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -171,14 +171,14 @@ def _line(axes: Any, x: Any, y: Any, look: Look) -> None:
 
 
 def _reached(values: list[float | None], show: Callable[[float], Cell], stage: StageStudy) -> Cell:
-    """The mean over the seeds, or folds, that got there, and how many these are if not all."""
-    there = [value for value in values if value is not None]
-    if not there:
+    """The mean over the models that reached a level, and their number if not all did."""
+    reached = [value for value in values if value is not None]
+    if not reached:
         return Cell("never", np.inf, quiet=True)
-    shown = show(mean(there))
-    if len(there) == len(values):
+    shown = show(mean(reached))
+    if len(reached) == len(values):
         return shown
-    return Cell(f"{shown.text} ({len(there)} of {len(values)} {stage.single}s)", shown.value)
+    return Cell(f"{shown.text} ({len(reached)} of {len(values)} {stage.single}s)", shown.value)
 
 
 def _mean(values: list[float | None], places: int) -> Cell:
@@ -187,9 +187,9 @@ def _mean(values: list[float | None], places: int) -> Cell:
 
 
 def _significant(values: list[float | None]) -> Cell:
-    """The mean with two significant digits: of quantities whose size differs by orders.
+    """The mean with two significant digits, for quantities that differ by orders of magnitude.
 
-    Losses are float32: what is left of them below ``ROUNDING`` is rounding, and told as 0.
+    Losses are float32: values below ``ROUNDING`` are rounding errors and shown as 0.
     """
     known = [value for value in values if value is not None]
     if not known:

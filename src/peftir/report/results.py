@@ -1,4 +1,4 @@
-"""The tables of results: what each variant reaches on the test queries, and how sure that is."""
+"""The tables of results: the measures of each variant on the test queries, with significance tests."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from peftir.statistics.comparisons import TESTS, RowComparison, Spread, signed
 from peftir.study.rows import BM25, Row
 
 NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
-"""What the tests are called in a table with several seeds."""
+"""The names of the tests in a table."""
 
 
 def results(study: StageStudy) -> Table:
     """The results of a stage: weights trained, the measures on test, the difference to full fine-tuning.
 
-    In each group the best trained value of a measure is strong, and so is every one that equals it as shown;
-    a variant whose every model was kept untrained has none.
-    A value bears ``*`` where it differs significantly from full fine-tuning's, ``†`` where from its rival's.
+    In each group, the best value of a measure and all values equal to it after rounding are strong. Variants
+    whose models were all kept untrained are left out. ``*`` marks a significant difference to full
+    fine-tuning, ``†`` one to the variant's rival.
     """
     columns = ["weights trained", "share", study.measure]
     columns += [f"vs {study.reference} (95 % interval)"] if study.reference else []
@@ -43,11 +43,11 @@ def results(study: StageStudy) -> Table:
         return Table(columns, [Group(None, [bm25, *alone])])
     rows = [Row(name, interpolated=True) for name in study.variants]
     best = _best(study, rows)
-    mixed = [_result(study, f"{row.variant} + BM25", row, best) for row in rows]
+    interpolated = [_result(study, f"{row.variant} + BM25", row, best) for row in rows]
     groups = [
         Group(None, [bm25]),
         Group("Re-ranker alone", alone),
-        Group("Interpolated with the first stage", mixed),
+        Group("Interpolated with the first stage", interpolated),
     ]
     return Table(columns, groups)
 
@@ -65,13 +65,13 @@ def tests(study: StageStudy) -> Table:
 
 
 def numbers_behind(evidence: Evidence) -> Table:
-    """The numbers behind what a stage says to a claim; no groups where there are none."""
+    """The table of ``evidence``; without groups if it has none."""
     groups = [
         Group(
             title or None,
-            [TableRow(name, name, [Cell(*value) for value in values]) for name, values in of.items()],
+            [TableRow(name, name, [Cell(*value) for value in values]) for name, values in lines.items()],
         )
-        for title, of in evidence.groups.items()
+        for title, lines in evidence.groups.items()
     ]
     return Table(evidence.columns, groups)
 
@@ -79,7 +79,7 @@ def numbers_behind(evidence: Evidence) -> Table:
 def _tests(
     study: StageStudy, title: str, other_of: Callable[[str], str | None], used: tuple[str, ...]
 ) -> Group:
-    """A line for every row that has another to be tested against."""
+    """A line for each row that ``other_of`` pairs with another."""
     rows = []
     for name in (BM25.name, *study.variants):
         other = other_of(name)
@@ -96,7 +96,7 @@ def _tests(
 
 
 def _against_baseline(study: StageStudy, baseline: str, used: tuple[str, ...]) -> Group:
-    """A line for every trained variant."""
+    """A line for each trained variant."""
     title = f"Against {_label(baseline)}"
     return _tests(study, title, lambda row: baseline if row in study.trained else None, used)
 
@@ -106,7 +106,7 @@ def _label(row: str) -> str:
 
 
 def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> TableRow:
-    """A line of the results; ``best`` is what is strong by measure."""
+    """A line of the results; ``best`` has the text of the strong values by measure."""
     variant = row.variant
     measured = {measure: _measured(study, row, measure) for measure in study.measures}
     if variant in study.learned_something:
@@ -119,7 +119,7 @@ def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> Ta
 
 
 def _note(study: StageStudy, variant: str, interpolated: bool) -> str:
-    """What a trained variant's row is of, where that is not what training made."""
+    """A note if a trained variant's row has untrained models or BM25 alone."""
     models, kept = study.models[variant], study.untrained(variant)
     notes = []
     if kept:
@@ -131,7 +131,7 @@ def _note(study: StageStudy, variant: str, interpolated: bool) -> str:
 
 
 def _measured(study: StageStudy, row: Row, measure: str) -> Cell:
-    """A mean with its marks and, where training gave several, its standard deviation over seeds."""
+    """A mean with its marks and its standard deviation over seeds."""
     found = study.spread[row.name][measure]
     against = {"*": study.against_full(row.name, measure), "†": study.against_rival(row.name, measure)}
     marks = "".join(mark for mark, comparison in against.items() if comparison and comparison.significant)
@@ -145,13 +145,13 @@ def _measured(study: StageStudy, row: Row, measure: str) -> Cell:
 def _spread(study: StageStudy, row: Row, found: Spread) -> str | None:
     if len(study.seeds) < 2:
         return None
-    # Untrained models that are one and the same spread by nothing, whatever the seeds.
+    # Identical untrained models have no deviation over seeds.
     differ = row.variant in study.learned_something or (row.variant in study.trained and found.sd > 0)
     return f"{found.sd:.3f}" if differ else ""
 
 
 def _best(study: StageStudy, rows: list[Row]) -> dict[str, str]:
-    """The best value of each measure among the ``rows`` of what training made, as it is shown."""
+    """The text of the best value of each measure among the trained ``rows``."""
     rows = [row for row in rows if row.variant in study.learned_something]
     if not rows:
         return {}

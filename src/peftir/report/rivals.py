@@ -1,4 +1,4 @@
-"""Which variants are kinds of one method, and which are of the same size, so that one may beat the other."""
+"""The variants that each variant is compared with: baselines, and methods of the same budget."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import NamedTuple
 
 from peftir.study.rows import BM25
 
-ALIKE = 1.5  # times as many trained weights that still count as the same budget
+ALIKE = 1.5  # the ratio of trained weights from which budgets differ
 
 
 class Competitor(NamedTuple):
-    """What decides which others a variant is compared with."""
+    """The properties of a variant that determine its comparisons."""
 
     kind: str
     """See :func:`kind`."""
     trained: int
-    """The number of trained weights of the encoder; 0 for an untrained one."""
+    """The number of trained weights of the encoder; 0 for an untrained variant."""
 
 
 def kind(method: str) -> str:
-    """What a method is a kind of: IAA for ``iaa_s``, ``iaa_l`` and ``iaa_m``, and each other of itself."""
+    """The kind of a method: ``iaa`` for ``iaa_s``, ``iaa_l`` and ``iaa_m``, else the method itself."""
     return "iaa" if method.startswith("iaa_") else method
 
 
 def same_budget(weights: int, others: int) -> bool:
-    """Whether two numbers of trained weights are one budget: neither is 0, or ``ALIKE`` times the other."""
+    """Whether two numbers of trained weights are positive and differ by a factor below ``ALIKE``."""
     return 0 < max(weights, others) < ALIKE * min(weights, others)
 
 
 def baselines(competitors: Mapping[str, Competitor]) -> list[str]:
-    """The rows that every trained variant is compared with: those of untrained variants, or else BM25's."""
+    """The baselines of every trained variant: the untrained variants, or BM25 if there are none."""
     return [name for name, each in competitors.items() if not each.trained] or [BM25.name]
 
 
 def peers(variant: str, competitors: Mapping[str, Competitor]) -> list[str]:
-    """The variants of other methods, full fine-tuning aside, that train about as many weights."""
+    """The variants of other methods, without full fine-tuning, with the same budget."""
     own = competitors[variant]
     return [
         name

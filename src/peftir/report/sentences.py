@@ -1,4 +1,4 @@
-"""What has to be said beside the results, in the same words in both forms of the report."""
+"""The sentences beside the results, the same in all formats of the report."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ CLAIMS = (
 )
 BEHIND_CLAIMS = "The numbers behind the claims"
 FEW_DEV_QUERIES = 10
-"""With fewer than these, the selection of a step or a weight is mostly chance."""
+"""With fewer, the selection of a step or a weight is mostly chance."""
 MODELS = {task.name: task.model for task in TASKS}
 
 
 def counts(study: Study) -> dict[str, int]:
-    """How many documents and queries the collection has, by what they are."""
+    """The numbers of documents and of queries per split."""
     splits = {f"{split} queries": number for split, number in study.queries.items() if number}
     return {"documents": study.documents} | splits
 
 
 def seeds(stage: StageStudy) -> str:
-    """``seed 13`` or ``seeds 13, 14``, and in how many folds if there are any."""
+    """``seed 13`` or ``seeds 13, 14``, with the number of folds if there are any."""
     folds = f" in {len(stage.trainings) // len(stage.seeds)} folds" if stage.single == "fold" else ""
     return f"seed{'s' if len(stage.seeds) > 1 else ''} {', '.join(map(str, stage.seeds))}{folds}"
 
 
 def thin_lines(stage: StageStudy) -> str:
-    """What thin lines are in a learning curve; nothing where there are none."""
+    """The meaning of thin lines in a learning curve; empty if there are none."""
     if len(stage.trainings) < 2:
         return ""
     return f" Thin lines are single {stage.single}s, thick ones their mean."
 
 
 def explanation(stage: StageStudy) -> str:
-    """What the numbers of a results table are."""
+    """The explanation of a results table."""
     over = " and over seeds" if len(stage.seeds) > 1 else ""
     text = (
         f"Means over {stage.queries:,} test queries{over}; the best value of a trained variant is "
@@ -60,17 +60,17 @@ def explanation(stage: StageStudy) -> str:
 
 
 def _mrr(stage: StageStudy) -> str:
-    """What most papers call the measure that ir-measures spells RR, if it is among the columns."""
-    spelled = [measure for measure in stage.measures if measure.startswith("RR@")]
-    return f" {spelled[0]} is ir-measures’ name for M{spelled[0]}." if spelled else ""
+    """The usual name of the measure that ir-measures calls RR, if it is among the columns."""
+    names = [measure for measure in stage.measures if measure.startswith("RR@")]
+    return f" {names[0]} is ir-measures’ name for M{names[0]}." if names else ""
 
 
 def marks(stage: StageStudy) -> str | None:
-    """What the marks and ± mean, and how wide the intervals are; ``None`` without full fine-tuning."""
+    """The meaning of the marks and ±, and the width of the intervals; ``None`` without full fine-tuning."""
     found = [stage.against_full(name) for name in stage.small]
     if not any(found):
         return None
-    reaches = [
+    half_widths = [
         max(each.high - each.difference, each.difference - each.low)
         for each in found
         if each and not each.same
@@ -84,8 +84,8 @@ def marks(stage: StageStudy) -> str | None:
     )
     reach = (
         f" The 95 % intervals of differences in {stage.measure} to {stage.reference} extend up to "
-        f"{max(reaches):.3f} to either side, so smaller differences may be due to chance."
-        if reaches
+        f"{max(half_widths):.3f} to either side, so smaller differences may be due to chance."
+        if half_widths
         else ""
     )
     rivals = ", † one of IAA to the best other method that trains about as many weights" * _has_rivals(stage)
@@ -96,7 +96,7 @@ def marks(stage: StageStudy) -> str | None:
 
 
 def asked(stage: StageStudy) -> str:
-    """The comparisons whose p-values are corrected together."""
+    """The family of comparisons whose p-values are corrected together."""
     found = [f"with {stage.reference}"] if stage.reference else []
     found += ["of IAA with the other methods of its budget"] * _has_rivals(stage)
     baselines = " and ".join("BM25" if row == BM25.name else row for row in stage.baselines)
@@ -110,22 +110,22 @@ def _has_rivals(stage: StageStudy) -> bool:
 
 
 def splits(study: Study) -> list[str]:
-    """What has to be known of the splits beyond how many queries each has."""
-    found = []
+    """Notes on the splits: folds, and queries held out as dev."""
+    notes = []
     if study.folds:
         sizes = {split: [fold[split] for fold in study.folds] for split in ("train", "dev", "test")}
-        found.append(
+        notes.append(
             f"{len(study.folds)} folds, each of "
             + ", ".join(f"{_range(counts)} {split} queries" for split, counts in sizes.items())
             + "."
         )
     if study.dev_held_out:
-        found.append("The collection has no dev queries; a share of its train queries was held out as dev.")
-    return found
+        notes.append("The collection has no dev queries; a share of its train queries was held out as dev.")
+    return notes
 
 
 def selection(study: Study, stage: StageStudy) -> list[str]:
-    """What has to be known of the choices on dev: few queries, untrained models, and ties."""
+    """Notes on model selection on dev: few queries, untrained models, and ties."""
     notes = []
     dev = min([fold["dev"] for fold in study.folds] or [study.queries["dev"]])
     chosen_by = min(dev, stage.settings.dev_queries)
@@ -142,19 +142,19 @@ def selection(study: Study, stage: StageStudy) -> list[str]:
         notes.append(
             f"Kept untrained: no training step was better on dev than step 0 ({start}), so step 0 was kept."
         )
-    for what, tied in (
+    for choice, tied in (
         ("step", lambda model: (model.dev == model.dev.max()).sum() > 1),
         ("interpolation weight", lambda model: model.interpolation and model.interpolation.ties > 1),
     ):
         if names := _tied(stage, tied):
             notes.append(
-                f"Several {what}s were equally good on dev, and one was kept, for: {', '.join(names)}."
+                f"Several {choice}s were equally good on dev, and one was kept, for: {', '.join(names)}."
             )
     return notes
 
 
 def _tied(stage: StageStudy, tied: Callable[[ModelRecord], Any]) -> list[str]:
-    """The trained variants with models whose choice was a tie, and how many these are if not all."""
+    """The trained variants with models selected from a tie, and their number if not all."""
     found = []
     for name in stage.trained:
         models = stage.models[name]

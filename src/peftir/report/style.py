@@ -1,13 +1,13 @@
-"""One colour and one marker per variant, the same in every table and figure, by day and by night."""
+"""The colour and marker of each variant in tables and figures, for the light and the dark scheme."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Eight hues, at least 3:1 against the page. As seen with protanopia or deuteranopia (simulated after
-# Machado et al. 2009) any two of the first five stay 13 apart and any two of all 11 (CIE 1976 difference).
-# There are seven markers, so that a colour and a marker meet again only after 56 variants.
+# Eight hues with a contrast of at least 3:1 to the page. With protanopia or deuteranopia (simulated after
+# Machado et al. 2009), the CIE 1976 difference is at least 13 between the first five and 11 between all.
+# With seven markers, a combination of colour and marker repeats only after 56 variants.
 BY_DAY = ("#0066B3", "#A83000", "#11926E", "#C8589A", "#AD8B00", "#4A93E6", "#55154A", "#616161")
 BY_NIGHT = ("#5AB4EE", "#F0763A", "#2CB98C", "#E48BC6", "#F0DC5A", "#B9E2FB", "#C2477A", "#8FA05A")
 MARKERS = {  # matplotlib's name -> the same shape as an SVG path around the origin
@@ -23,16 +23,16 @@ MARKERS = {  # matplotlib's name -> the same shape as an SVG path around the ori
 
 @dataclass(frozen=True)
 class Look:
-    """How a variant is drawn."""
+    """The colour, marker and line style of a variant."""
 
     hue: int
     marker: str
     line: str = "-"
-    """Matplotlib's name of a line's style: dashed where another variant has the same colour."""
+    """Matplotlib's name of the line style; dashed if an earlier variant has the same colour."""
 
     @property
     def colour(self) -> str:
-        """The CSS colour, which follows the reader's scheme."""
+        """The CSS colour, which follows the light or dark scheme."""
         return f"var(--hue-{self.hue})"
 
     @property
@@ -45,7 +45,7 @@ Looks = dict[str, Look]  # by variant
 
 
 def looks_of(variants: Iterable[str]) -> Looks:
-    """A look for every name, in the order of first appearance."""
+    """A look for each name, in the order of first appearance."""
     markers = tuple(MARKERS)
     names = dict.fromkeys(variants)
     return {

@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG inside the page: real text in the page's font, colours by day and by night."""
+"""Matplotlib figures as inline SVG with text in the page's font and its light and dark colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from peftir.report.style import BY_DAY, Look
 
-# Matplotlib wants colours that it knows; each of these stands for one of the page's own.
+# Placeholders for the page's CSS colours, which matplotlib does not accept.
 INK, GRID, PAPER = "#010101", "#020202", "#030303"
 HUES = tuple(f"#0400{i:02x}" for i in range(len(BY_DAY)))
 _PAGE = {INK: "var(--ink-soft)", GRID: "var(--rule)", PAPER: "var(--paper)"} | {
@@ -51,11 +51,11 @@ _STYLE: dict[str, Any] = {
 _DEFAULTS: dict[str, Any] = {
     key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
 }
-_POINTS = 72  # SVG units an inch
+_POINTS = 72  # SVG units per inch
 
 
 class Drawing:
-    """Axes to draw on, and the SVG of what was drawn, which is there once the drawing is done."""
+    """Axes to draw on, and the resulting SVG, which is empty until the block of :func:`drawing` ends."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
@@ -64,7 +64,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure and what it shows."""
+    """A figure with its title and caption."""
 
     title: str
     svg: Markup
@@ -73,13 +73,13 @@ class Drawn:
 
 @contextmanager
 def drawing(name: str, x: str, y: str, projection: str | None = None) -> Iterator[Drawing]:
-    """Axes to draw on within the block, labelled ``x`` and ``y``; the ``svg`` is there after it.
+    """A context with axes to draw on; the ``svg`` is available after it.
 
     Args:
-        name: of the figure; keeps its ids apart from those of the page's other figures.
-        x: what the horizontal axis is, with its unit.
-        y: what the vertical axis is, with its unit.
-        projection: of the axes, as matplotlib names it; ``3d`` for a surface.
+        name: the figure's name, which makes its ids unique in the page.
+        x: the label of the horizontal axis, with its unit.
+        y: the label of the vertical axis, with its unit.
+        projection: matplotlib's name of the projection; ``3d`` for a surface.
     """
     style: Any = {**_DEFAULTS, **_STYLE, "svg.hashsalt": name}
     with matplotlib.rc_context(style):
@@ -90,8 +90,8 @@ def drawing(name: str, x: str, y: str, projection: str | None = None) -> Iterato
         result.axes.grid(axis="x", visible=False)
         yield result
         buffer = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
     result.svg = _for_the_page(buffer.getvalue(), f"{y} against {x}")
 
 
@@ -101,13 +101,13 @@ def hue(look: Look) -> str:
 
 
 def _for_the_page(svg: str, label: str) -> str:
-    """The bare ``<svg>`` element: no ids but those referred to, no fonts, sized by the page."""
+    """Reduce ``svg`` to the ``<svg>`` element, without unused ids, fonts and size."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"#0[1-4][0-9a-f]{4}\b", lambda match: _PAGE.get(match[0], match[0]), svg)
     box = re.search(r'viewBox="[^"]*"', svg)
-    assert box is not None, "matplotlib gives every figure a viewBox"
+    assert box is not None, "matplotlib writes a viewBox for every figure"
     start = f'<svg {box[0]} role="img" aria-label="{html.escape(label)}">'
     return re.sub(r"<svg[^>]*>", lambda match: start, svg, count=1)

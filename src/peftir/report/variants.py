@@ -16,7 +16,7 @@ NBSP = "\u00a0"
 
 
 def methods(study: Study) -> Table:
-    """What each variant is: the method, its settings as they came out, its learning rates."""
+    """The method, the resolved settings and the learning rates of each variant."""
     columns = ["method", "settings", "learning rate, retriever", "learning rate, re-ranker"]
 
     def cells(name: str) -> list[Cell]:
@@ -37,7 +37,7 @@ def methods(study: Study) -> Table:
 
 
 def costs(study: StageStudy) -> Table:
-    """What each variant takes: weights, bytes, seconds (means over seeds) and memory (the most of them)."""
+    """The costs of each variant: weights, bytes, seconds (means over seeds) and peak memory (maximum)."""
     training, *using = BY_NAME[study.task].dvc_stages
     head = study.task == "reranking"
     columns = ["weights trained", "share", *(["head"] if head else []), f"stored,{NBSP}MB"]
@@ -48,14 +48,18 @@ def costs(study: StageStudy) -> Table:
 
     def cells(name: str) -> list[Cell]:
         models, weights = study.models[name], study.weights(name)
-        spent = [NONE] * 3
+        training_cells = [NONE] * 3
         if name in study.trained:
-            spent = [_seconds(models, training), _per_step(models, training), _peak(models, training)]
+            training_cells = [
+                _seconds(models, training),
+                _per_step(models, training),
+                _peak(models, training),
+            ]
         return [
             *weights_trained(weights),
             *([count(weights.head)] if head else []),
             decimals(mean(model.stored_bytes for model in models) / 1e6, 2),
-            *spent,
+            *training_cells,
             *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
         ]
 
@@ -63,17 +67,21 @@ def costs(study: StageStudy) -> Table:
 
 
 def interpolation_weights(study: StageStudy) -> Table:
-    """The weight of the re-ranker that was best on dev, a column a model; of how many that were as good."""
+    """The weight of the re-ranker selected on dev, one column per model, with the number of ties."""
 
     def cells(name: str) -> list[Cell]:
-        chosen = [model.interpolation for model in study.models[name] if model.interpolation]
+        records = [model.interpolation for model in study.models[name] if model.interpolation]
         return [
-            replace(decimals(one.weight, 2), text=f"{one.weight:.2f}" + f" (of {one.ties})" * (one.ties > 1))
-            for one in chosen
+            replace(decimals(record.weight, 2), text=f"{record.weight:.2f}{_ties(record.ties)}")
+            for record in records
         ]
 
     columns = [f"weight, seed {seed}" for seed in study.trainings]
     return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
+
+
+def _ties(count: int) -> str:
+    return f" (of {count})" if count > 1 else ""
 
 
 def _rate(rate: float) -> Cell:

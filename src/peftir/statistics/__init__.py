@@ -1,4 +1,4 @@
-"""Tests, intervals and comparisons.
+"""Significance tests, confidence intervals and comparisons of systems.
 
 Two systems are compared by their differences on the same queries with the same seeds, ``[seeds, queries]``:
 
@@ -8,12 +8,12 @@ Two systems are compared by their differences on the same queries with the same 
 >>> found = t_test(differences)
 >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3), round(found.p, 3)
 (0.15, -0.034, 0.334, 0.081)
->>> round(two_level_test(differences).p, 3)  # of other seeds too
+>>> round(two_level_test(differences).p, 3)  # generalizes over seeds too
 0.341
 
 >>> from peftir.statistics import holm, randomization_test
 >>> p = randomization_test(differences.mean(axis=0)[:, None])  # [queries, pairs]
->>> p.tolist()  # the observed signs and their opposites, of 16
+>>> p.tolist()  # 2 of 16: the observed signs and their opposites
 [0.125]
 >>> [round(value, 3) for value in holm([0.01, 0.04, 0.03])]
 [0.03, 0.06, 0.06]

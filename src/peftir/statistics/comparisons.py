@@ -1,4 +1,4 @@
-"""What the per-query table says of each row of the results, and of each pair of rows."""
+"""Means and intervals of the rows of the results, and tests of pairs of rows, from the per-query table."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from peftir.statistics.significance import (
 )
 from peftir.study.rows import BM25, Row
 
-DECIMALS = 6  # of measures: more than are shown, or what is shown would have been rounded twice
-DIGITS = 3  # of p-values, significant ones
+DECIMALS = 6  # of measures; more than the report shows, to avoid rounding twice
+DIGITS = 3  # significant digits of p-values
 TESTS = ("two_level", "t_test", "randomization")
 
 Values = dict[str, NDArray[np.float64]]
-"""By row of the results: a value a seed and query, shape ``[seeds, queries]``."""
+"""The values of each row of the results, shape ``[seeds, queries]``."""
 
 Families = Mapping[str, Sequence[Collection[tuple[str, str]]]]
-"""By stage: sets of pairs of rows, either way round, whose p-values are corrected together."""
+"""By stage: sets of pairs of rows, in either order, whose p-values are corrected together."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A line of :func:`spread`: a row's mean, and how far it goes over seeds and by the draw of queries."""
+    """A line of :func:`spread`: a row's mean, its standard deviation over seeds, and its 95 % interval."""
 
     queries: int
     seeds: int
@@ -47,9 +47,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class RowComparison:
-    """A line of :func:`comparisons`: what one row has more than another; p-values by test, and corrected.
+    """A line of :func:`comparisons`: the difference of two rows, its 95 % interval, and p-values by test.
 
-    The corrected ones are nan for a pair that is in no family.
+    Corrected p-values are nan for a pair in no family.
     """
 
     difference: float
@@ -60,17 +60,17 @@ class RowComparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is more than chance by the corrected two-level test."""
+        """Whether the difference is significant by the corrected two-level test."""
         return self.corrected["two_level"] <= ALPHA
 
     @property
     def same(self) -> bool:
-        """Whether the rows are the same for every query, as of one model, which leaves nothing to test."""
+        """Whether the rows are equal for every query, as with identical models, so that there is no test."""
         return self.difference == self.low == self.high == 0
 
     @property
     def interval(self) -> str:
-        """The interval in words; there is none where the rows are the same."""
+        """The interval as text; ``none`` if the rows are the same."""
         return "none" if self.same else f"{signed(self.low)} to {signed(self.high)}"
 
     def __str__(self) -> str:
@@ -78,57 +78,57 @@ class RowComparison:
         return f"{signed(self.difference)} ({'every query alike' if self.same else self.interval})"
 
     def reversed(self) -> RowComparison:
-        """The same with the rows the other way round."""
+        """The comparison with the two rows swapped."""
         return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
-    """A line a stage, row and measure: ``queries``, ``seeds``, ``mean``, ``sd``, ``low`` and ``high``.
+    """Return ``queries``, ``seeds``, ``mean``, ``sd``, ``low`` and ``high`` by stage, row and measure.
 
     ``sd`` is the standard deviation of the seeds' means, nan for one seed; ``low`` and ``high`` are the ends
     of the mean's 95 % interval, see :func:`peftir.statistics.bootstrap.intervals`.
 
     Args:
-        table: as of :func:`peftir.pipeline.evaluate.per_query`.
+        table: from :func:`peftir.pipeline.evaluate.per_query`.
     """
     return pd.concat([_spread(*block) for block in _blocks(table)], ignore_index=True)
 
 
 def comparisons(table: pd.DataFrame, families: Families) -> pd.DataFrame:
-    """A line a stage, measure and pair of rows: what ``row`` has more than ``other``, and how sure that is.
+    """Test the difference ``row`` − ``other`` of each pair of rows, by stage and measure.
 
-    Every two rows that rank by themselves are compared, and every two that are interpolated with BM25; BM25
-    is among both. ``low`` and ``high`` are the ends of the 95 % interval of ``difference`` by the two-level
-    test. Each test of ``TESTS`` has its p-value and, under the same name with ``_holm``, that corrected
-    after Holm within the pair's family at that measure, or nan if it is in none. With one seed the first two
+    Pairs are formed among BM25 and the rows without interpolation, and among BM25 and the interpolated rows.
+    ``low`` and ``high`` are the ends of the 95 % interval of ``difference`` by the two-level test. Each test
+    of ``TESTS`` has a column of p-values, and one with the suffix ``_holm`` of p-values after Holm's
+    correction within the pair's family at that measure, nan if it is in none. With one seed the first two
     tests are the same.
 
     Args:
-        table: as of :func:`peftir.pipeline.evaluate.per_query`.
-        families: what is corrected together; no pair may be in two families of a stage.
+        table: from :func:`peftir.pipeline.evaluate.per_query`.
+        families: the families of tests for Holm's correction; a pair may be in one family of a stage.
 
     Raises:
-        ValueError: a pair of ``families`` is not among those that are compared.
+        ValueError: a pair of ``families`` is not compared.
     """
     blocks = [_comparisons(*block, families.get(block[0], ())) for block in _blocks(table)]
     return pd.concat(blocks, ignore_index=True)
 
 
 def signed(value: float) -> str:
-    """Three decimals and a sign, a true minus; what rounds to zero has none."""
+    """Format ``value`` with three decimals and a sign (U+2212 for minus); zero has no sign."""
     text = f"{value:+.3f}"
     return "0.000" if float(text) == 0 else text.replace("-", "−")
 
 
 def pairs(rows: list[str]) -> list[tuple[str, str]]:
-    """The pairs of rows that are compared, the later row of each first."""
+    """The pairs of ``rows`` that are compared, each with the later row first."""
     alone = [row for row in rows if not Row.of(row).interpolated]
-    mixed = [row for row in rows if Row.of(row).interpolated or Row.of(row) == BM25]
-    return [(row, other) for group in (alone, mixed) for other, row in combinations(group, 2)]
+    interpolated = [row for row in rows if Row.of(row).interpolated or Row.of(row) == BM25]
+    return [(row, other) for group in (alone, interpolated) for other, row in combinations(group, 2)]
 
 
 def _blocks(table: pd.DataFrame) -> Iterator[tuple[str, str, Values]]:
-    """Stages and measures with their values by row, all in the order of the table."""
+    """Yield each stage and measure with the values by row, in the order of the table."""
     for (stage, measure), block in table.groupby(["stage", "measure"], sort=False):
         rows = block.groupby("row", sort=False)
         values = {row: lines.pivot(index="seed", columns="query", values="value") for row, lines in rows}
@@ -138,8 +138,8 @@ def _blocks(table: pd.DataFrame) -> Iterator[tuple[str, str, Values]]:
 def _spread(stage: str, measure: str, values: Values) -> pd.DataFrame:
     ends: dict[str, NDArray[np.float64]] = {}
     for seeds in {len(grid) for grid in values.values()}:
-        alike = [row for row, grid in values.items() if len(grid) == seeds]
-        ends |= dict(zip(alike, intervals(np.stack([values[row] for row in alike])), strict=True))
+        rows = [row for row, grid in values.items() if len(grid) == seeds]
+        ends |= dict(zip(rows, intervals(np.stack([values[row] for row in rows])), strict=True))
     lines = [
         {
             "stage": stage,
@@ -161,17 +161,17 @@ def _comparisons(
     stage: str, measure: str, values: Values, families: Sequence[Collection[tuple[str, str]]]
 ) -> pd.DataFrame:
     compared = pairs(list(values))
-    members = [_places(compared, family) for family in families]
+    indices = [_indices(compared, family) for family in families]
     differences = [values[row] - values[other] for row, other in compared]
     over_seeds = fmean(error_over_seeds(each) for each in differences)
-    found = [two_level_test(each, at_least=over_seeds) for each in differences]
+    tests = [two_level_test(each, at_least=over_seeds) for each in differences]
     table = pd.DataFrame(compared, columns=["row", "other"])
     table.insert(0, "stage", stage)
     table.insert(1, "measure", measure)
     for name, column in (("difference", "mean"), ("low", "low"), ("high", "high")):
-        table[name] = np.round([getattr(each, column) for each in found], DECIMALS)
+        table[name] = np.round([getattr(each, column) for each in tests], DECIMALS)
     p_values: dict[str, list[float]] = {
-        "two_level": [each.p for each in found],
+        "two_level": [each.p for each in tests],
         "t_test": [t_test(each).p for each in differences],
         "randomization": randomization_test(
             np.stack([each.mean(axis=0) for each in differences], axis=1)
@@ -180,18 +180,18 @@ def _comparisons(
     for test in TESTS:
         table[test] = _rounded(p_values[test])
         corrected = np.full(len(compared), np.nan)
-        for family in members:
-            corrected[family] = holm([p_values[test][place] for place in family])
+        for family in indices:
+            corrected[family] = holm([p_values[test][index] for index in family])
         table[f"{test}_holm"] = _rounded(corrected.tolist())
     return table
 
 
-def _places(compared: list[tuple[str, str]], family: Collection[tuple[str, str]]) -> list[int]:
-    """Where in ``compared`` the pairs of ``family`` are."""
-    place_of = {frozenset(pair): place for place, pair in enumerate(compared)}
-    if unknown := [pair for pair in family if frozenset(pair) not in place_of]:
+def _indices(compared: list[tuple[str, str]], family: Collection[tuple[str, str]]) -> list[int]:
+    """The indices in ``compared`` of the pairs of ``family``."""
+    index_of = {frozenset(pair): index for index, pair in enumerate(compared)}
+    if unknown := [pair for pair in family if frozenset(pair) not in index_of]:
         raise ValueError(f"{unknown[0]}: expected a pair of rows that are compared")
-    return sorted({place_of[frozenset(pair)] for pair in family})
+    return sorted({index_of[frozenset(pair)] for pair in family})
 
 
 def _rounded(values: list[float]) -> list[float]:

@@ -1,18 +1,18 @@
-"""How many seeds and test queries it takes to tell two systems apart, or to call them alike.
+"""Power analysis: seeds and test queries needed to find a difference of two systems, or their equivalence.
 
-A value of the difference of two systems is the sum of a query's part, a seed's part and a rest, which has the
-interaction of both, with variances s_q², s_s² and s_qs². The mean over S seeds and Q queries has the variance
+A difference of two systems is modelled as the sum of effects of the query, of the seed and of their
+interaction, with variances s_q², s_s² and s_qs². The mean over S seeds and Q queries has the variance
 
     V = s_q² / Q + s_s² / S + s_qs² / (Q · S).
 
 :func:`peftir.statistics.two_level_test` estimates it as E + W, with E = s_q² / Q + s_qs² / (Q · S) over the
-queries' means and W = s_s² / S + s_qs² / (Q · S) over the seeds' means. W has S − 1 degrees of freedom and is
-not taken to be below its mean over all pairs, which is W itself for the average pair. Let x be a χ² variable
-divided by its S − 1 degrees of freedom, and f(x) Satterthwaite's degrees of freedom. Then the test finds
-|D| > c(x) for c(x) = t(1 − α / 2, f(x)) · √(E + W · max(x, 1)). The power is the mean over x of that event's
-probability for D ~ N(δ, V). Two one-sided tests (Schuirmann 1987, *Journal of Pharmacokinetics and
-Biopharmaceutics* 15) call the systems alike where |D| < m − c(x), with t(1 − α, f(x)) in c and the margin m.
-E is taken as known, so the numbers are approximate for fewer than about 30 queries.
+queries' means and W = s_s² / S + s_qs² / (Q · S) over the seeds' means. W has S − 1 degrees of freedom. The
+test bounds W from below by its mean over all pairs, which is W itself for the average pair. Let x be a χ²
+variable divided by its S − 1 degrees of freedom, and f(x) Satterthwaite's degrees of freedom. The test
+rejects if |D| > c(x), with c(x) = t(1 − α / 2, f(x)) · √(E + W · max(x, 1)). The power is the mean over x of
+this probability for D ~ N(δ, V). Two one-sided tests (Schuirmann 1987, *Journal of Pharmacokinetics and
+Biopharmaceutics* 15) find equivalence if |D| < m − c(x), with t(1 − α, f(x)) in c and the margin m. E is
+treated as known, so the numbers are approximate for fewer than about 30 queries.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from peftir.statistics.significance import ALPHA, Array
 
 POWER = 0.8
 MOST = 2**20
-"""No larger number of seeds or queries is tried."""
-_QUANTILES = (np.arange(200) + 0.5) / 200  # of x, over which the power is averaged
+"""The largest number of seeds or queries that is tried."""
+_QUANTILES = (np.arange(200) + 0.5) / 200  # of x, for the mean over x
 
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """The variances of a difference of two systems, in squares of the measure."""
+    """The variance components of a difference of two systems, in squares of the measure's unit."""
 
     queries: float
     seeds: float
     interaction: float
-    """Of what depends on query and seed together."""
+    """Of the interaction of query and seed, with the residual."""
 
 
 def variance_components(differences: Iterable[Array]) -> VarianceComponents:
-    """The mean components of pairs of systems, from the mean squares of a two-way analysis of variance.
+    """The variance components averaged over pairs of systems, by two-way analysis of variance.
 
     Args:
-        differences: of each pair, shape ``[seeds, queries]``, with at least two of both.
+        differences: one array per pair, shape ``[seeds, queries]``, with at least two of each.
     """
     squares = np.mean([_mean_squares(each) for each in differences], axis=0)
     queries, seeds, interaction = (float(square) for square in squares)
@@ -53,14 +53,14 @@ def variance_components(differences: Iterable[Array]) -> VarianceComponents:
 
 
 def _mean_squares(values: Array) -> tuple[float, float, float]:
-    """The unbiased estimates of one pair, which may be negative."""
+    """Unbiased estimates of the components of one pair; they may be negative."""
     seeds, queries = values.shape
-    of_queries, of_seeds = values.mean(axis=0), values.mean(axis=1)
-    rest = values - of_queries - of_seeds[:, None] + values.mean()
-    interaction = float((rest**2).sum()) / ((seeds - 1) * (queries - 1))
+    query_means, seed_means = values.mean(axis=0), values.mean(axis=1)
+    residuals = values - query_means - seed_means[:, None] + values.mean()
+    interaction = float((residuals**2).sum()) / ((seeds - 1) * (queries - 1))
     return (
-        of_queries.var(ddof=1) - interaction / seeds,
-        of_seeds.var(ddof=1) - interaction / queries,
+        query_means.var(ddof=1) - interaction / seeds,
+        seed_means.var(ddof=1) - interaction / queries,
         interaction,
     )
 
@@ -68,7 +68,7 @@ def _mean_squares(values: Array) -> tuple[float, float, float]:
 def power_to_differ(
     parts: VarianceComponents, seeds: int, queries: int, difference: float, alpha: float = ALPHA
 ) -> float:
-    """The probability that the two-level test finds a true ``difference``."""
+    """The power of the two-level test for a true ``difference``."""
     error, reach = _error_and_reach(parts, seeds, queries, alpha / 2)
     return float(np.mean(ndtr((difference - reach) / error) + ndtr((-difference - reach) / error)))
 
@@ -76,16 +76,16 @@ def power_to_differ(
 def power_to_match(
     parts: VarianceComponents, seeds: int, queries: int, margin: float, alpha: float = ALPHA
 ) -> float:
-    """The probability that two one-sided tests call equal systems alike within ``margin``."""
+    """The power of two one-sided tests to find equal systems equivalent within ``margin``."""
     error, reach = _error_and_reach(parts, seeds, queries, alpha)
     return float(np.mean(np.maximum(2 * ndtr((margin - reach) / error) - 1, 0)))
 
 
 def needed(enough: Callable[[int], float], power: float = POWER) -> int | None:
-    """The smallest number from 2 with which ``enough`` gives that power; None if ``MOST`` is not enough.
+    """The smallest number, at least 2, with which the test has ``power``; ``None`` if it is above ``MOST``.
 
     Args:
-        enough: the power with a number of seeds, or of queries.
+        enough: returns the power for a number of seeds, or of queries.
     """
     high = 2
     while enough(high) < power:

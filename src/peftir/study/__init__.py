@@ -1,6 +1,6 @@
-"""A study's params, its seeds, and where its artefacts lie.
+"""A study's params, its seeds, and the paths of its artefacts.
 
-:mod:`peftir.study.layout` says where, relative to the study's folder:
+:mod:`peftir.study.layout` has the paths, relative to the study's folder:
 
 >>> from peftir.study import layout
 >>> layout.model("retriever", "lora", 13).as_posix()

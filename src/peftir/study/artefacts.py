@@ -1,4 +1,4 @@
-"""Reading what the stages wrote, with one line that names the file and its stage when that fails."""
+"""Read the artefacts of the stages; errors name the file and its stage in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 
 class Artefact:
-    """A file below the study's folder, and the stage that writes it."""
+    """A file in the study's folder, and the stage that writes it.
+
+    Raises:
+        PeftirError: the file is missing or malformed (all methods that read it).
+    """
 
     def __init__(self, root: Path, path: Path, stage: str) -> None:
         self.path = path
@@ -24,11 +28,11 @@ class Artefact:
         self._file = root / path
 
     def json(self) -> Any:
-        """The content of a JSON file."""
+        """Read a JSON file."""
         return self._read(lambda file: json.loads(file.read_text(encoding="utf-8")))
 
     def curve(self) -> pd.Series:
-        """The values of a DVCLive curve (a table of ``step`` and one value), indexed by step."""
+        """Read a DVCLive curve (a table of ``step`` and one value) as values indexed by step."""
 
         def read(file: Path) -> pd.Series:
             table = pd.read_csv(file, sep="\t")
@@ -40,21 +44,21 @@ class Artefact:
         return self._read(read)
 
     def table(self, words: Sequence[str]) -> pd.DataFrame:
-        """The content of a tab-separated table: text in the columns ``words``, numbers in all others."""
+        """Read a tab-separated table, with text in the columns ``words`` and numbers in all others."""
 
         def read(file: Path) -> pd.DataFrame:
             table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-            if lost := [word for word in words if word not in table]:
-                raise ValueError(f"expected a column '{lost[0]}'")
+            if missing := [word for word in words if word not in table]:
+                raise ValueError(f"expected a column '{missing[0]}'")
             return table.astype({name: float for name in table if name not in words})
 
         return self._read(read)
 
     def get(self, content: Any, *keys: str) -> Any:
-        """``content[key1][key2]…`` of a JSON file.
+        """Return ``content[key1][key2]…`` of a JSON file.
 
         Raises:
-            PeftirError: a key is not there.
+            PeftirError: a key is missing.
         """
         value = content
         for depth, key in enumerate(keys, start=1):
@@ -64,10 +68,10 @@ class Artefact:
         return value
 
     def number(self, content: Any, *keys: str) -> float:
-        """As :meth:`get`, for a number.
+        """Like :meth:`get`, for a number.
 
         Raises:
-            PeftirError: a key is not there, or its value is not a number.
+            PeftirError: a key is missing, or its value is not a number.
         """
         value = self.get(content, *keys)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -75,7 +79,7 @@ class Artefact:
         return value
 
     def wrong(self, what: str) -> PeftirError:
-        """An error for a file whose content is not as expected."""
+        """An error for a malformed file; ``what`` is the reason."""
         return PeftirError(f"{self.path}: {what}; run the stage '{self.stage}' again, which writes this file")
 
     def _read(self, read: Callable[[Path], T]) -> T:

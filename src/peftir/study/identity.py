@@ -1,4 +1,4 @@
-"""What a result follows from, in one hash: whether unfinished work may go on, or has to begin again."""
+"""A hash of all inputs of a result, which decides whether unfinished work can be resumed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LIBRARIES = ("numpy", "peft", "sentence-transformers", "tokenizers", "torch", "t
 
 
 def identity(facts: Any, *, code: Sequence[str], files: Iterable[Path]) -> str:
-    """A hash of all that a result follows from.
+    """Return a SHA-256 hash of all inputs of a result, including the versions of ``LIBRARIES``.
 
     Args:
-        facts: settings and the like, as JSON takes them.
-        code: packages and modules of peftir by name, such as ``models`` or ``ranking.runs``.
-        files: the inputs, by content.
+        facts: settings and other JSON-serializable values.
+        code: names of packages and modules of peftir, such as ``models`` or ``ranking.runs``.
+        files: input files, which are hashed by content.
     """
     digest = hashlib.sha256(json.dumps(facts).encode())
     for path in [*files, *sources(code)]:
@@ -31,7 +31,7 @@ def identity(facts: Any, *, code: Sequence[str], files: Iterable[Path]) -> str:
 
 
 def sources(code: Sequence[str]) -> Iterator[Path]:
-    """The files of packages and modules of peftir by name, in order."""
+    """Yield the source files of packages and modules of peftir, in sorted order."""
     for name in sorted(code):
         path = PACKAGE.joinpath(*name.split("."))
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]

@@ -1,4 +1,4 @@
-"""Settings under which nothing can be learned, or no step told from another on dev."""
+"""Detect settings with which nothing can be learned, or no step can be selected on dev."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from peftir.study.params import Params
 
 ORDER_WITHIN = re.compile(r"(?:P|R|Recall|Success|SetP|SetR|SetF|SetAP|Num\w+)\b[^@]*(?:@(\d+))?")
-"""Measures that do not see the order of what they look at, with how far they look."""
+"""Measures that ignore the order of the documents above their cutoff, with the cutoff."""
 
 
-def problem(given: Params) -> str | None:
-    """The first such setting, with its key and what was expected."""
-    retriever, reranker = given.retriever, given.reranker
+def problem(params: Params) -> str | None:
+    """The first such setting, with its key and the expected value; ``None`` if there is none."""
+    retriever, reranker = params.retriever, params.reranker
     if not retriever.hard_negatives:
         for key, queries in (
             ("retriever.batch_size", retriever.batch_size),
-            ("learning.queries.retriever", given.learning.queries.retriever),
+            ("learning.queries.retriever", params.learning.queries.retriever),
         ):
             if queries == 1:
                 return (
@@ -29,7 +29,7 @@ def problem(given: Params) -> str | None:
         ("retriever", "dev_documents", retriever.dev_documents),
         ("reranker", "dev_depth", reranker.dev_depth),
     ):
-        measure = getattr(given, stage).selected_by
+        measure = getattr(params, stage).selected_by
         if unordered(measure, documents):
             return (
                 f"{stage}.selected_by: '{measure}': expected a measure that the order of the documents "
@@ -39,6 +39,6 @@ def problem(given: Params) -> str | None:
 
 
 def unordered(measure: str, documents: int) -> bool:
-    """Whether ``measure`` is the same in whatever order ``documents`` are ranked."""
-    found = ORDER_WITHIN.fullmatch(re.sub(r"\([^)]*\)", "", measure))
-    return found is not None and (found[1] is None or int(found[1]) >= documents)
+    """Whether ``measure`` does not depend on the order of a ranking of ``documents`` documents."""
+    match = ORDER_WITHIN.fullmatch(re.sub(r"\([^)]*\)", "", measure))
+    return match is not None and (match[1] is None or int(match[1]) >= documents)

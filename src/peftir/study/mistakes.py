@@ -1,4 +1,4 @@
-"""The first mistake in ``params.yaml``, in one line."""
+"""One-line messages for errors in ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 
 def in_one_line(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first mistake as ``key: value: what was expected``, and how many more there are."""
+    """Format the first error as ``key: value: expectation``, with the number of further errors."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -26,15 +26,15 @@ def in_one_line(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _expectation(message: str) -> str:
-    """Pydantic's message as an expectation: ``Input should be a valid number`` says less to a reader."""
+    """Rewrite pydantic's ``Input should be …`` as ``expected …``, the form of our messages."""
     return re.sub(r"^Input should be", "expected", message)
 
 
 def _expected_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
-    """The keys that the block holding the unknown key ``loc`` may have."""
+    """The valid keys of the block with the unknown key ``loc``."""
     block: Any = model
     for part in loc[:-1]:
-        # Down into a field, or into one of the named blocks of `methods`.
+        # Descend into a field, or into one of the named blocks of `methods`.
         block = block.model_fields[part].annotation if hasattr(block, "model_fields") else get_args(block)[1]
         block = (
             next((kind for kind in get_args(block) if hasattr(kind, "model_fields")), block)

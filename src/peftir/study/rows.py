@@ -1,4 +1,4 @@
-"""The rows of the results: what ranks the test queries at each task, in the order of the tables."""
+"""The rows of the results: the systems of each task, in the order of the tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from peftir.study.tasks import TaskName
 
 NO_SEED = -1
-"""What stands for the seed in tables of rows that none has an influence on: BM25 and untrained variants."""
+"""The value of the column ``seed`` for rows without a seed: BM25 and untrained variants."""
 _SUFFIX = "+bm25"
 
 
 @dataclass(frozen=True)
 class Row:
-    """BM25, a variant by itself, or a re-ranker whose scores are interpolated with BM25's."""
+    """BM25, a variant alone, or a re-ranker whose scores are interpolated with BM25's."""
 
     variant: str | None
     """``None`` for BM25."""
@@ -22,17 +22,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What the row is called in tables and files: ``bm25``, ``lora`` or ``lora+bm25``."""
+        """The row's name in tables and files, such as ``bm25``, ``lora`` or ``lora+bm25``."""
         return "bm25" if self.variant is None else self.variant + _SUFFIX * self.interpolated
 
     @staticmethod
     def of(name: str) -> Row:
-        """The row of that name."""
+        """The row called ``name``."""
         variant = name.removesuffix(_SUFFIX)
         return BM25 if name == "bm25" else Row(variant, variant != name)
 
     def of_variant(self, variant: str) -> Row:
-        """The row of another variant that is interpolated as this one is."""
+        """The row of another variant, interpolated if this one is."""
         return Row(variant, self.interpolated)
 
 
@@ -40,7 +40,7 @@ BM25 = Row(None)
 
 
 def rows_of(task: TaskName, variants: Iterable[str]) -> Iterator[Row]:
-    """BM25, each of ``variants`` and, at re-ranking, each beside itself interpolated with BM25."""
+    """Yield BM25 and each of ``variants``; for re-ranking, each also interpolated with BM25."""
     yield BM25
     for variant in variants:
         yield Row(variant)

@@ -1,4 +1,4 @@
-"""What a collection or a backbone is called where others read it."""
+"""Names of collections and backbones for publication."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 
 def shown(source: str) -> str:
-    """``source`` with a folder outside of the study by its last name: paths say where somebody's files lie.
+    """``source``, with a folder outside the study reduced to its last part, to keep private paths out.
 
     >>> [shown("beir:/home/ada/nfcorpus"), shown("../models/bert"), shown("ir_datasets:beir/scifact/test")]
     ['beir:nfcorpus', 'bert', 'ir_datasets:beir/scifact/test']

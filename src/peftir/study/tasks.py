@@ -1,4 +1,4 @@
-"""The two tasks of a study: what each is called, which model is trained for it and by which DVC stages."""
+"""The two tasks of a study: their names, models and DVC stages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ StageName = Literal["retriever", "reranker"]
 
 @dataclass(frozen=True)
 class Task:
-    """A task, under the names that params, files and pages have for it."""
+    """A task, with its names in params, files and pages."""
 
     name: TaskName
-    """In ``measures``, in metrics and in the folders of runs."""
+    """The name in ``measures``, in metrics and in the folders of runs."""
     stage: StageName
-    """The trained model in ``params.yaml`` and in the folders of models."""
+    """The name of the model in ``params.yaml`` and in the folders of models."""
     title: str
     model: str
-    """The trained model in prose."""
+    """The name of the model in prose."""
     dvc_stages: tuple[str, ...]
-    """Those that run for every variant and seed, the training first."""
+    """The DVC stages that run for every variant and seed; training is first."""
 
 
 RETRIEVAL = Task(

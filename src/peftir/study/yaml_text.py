@@ -1,4 +1,4 @@
-"""YAML as DVC reads it: version 1.2, in which ``1e-4`` is a number and ``015`` is fifteen."""
+"""Parse YAML 1.2, as DVC does: ``1e-4`` is a number and ``015`` is fifteen."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from peftir.system.errors import PeftirError
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The content of ``text``, whose file is called ``name`` in errors.
+    """Parse ``text``; errors call the file ``name``.
 
     Raises:
-        PeftirError: it is not YAML, or a key comes twice.
+        PeftirError: ``text`` is not YAML, or has a duplicate key.
     """
     try:
         return YAML(typ="safe").load(text)

@@ -1,6 +1,6 @@
-"""The training of a model: examples, loop, checkpoints, several processes.
+"""Training of models: examples, losses, the training loop, checkpoints, data parallelism.
 
-The losses are for use in your own code:
+The losses can be used in your own code:
 
 >>> import torch
 >>> from peftir.training import contrastive_loss

@@ -1,4 +1,4 @@
-"""The loss of a batch of examples: tokens are collated, and read by the model."""
+"""The loss of a batch of examples, from tokens to the backward pass."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 class RetrieverLoss:
     """The contrastive loss of a bi-encoder, over the documents of the whole batch.
 
-    With several processes each encodes its shard of the queries and of the documents, and has the loss of the
-    whole batch. Documents that are no negatives of a query (relevant ones, its own document) are masked.
+    With several processes, each encodes its shard of the queries and of the documents, and returns the loss
+    of the whole batch. Relevant documents of a query, and its own document, are masked as negatives.
 
     Args:
         model: the bi-encoder.
-        sampler: knows the documents that are no negatives of a query.
+        sampler: the sampler of the batches, for the documents that are never negatives of a query.
         temperature: see :func:`peftir.training.losses.contrastive_loss`.
-        mini_batch_size: how many texts :meth:`backward` encodes at a time; None for the whole batch at once.
+        mini_batch_size: number of texts that :meth:`backward` encodes at a time; ``None`` for no limit.
     """
 
     in_pairs = False
@@ -51,7 +51,7 @@ class RetrieverLoss:
         self.query, self.document = self._reading("query"), self._reading("document")
 
     def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
-        """The queries and the documents of a batch that this process reads."""
+        """The queries and the documents in this process's shard of ``batch``."""
         return [example.query for example in shard(batch)], [*shard(_documents(batch))]
 
     def __call__(self, batch: list[Example], tokens: TokenTable) -> Tensor:
@@ -62,9 +62,9 @@ class RetrieverLoss:
         )
 
     def backward(self, batch: list[Example], tokens: TokenTable) -> Tensor:
-        """Add the gradients of the loss of ``batch`` to those of the weights; returns the scalar loss.
+        """Accumulate the gradients of the loss of ``batch`` in the weights and return the scalar loss.
 
-        In mini-batches, by gradient caching, if the queries or the documents are more than fit into one.
+        Gradient caching is used if there are more queries or documents than ``mini_batch_size``.
         """
         queries, documents = self.reads(batch)
         size = self._mini_batch_size
@@ -72,19 +72,21 @@ class RetrieverLoss:
             loss = self(batch, tokens)
             loss.backward()
             return loss.detach()
-        of_queries = [partial(self._vectors, tokens.queries, part) for part in mini_batches(queries, size)]
-        of_documents = [
+        encode_queries = [
+            partial(self._vectors, tokens.queries, part) for part in mini_batches(queries, size)
+        ]
+        encode_documents = [
             partial(self._vectors, tokens.documents, part) for part in mini_batches(documents, size)
         ]
 
         def loss_of(vectors: list[Tensor]) -> Tensor:
-            count = len(of_queries)
+            count = len(encode_queries)
             return self._loss(batch, torch.cat(vectors[:count]), torch.cat(vectors[count:]))
 
-        return cached_backward([*of_queries, *of_documents], loss_of)
+        return cached_backward([*encode_queries, *encode_documents], loss_of)
 
     def _loss(self, batch: list[Example], queries: Tensor, documents: Tensor) -> Tensor:
-        """The loss, from the vectors of the queries and documents that this process reads."""
+        """The loss, from the vectors of this process's shard of the queries and of the documents."""
         all_documents = _documents(batch)
         queries, documents = gather_rows(queries, len(batch)), gather_rows(documents, len(all_documents))
         return contrastive_loss(
@@ -100,30 +102,30 @@ class RetrieverLoss:
         return Reading(prefix, length - self._template.special)
 
     def _vectors(self, tokens_of: Callable[[Sequence[T]], TokenizedTexts], texts: Sequence[T]) -> Tensor:
-        """The vectors of texts, ``[n, d]``."""
+        """The embeddings of ``texts``, ``[n, d]``."""
         tokens = self._template.encode([[tokens] for tokens in tokens_of(texts).tokens])
         return self._model(features(self.tokenizer, tokens, self._model.device))["sentence_embedding"]
 
     def _mask(self, batch: list[Example], documents: list[int]) -> Tensor:
-        """True where a document is no negative of a query and not the one to pick, ``[batch, documents]``."""
+        """True for documents that are neither a query's positive nor negatives, ``[batch, documents]``."""
         mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
         for row, example in enumerate(batch):
-            barred = self._sampler.no_negatives(example.query)
-            mask[row] = torch.tensor([document in barred for document in documents])
+            excluded = self._sampler.no_negatives(example.query)
+            mask[row] = torch.tensor([document in excluded for document in documents])
             mask[row, row] = False
         return mask
 
 
 class RerankerLoss:
-    """The listwise loss of a cross-encoder, over each query's one relevant document and its negatives.
+    """The listwise loss of a cross-encoder, over one relevant document and the negatives of each query.
 
-    With several processes each scores the documents of its shard of the queries, and has the loss of the
+    With several processes, each scores the documents of its shard of the queries, and returns the loss of the
     whole batch.
 
     Args:
         model: the cross-encoder.
-        mini_batch_size: how many pairs of a query and a document :meth:`backward` scores at a time; None for
-            the whole batch at once.
+        mini_batch_size: number of query-document pairs that :meth:`backward` scores at a time; ``None`` for
+            no limit.
     """
 
     in_pairs = True
@@ -135,59 +137,59 @@ class RerankerLoss:
         self.query = self.document = Reading("", self._length - self._template.special)
 
     def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
-        """The queries and the documents of a batch that this process reads."""
-        mine = shard(batch)
-        return [example.query for example in mine], [doc for example in mine for doc in example.documents]
+        """The queries and the documents in this process's shard of ``batch``."""
+        local = shard(batch)
+        return [example.query for example in local], [doc for example in local for doc in example.documents]
 
     def __call__(self, batch: list[Example], tokens: TokenTable) -> Tensor:
         """The scalar loss of ``batch``."""
-        mine = shard(batch)
-        return all_reduce(self._share(mine, self._scores(_pairs(mine), tokens), len(batch)))
+        local = shard(batch)
+        return all_reduce(self._partial_loss(local, self._scores(_pairs(local), tokens), len(batch)))
 
     def backward(self, batch: list[Example], tokens: TokenTable) -> Tensor:
-        """Add the gradients of the loss of ``batch`` to those of the weights; returns the scalar loss.
+        """Accumulate the gradients of the loss of ``batch`` in the weights and return the scalar loss.
 
-        The queries' losses are summed, so a mini-batch is as many whole queries as fit into it, and each pair
-        is scored once. If the documents of one query do not fit, the gradients of the scores are cached.
+        A mini-batch holds all documents of one or more queries, whose losses are added up. Gradient caching
+        is used if the documents of one query are more than ``mini_batch_size``.
         """
-        mine, size = shard(batch), self._mini_batch_size
-        width = len(mine[0].documents)
+        local, size = shard(batch), self._mini_batch_size
+        width = len(local[0].documents)
         if size is not None and size < width:
-            scores = [partial(self._scores, part, tokens) for part in mini_batches(_pairs(mine), size)]
+            scores = [partial(self._scores, part, tokens) for part in mini_batches(_pairs(local), size)]
             return all_reduce(
-                cached_backward(scores, lambda parts: self._share(mine, torch.cat(parts), len(batch)))
+                cached_backward(scores, lambda parts: self._partial_loss(local, torch.cat(parts), len(batch)))
             )
         total = torch.zeros((), device=self._model.device)
-        for part in mini_batches(mine, len(mine) if size is None else size // width):
-            share = self._share(part, self._scores(_pairs(part), tokens), len(batch))
-            share.backward()
-            total = total + share.detach()
+        for part in mini_batches(local, len(local) if size is None else size // width):
+            loss = self._partial_loss(part, self._scores(_pairs(part), tokens), len(batch))
+            loss.backward()
+            total = total + loss.detach()
         return all_reduce(total)
 
     def _scores(self, pairs: Sequence[tuple[str, int]], tokens: TokenTable) -> Tensor:
-        """The scores of pairs of a query and a document, ``[n]``."""
+        """The scores of query-document pairs, ``[n]``."""
         queries = tokens.queries(query for query, _ in pairs)
         documents = tokens.documents(document for _, document in pairs)
         sizes = zip(queries.sizes, documents.sizes, strict=True)
-        cut = [
+        truncated = [
             self._template.cut(query, document, both, self._length)
             for query, document, both in zip(queries.tokens, documents.tokens, sizes, strict=True)
         ]
-        inputs = features(self.tokenizer, self._template.encode(cut), self._model.device)
+        inputs = features(self.tokenizer, self._template.encode(truncated), self._model.device)
         return self._model(inputs)["scores"].flatten()
 
     @staticmethod
-    def _share(examples: Sequence[Example], scores: Tensor, count: int) -> Tensor:
-        """What some of the ``count`` examples of a batch add to its loss, from the scores of their pairs."""
+    def _partial_loss(examples: Sequence[Example], scores: Tensor, count: int) -> Tensor:
+        """The contribution of ``examples`` to the loss of a batch of ``count``, from their pairs' scores."""
         labels = torch.zeros(len(examples), dtype=torch.long, device=scores.device)
         return listwise_loss(scores.view(len(examples), -1), labels) * (len(examples) / count)
 
 
 def _pairs(examples: Sequence[Example]) -> list[tuple[str, int]]:
-    """The pairs of a query and a document, those of a query together, the relevant document first."""
+    """The query-document pairs, grouped by query, the relevant document first."""
     return [(example.query, document) for example in examples for document in example.documents]
 
 
 def _documents(batch: list[Example]) -> list[int]:
-    """All documents of a batch: first the relevant ones, in the order of the queries."""
+    """All documents of a batch: the positives in the order of the queries, then the negatives."""
     return [e.positive for e in batch] + [doc for e in batch for doc in e.negatives]

@@ -1,4 +1,4 @@
-"""Where an unfinished training goes on from after a kill."""
+"""Checkpoints from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from peftir.system.files import remove, replacing
 
 SECONDS = 300.0
-"""Least time between two checkpoints: to redo less than that is cheaper than writing all weights often."""
+"""Minimum seconds between two checkpoints: repeating fewer is cheaper than writing all weights more often."""
 
 
 @dataclass
 class Checkpoint:
-    """A folder that holds the state of one training until it ends.
+    """A folder with the state of one training until it ends.
 
     Attributes:
-        folder: where the state lies.
-        identity: of what the training's result follows from (:func:`peftir.study.identity.identity`); the
-            state of another is not used.
-        every: least seconds between two checkpoints.
+        folder: the folder.
+        identity: a hash of the training's inputs (:func:`peftir.study.identity.identity`); a state with
+            another one is ignored.
+        every: minimum seconds between two checkpoints.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Checkpoint:
         return time.monotonic() - self._last >= self.every
 
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Write the state, in place of an earlier one."""
+        """Write the state, replacing an earlier one."""
         with replacing(self.folder) as partial:
             partial.mkdir()
             save_file(
@@ -53,7 +53,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The tensors and facts last saved, or None if there are none of this training."""
+        """Return the tensors and facts last saved, or ``None`` if there are none of this training."""
         try:
             facts = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
             if facts.pop("identity") != self.identity:
@@ -63,14 +63,14 @@ class Checkpoint:
             return None
 
     def remove(self) -> None:
-        """Remove the state: the training has ended."""
+        """Remove the state, at the end of the training."""
         remove(self.folder)
 
 
 def optimizer_tensors(
     optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter]
 ) -> dict[str, Tensor]:
-    """The optimizer's state as ``<name of the weight>/<name in the state>``."""
+    """The optimizer's state, with keys ``<name of the weight>/<name in the state>``."""
     return {
         f"{name}/{key}": value
         for name, weight in weights.items()
@@ -81,11 +81,11 @@ def optimizer_tensors(
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, weights: dict[str, nn.Parameter], tensors: dict[str, Tensor]
 ) -> None:
-    """Put back what :func:`optimizer_tensors` gave; torch knows on which device which of it has to be."""
-    held = [weight for group in optimizer.param_groups for weight in group["params"]]
-    places = {id(weight): place for place, weight in enumerate(held)}
+    """Restore the state returned by :func:`optimizer_tensors`; torch moves each tensor to its device."""
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+    positions = {id(weight): position for position, weight in enumerate(parameters)}
     state: dict[int, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
-        state.setdefault(places[id(weights[name])], {})[key] = value
+        state.setdefault(positions[id(weights[name])], {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,4 +1,4 @@
-"""What a stage trains on, read from the study's artefacts: for training and for the analysis of its loss."""
+"""The training data of a stage, read from the study's artefacts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftir.training.examples import Sampler
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The collection, the texts of its train queries by id, and what draws examples of them."""
+    """The collection, the texts of its train queries by id, and the sampler of examples."""
 
     collection: Collection
     queries: dict[str, str]
@@ -21,14 +21,14 @@ class TrainingData:
 
     @classmethod
     def read(cls, root: Path, fold: int | None, *, negatives: int, key: str, depth: int) -> TrainingData:
-        """Read them.
+        """Read the training data.
 
         Args:
             root: the study's folder.
-            fold: the fold of the train queries, if there are folds.
+            fold: the fold whose train queries are used; ``None`` without folds.
             negatives: the number of negatives per query.
             key: the key of ``negatives`` in ``params.yaml``, for errors.
-            depth: the depth of BM25's run that negatives are sampled from.
+            depth: the depth of the BM25 run from which negatives are sampled.
 
         Raises:
             PeftirError: an artefact is missing or damaged, or no query has a relevant document.

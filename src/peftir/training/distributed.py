@@ -1,13 +1,12 @@
-"""Several processes train one model: each computes its shard of every batch, all take the same steps.
+"""Data-parallel training with the loss of the whole batch.
 
-Data-parallel training with the loss of the whole batch. Each process holds the whole model and computes the
-vectors or scores of its shard of a batch; :func:`all_reduce` and :func:`gather_rows` bring in what the loss
-takes from the others. All processes then have the same loss, and each has the gradient of its own shard;
-:func:`all_reduce_gradients` adds these up to the gradient of the whole batch. Without a process group (one
-process) these functions return their input.
+Each process holds the whole model and computes the vectors or scores of its shard of a batch.
+:func:`all_reduce` and :func:`gather_rows` collect them from all processes. All processes then have the same
+loss, and each has the gradient of its own shard. :func:`all_reduce_gradients` sums these to the gradient of
+the whole batch. Without a process group (one process) these functions return their input.
 
-DistributedDataParallel does not fit: it averages losses that each see one shard alone, hides the attributes
-of the wrapped model, and searches in every step for parameters without a gradient, such as a pooler's.
+DistributedDataParallel does not fit: it averages losses over single shards, hides the attributes of the
+wrapped model, and searches in every step for parameters without a gradient, such as a pooler's.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from peftir.system.processes import spawn_workers
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=1)  # the others wait while the first evaluates; one that died is noticed at once
+# The other processes wait while rank 0 evaluates. A process that dies is noticed without this timeout.
+PATIENCE = timedelta(days=1)
 
 
 def world_size() -> int:
@@ -77,9 +77,9 @@ def gather_rows(rows: Tensor, count: int) -> Tensor:
     """
     if world_size() == 1:
         return rows
-    mine = _shard_of(count)
-    # A sum with zeros: shards may differ in length, and every backend can do it.
-    padded = nn.functional.pad(not_rounded(rows), (0, 0, mine.start, count - mine.stop))
+    local = _shard_of(count)
+    # All-reduce of zero-padded rows: shards may differ in length, and every backend supports it.
+    padded = nn.functional.pad(not_rounded(rows), (0, 0, local.start, count - local.stop))
     return all_reduce(padded).to(rows.dtype)
 
 
@@ -96,7 +96,7 @@ def all_reduce_gradients(weights: Iterable[nn.Parameter]) -> None:
 
 
 def broadcast(value: Callable[[], float]) -> float:
-    """The result of ``value()`` at rank 0, in all processes; only rank 0 calls it."""
+    """Call ``value`` at rank 0 and return its result in all processes."""
     if world_size() == 1:
         return value()
     number = torch.tensor(value() if rank() == 0 else 0.0, dtype=torch.float64, device=device())
@@ -117,23 +117,23 @@ def all_gather(value: Tensor) -> Tensor:
 def seed_per_rank() -> None:
     """Seed each rank differently; rank 0 keeps the random numbers of a single process."""
     if rank() > 0:
-        # Far from the seeds of other trainings; only the last 32 bits of a larger number would count.
+        # Far from the seeds of other trainings; torch uses only the low 32 bits of a seed.
         torch.manual_seed(torch.initial_seed() + 1_000_003 * rank())
 
 
 def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
     """Run ``work(*args)`` in a process group: in new processes, or in those of torchrun or accelerate.
 
-    One process runs here, without a group. Launchers set WORLD_SIZE in the environment.
+    A single process is this one, without a group. Launchers set WORLD_SIZE in the environment.
 
     Args:
         work: a module-level function.
-        args: its arguments; must pickle.
+        args: its arguments; must be picklable.
         processes: the number of processes.
-        key: the key of that number in ``params.yaml``, for errors.
+        key: the key of ``processes`` in ``params.yaml``, for errors.
 
     Raises:
-        PeftirError: the one that a process raised; a process was killed; a launcher started another number.
+        PeftirError: raised by a process; a process was killed; a launcher started another number.
     """
     launched = os.environ.get("WORLD_SIZE")
     if launched not in (None, str(processes)):
@@ -144,9 +144,8 @@ def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key
     if processes == 1:
         work(*args)
     elif launched:
-        local = int(os.environ.get("LOCAL_RANK", "0"))
         if torch.cuda.is_available():
-            torch.cuda.set_device(local)
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         _work_in_group(work, args, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     else:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
@@ -163,17 +162,20 @@ def _work_in_new_process(
     _work_in_group(work, args, processes, store=store, rank=number, world_size=processes)
 
 
-def _work_in_group(work: Callable[..., None], args: tuple[Any, ...], here: int, **place: Any) -> None:
-    """Join the process group, of which ``here`` processes are on this machine, run ``work``, and leave it."""
-    # NCCL wants a GPU for each process.
-    backend = "nccl" if torch.cuda.is_available() and torch.cuda.device_count() >= here else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE, **place)
+def _work_in_group(
+    work: Callable[..., None], args: tuple[Any, ...], local_processes: int, **rendezvous: Any
+) -> None:
+    """Join the process group, with ``local_processes`` on this machine, run ``work``, and leave the group."""
+    # NCCL needs a GPU for each process.
+    enough = torch.cuda.is_available() and torch.cuda.device_count() >= local_processes
+    backend = "nccl" if enough else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE, **rendezvous)
     work(*args)
     dist.destroy_process_group()
 
 
 def _silence() -> None:
     """Send the output of this process to /dev/null, so that only rank 0 prints."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(devnull, stream)

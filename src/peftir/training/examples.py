@@ -1,4 +1,4 @@
-"""What a model is trained on: for each query a relevant document and some that are not judged relevant."""
+"""Training examples: a query, a relevant document, and negatives sampled from BM25's run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ from peftir.system.errors import PeftirError
 
 @dataclass(frozen=True)
 class Example:
-    """A query's id, the number of one document relevant to it, and those of negatives sampled for it.
-
-    Numbers count in :attr:`Sampler.documents`.
-    """
+    """A query's id, and the indices in :attr:`Sampler.documents` of a relevant document and of negatives."""
 
     query: str
     positive: int
@@ -35,21 +32,21 @@ class Example:
 
 
 class Sampler:
-    """Draws examples: what may be drawn for which query, and what is no negative of it.
+    """Sampler of examples with hard negatives.
 
-    A query's negatives are sampled without replacement from its candidates, never one judged relevant or,
-    with ``own_documents``, one with the query's id; a query with too few candidates gets others of all
-    queries' candidates.
+    The negatives of a query are sampled without replacement from its candidates, and if these are too few,
+    from the candidates of all queries. Documents judged relevant are excluded and, with ``own_documents``,
+    the document with the query's id.
 
     Args:
-        qrels: grades above 0 are relevant.
-        candidates: where negatives come from.
-        negatives: how many each query gets.
-        key: the setting that ``negatives`` comes from, for whoever has to change it.
+        qrels: the judgements; grades above 0 are relevant.
+        candidates: the candidates for negatives.
+        negatives: the number of negatives per query.
+        key: the key of ``negatives`` in ``params.yaml``, for errors.
         own_documents: see :attr:`peftir.data.collection.Collection.own_documents`.
 
     Attributes:
-        documents: the ids of all documents that may be drawn, by number.
+        documents: the ids of all documents that can be drawn.
 
     Raises:
         PeftirError: no query has a relevant document.
@@ -76,17 +73,17 @@ class Sampler:
             self._own = dict(zip(self._queries, own, strict=True))
 
     def no_negatives(self, query: str) -> set[int]:
-        """The documents that are never negatives of ``query``: those relevant to it, and itself."""
+        """The documents that are never negatives of ``query``: relevant ones and its own document."""
         own = self._own.get(query)
         return {*self._relevant[query], *(() if own is None else (own,))}
 
     def draw(self, steps: int, batch_size: int, seed: int) -> Iterator[list[Example]]:
-        """Batches for so many steps; they follow from the arguments alone, so every method gets the same.
+        """Yield a batch for each of ``steps``; equal arguments yield equal batches, for every method.
 
-        Queries come in a fresh random order each time all of them have been used.
+        The queries are shuffled in each epoch.
 
         Raises:
-            PeftirError: there are too few documents for a query's negatives.
+            PeftirError: a query has too few candidates for its negatives.
         """
         random = np.random.default_rng(seed)
         order = _in_random_order(self._queries, random)
@@ -96,11 +93,11 @@ class Sampler:
     def _example(self, query: str, random: np.random.Generator) -> Example:
         relevant = self._relevant[query]
         positive = relevant[random.integers(len(relevant))]
-        barred = self.no_negatives(query)
-        candidates = [number for number in self._candidates.of(query).tolist() if number not in barred]
+        excluded = self.no_negatives(query)
+        candidates = [number for number in self._candidates.of(query).tolist() if number not in excluded]
         chosen = [candidates[i] for i in random.permutation(len(candidates))[: self._negatives]]
         if len(chosen) < self._negatives:
-            chosen += self._from_all(barred.union(chosen), self._negatives - len(chosen), random)
+            chosen += self._from_all(excluded.union(chosen), self._negatives - len(chosen), random)
         if len(chosen) < self._negatives:
             raise PeftirError(
                 f"{self._key}: {self._negatives}: BM25's lists hold only {len(chosen)} documents that are "
@@ -108,19 +105,19 @@ class Sampler:
             )
         return Example(query, positive, tuple(chosen))
 
-    def _from_all(self, barred: set[int], count: int, random: np.random.Generator) -> list[int]:
-        """At most ``count`` of all queries' candidates that are not ``barred``."""
+    def _from_all(self, excluded: set[int], count: int, random: np.random.Generator) -> list[int]:
+        """Draw at most ``count`` of all queries' candidates, without those in ``excluded``."""
         pool = len(self._candidates.documents)
-        without = sorted(number for number in barred if number < pool)
-        drawn: NDArray[np.int64] = random.permutation(pool - len(without))[:count]
-        for number in without:
+        skipped = sorted(number for number in excluded if number < pool)
+        drawn: NDArray[np.int64] = random.permutation(pool - len(skipped))[:count]
+        for number in skipped:
             drawn = drawn + (drawn >= number)
         return drawn.tolist()
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a training, drawn anew, and alike, each time they are iterated over: none is kept."""
+    """The batches of a training; each iteration draws the same ones, and none is kept in memory."""
 
     sampler: Sampler
     steps: int
@@ -128,19 +125,19 @@ class Batches:
     seed: int
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of batches."""
         return self.steps
 
     def __iter__(self) -> Iterator[list[Example]]:
-        """Draw them."""
+        """Draw the batches."""
         return self.sampler.draw(self.steps, self.batch_size, self.seed)
 
 
 def dev_sample(qrels: Qrels, count: int) -> list[str]:
-    """At most ``count`` queries that have a relevant document, chosen by a hash of their ids.
+    """Select at most ``count`` queries that have a relevant document, by a hash of their ids.
 
     Raises:
-        PeftirError: there is none.
+        PeftirError: no query has a relevant document.
     """
     judged = [query for query, docs in qrels.items() if any(grade > 0 for grade in docs.values())]
     if not judged:
@@ -151,6 +148,7 @@ def dev_sample(qrels: Qrels, count: int) -> list[str]:
 
 
 def _in_random_order(queries: list[str], random: np.random.Generator) -> Iterator[str]:
+    """Yield ``queries`` forever, shuffled in each epoch."""
     while True:
         for position in random.permutation(len(queries)):
             yield queries[position]

@@ -1,4 +1,4 @@
-"""Tuning one variant: insert its weights, train them, keep them."""
+"""Train one variant: attach its method, train the weights, save the model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CODE = (
     "training",
     "tuners",
 )
-"""What a training's result follows from, beside the module of its stage, by name."""
+"""Modules that a training's result depends on, besides the module of its stage."""
 
 
 def fit(
@@ -55,10 +55,10 @@ def fit(
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
 ) -> dict[str, Any]:
-    """Tune ``model`` by ``variant``'s method and write it to its folder; gives what the steps took, in s.
+    """Train ``model`` with ``variant``'s method and write it to its folder; return the seconds of the steps.
 
-    ``backward`` computes the gradients of a batch and gives its loss; ``evaluate`` gives the measure on dev
-    that the best step is chosen by. In a group the first process alone writes.
+    ``backward`` computes the gradients of a batch and returns its loss. ``evaluate`` returns the dev measure
+    by which the best step is selected. In a process group only rank 0 writes.
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)

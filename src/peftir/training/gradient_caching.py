@@ -1,4 +1,4 @@
-"""Gradient caching: the gradients of a batch of any size, in the memory that a mini-batch takes.
+"""Gradient caching: the gradients of a batch of any size, with the memory of a mini-batch.
 
 Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", section 3.
 """
@@ -19,15 +19,16 @@ T = TypeVar("T")
 def cached_backward(
     encode: Sequence[Callable[[], Tensor]], loss_of: Callable[[list[Tensor]], Tensor]
 ) -> Tensor:
-    """Add the gradients of a loss to those of the weights, holding one mini-batch's graph at a time.
+    """Accumulate the gradients of a loss in the weights, with one mini-batch's graph in memory at a time.
 
-    Each mini-batch is encoded without a graph; the loss over all outputs gives the gradient of each output;
-    then each mini-batch is encoded again, from the same random state and so with the same dropout masks, and
-    the gradient of its output is propagated back to the weights.
+    1. Encode each mini-batch without a graph.
+    2. Compute the loss of all outputs, and its gradient at each output.
+    3. Encode each mini-batch again, with the same random state and so the same dropout masks, and
+       backpropagate the gradient at its output.
 
     Args:
-        encode: for each mini-batch a function that gives its output; called twice.
-        loss_of: the scalar loss of all outputs, in their order.
+        encode: one function per mini-batch that returns its output; called twice.
+        loss_of: returns the scalar loss of all outputs, in their order.
 
     Returns:
         The loss.
@@ -46,5 +47,5 @@ def cached_backward(
 
 
 def mini_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """``items`` in mini-batches of ``size``; the last may be smaller."""
+    """Split ``items`` into mini-batches of ``size``; the last may be smaller."""
     return [items[start : start + size] for start in range(0, len(items), size)]

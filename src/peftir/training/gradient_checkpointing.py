@@ -1,11 +1,11 @@
 """Gradient checkpointing (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"), layer by layer.
 
-Of each layer of the encoder only the input is kept for the backward pass, which computes the layer again.
-A layer's modules inside, such as adapters and prefixes, are computed again with it, with the same dropout
-masks. Gradients are equal to the bit.
+The forward pass keeps only the input of each encoder layer. The backward pass computes the layer again, with
+the modules inserted in it, such as adapters and prefixes, and with the same dropout masks. Gradients are
+bit-identical.
 
-The checkpointing of transformers does not fit: it is off in a model without dropout, which is in evaluation
-mode here; it does not know MPNet; and it has the gradient computed down to frozen embeddings.
+The checkpointing of transformers does not fit. It is off in evaluation mode, in which models without dropout
+are trained here; it does not support MPNet; and it computes gradients of frozen embeddings.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from peftir.tuners.places import Backbone
 
 @contextmanager
 def recomputing_layers(model: nn.Module) -> Iterator[None]:
-    """A context for forward and backward passes in which each layer of the encoder is checkpointed.
+    """A context in which forward and backward passes checkpoint each encoder layer.
 
     Args:
-        model: has one encoder of transformers in it, of a family that :mod:`peftir.tuners` knows.
+        model: contains one transformers encoder, of a family that :mod:`peftir.tuners` supports.
     """
     backbone = Backbone.of(next(part for part in model.modules() if isinstance(part, PreTrainedModel)))
     with ExitStack() as layers:
@@ -37,6 +37,6 @@ def recomputing_layers(model: nn.Module) -> Iterator[None]:
 
 
 def _checkpointed(layer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    # A decoder's layer appends to this cache of keys and values; computed twice, it would append them twice.
+    # A decoder layer appends its keys and values to the cache; the second computation would append again.
     cache = {"past_key_values": None} if "past_key_values" in kwargs else {}
     return checkpoint(layer, *args, use_reentrant=False, **kwargs | cache)

@@ -1,4 +1,4 @@
-"""The training loop that both stages share."""
+"""The training loop of retrievers and re-rankers."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ Batch_co = TypeVar("Batch_co", covariant=True)
 
 
 class SizedIterable(Protocol[Batch_co]):
-    """The batches of a training: a list, or an object that draws them anew in each iteration."""
+    """The batches of a training: a list, or an object that draws them in each iteration."""
 
     def __len__(self) -> int:
         """The number of batches."""
 
     def __iter__(self) -> Iterator[Batch_co]:
-        """Start from the first batch."""
+        """Iterate from the first batch."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the best dev measure was found, what the steps took, and what gradients they had.
+    """The result of a training.
 
-    Seconds are without evaluation: ``seconds_at`` has those up to each point of the learning curve, by step.
-    ``gradients`` has the mean gradient norm of each module, before clipping, since the point before; a value
-    for each point after step 0.
+    Attributes:
+        best_step: the step with the best dev measure.
+        best_dev: the best dev measure.
+        seconds_per_step: mean seconds per step, without evaluation.
+        seconds_at: seconds up to each point of the learning curve, by step, without evaluation.
+        gradients: mean gradient norms since the previous point, before clipping, by module; one value per
+            point after step 0.
     """
 
     best_step: int
@@ -56,31 +60,31 @@ def train(
     modules: Mapping[str, list[nn.Parameter]] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Outcome:
-    """Train the trainable weights of ``model`` and leave it at its best step on dev.
+    """Train ``model`` and restore the weights of its best step on dev.
 
-    The dev measure is taken at step 0, every ``evaluate_every`` steps and at the last; of equal ones the
-    first stays. In a group (:mod:`peftir.training.distributed`) every process calls this with the same
-    arguments.
+    The dev measure is computed at step 0, every ``evaluate_every`` steps and at the last step; of equal
+    values, the first counts. In a process group (:mod:`peftir.training.distributed`) every process calls this
+    function with the same arguments.
 
     Args:
-        batches: one a step, the same in each iteration over them.
-        backward: adds the gradients of a batch's loss to those of the weights, and gives the loss, a scalar.
-        evaluate: the dev measure of the model as it stands.
+        batches: one per step, the same in each iteration over them.
+        backward: accumulates the gradients of a batch's loss in the weights and returns the scalar loss.
+        evaluate: returns the dev measure of the model with its current weights.
         on_point: called with every point of the learning curve.
-        head: tells by a weight's name whether it belongs to the head, which has a rate of its own.
-        modules: weights by name of their module, whose gradients are recorded.
-        checkpoint: where the state is kept for going on after a kill; the result is the same as without.
+        head: a predicate: whether a weight, by its name, belongs to the head, with its own learning rate.
+        modules: weights by name of their module, whose gradient norms are recorded.
+        checkpoint: the checkpoint to resume from and to write; the result does not depend on it.
 
     Raises:
-        PeftirError: the loss is no longer a number.
+        PeftirError: the loss is not finite.
     """
     seed_per_rank()
     run = TrainingState(model, head, settings, len(batches), GradientNorms(modules or {}), on_point)
     if not (checkpoint and run.resume(checkpoint)):
         run.end_point(0, evaluate)
-    left = islice(batches, run.step, None)
+    remaining = islice(batches, run.step, None)
     progress = {"unit": "step", "mininterval": 5, "initial": run.step, "disable": rank() > 0}
-    for batch in tqdm(left, "training", len(batches), **progress):
+    for batch in tqdm(remaining, "training", len(batches), **progress):
         run.take_step(backward, batch)
         if run.step % settings.evaluate_every == 0 or run.step == len(batches):
             run.end_point(run.step, evaluate)

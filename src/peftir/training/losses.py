@@ -1,4 +1,4 @@
-"""The losses of the bi-encoder and of the cross-encoder, as functions of vectors and of scores."""
+"""The loss functions: contrastive for bi-encoders, listwise for cross-encoders."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def contrastive_loss(
 ) -> Tensor:
     """The mean over queries of ``-log(exp(s(q, d⁺)/τ) / Σ_d exp(s(q, d)/τ))``, with ``s`` the inner product.
 
-    Each query picks its document among those of the whole batch: in-batch and hard negatives (Karpukhin et
-    al. 2020, §3.2; the temperature τ as in Chen et al. 2020, §2.1).
+    The sum is over the documents of the whole batch: in-batch and hard negatives (Karpukhin et al. 2020,
+    §3.2), with a temperature τ (Chen et al. 2020, §2.1).
 
     Args:
         queries: ``[b, d]`` vectors.
         documents: ``[n, d]`` vectors.
-        labels: ``[b]``, the row of the document ``d⁺`` that each query has to pick.
-        mask: ``[b, n]`` booleans, true where a document has no part in the sum for a query; never d⁺.
+        labels: ``[b]``, the row in ``documents`` of each query's ``d⁺``.
+        mask: ``[b, n]`` booleans, true for documents left out of a query's sum; never its d⁺.
         temperature: τ.
     """
     scores = queries @ documents.T / temperature
@@ -34,7 +34,7 @@ def listwise_loss(scores: Tensor, labels: Tensor) -> Tensor:
     The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021, §3.2).
 
     Args:
-        scores: ``[b, n]``, of n documents for each query.
+        scores: ``[b, n]``, for n documents per query.
         labels: ``[b]``, the column of each query's ``d⁺``.
     """
     return torch.nn.functional.cross_entropy(not_rounded(scores), labels)

@@ -1,4 +1,4 @@
-"""The optimizer of a training, AdamW (Loshchilov & Hutter 2019), and the schedule of its learning rate."""
+"""The optimizer, AdamW (Loshchilov & Hutter 2019), and the learning rate schedules."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from peftir.training.settings import Settings
 def new_optimizer(
     weights: Mapping[str, nn.Parameter], vectors: Set[str], head: Callable[[str], bool], settings: Settings
 ) -> torch.optim.AdamW:
-    """AdamW over ``weights``; the peak learning rate of each parameter group is its ``peak``.
+    """Return AdamW over ``weights``; each parameter group has its peak learning rate under ``peak``.
 
-    The head has its own learning rate. Vectors have no weight decay, with every method alike.
+    The head has its own learning rate. Vectors have no weight decay, whatever the method.
 
     Args:
         weights: trained weights by name.
         vectors: names of weights that are biases, scales of norms or factors
             (:func:`peftir.tuners.vector_names`).
-        head: tells by a weight's name whether it belongs to the head.
-        settings: has rates, betas and weight decay.
+        head: a predicate: whether a weight, by its name, belongs to the head.
+        settings: learning rates, betas and weight decay.
     """
     groups: list[dict[str, object]] = []
-    for of_head, rate in ((False, settings.learning_rate), (True, settings.head_learning_rate)):
+    for in_head, rate in ((False, settings.learning_rate), (True, settings.head_learning_rate)):
         for are_vectors, decay in ((False, settings.weight_decay), (True, 0.0)):
             chosen = [
                 weight
                 for name, weight in weights.items()
-                if head(name) is of_head and (name in vectors) is are_vectors
+                if head(name) is in_head and (name in vectors) is are_vectors
             ]
             if chosen:
                 groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
@@ -40,24 +40,24 @@ def new_optimizer(
 
 
 def schedule(kind: ScheduleName, steps: int, warmup: float) -> Callable[[int], float]:
-    """A function that gives the share of the peak learning rate at a step, counted from 0.
+    """Return a function from a step, counted from 0, to the factor of the peak learning rate.
 
-    The share rises linearly to 1 in the warm-up. After it, ``linear`` falls to 0 along a straight line,
-    ``cosine`` along half a cosine (Loshchilov & Hutter 2017, equation 5), and ``constant`` stays at 1.
+    The factor rises linearly to 1 in the warm-up. Then ``linear`` decays it to 0 linearly, ``cosine`` along
+    half a cosine (Loshchilov & Hutter 2017, equation 5), and ``constant`` keeps it at 1.
 
     Args:
         kind: ``linear``, ``cosine`` or ``constant``.
-        steps: the number of steps of the training.
-        warmup: share of the steps that belongs to the warm-up.
+        steps: the number of training steps.
+        warmup: the share of the steps in the warm-up.
     """
-    rising = max(1, round(steps * warmup))
+    warmup_steps = max(1, round(steps * warmup))
 
     def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        left = max(0.0, (steps - step) / max(1, steps - rising))
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        remaining = max(0.0, (steps - step) / max(1, steps - warmup_steps))
         if kind == "linear":
-            return left
-        return (1 - math.cos(math.pi * left)) / 2 if kind == "cosine" else 1.0
+            return remaining
+        return (1 - math.cos(math.pi * remaining)) / 2 if kind == "cosine" else 1.0
 
     return factor

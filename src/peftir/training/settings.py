@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""The hyperparameters of a training."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from peftir.study.tasks import StageName
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained.
+    """The hyperparameters of a training.
 
     Attributes:
-        learning_rate: peak learning rate after the warm-up.
-        head_learning_rate: that of the head.
-        warmup: share of the steps over which the learning rates rise.
+        learning_rate: peak learning rate, at the end of the warm-up.
+        head_learning_rate: peak learning rate of the head.
+        warmup: share of the steps in the warm-up.
         evaluate_every: steps between two evaluations on dev.
         precision: ``bfloat16`` or ``float32`` (:func:`peftir.models.precision.computing_in`).
         dropout: whether the backbone's own dropout is on.
-        schedule: how the learning rates fall after the warm-up (:func:`peftir.training.optimizer.schedule`).
-        betas: AdamW's decay rates of the averages of the gradient and of its square.
+        schedule: the decay of the learning rates after the warm-up
+            (:func:`peftir.training.optimizer.schedule`).
+        betas: AdamW's decay rates of the running averages of the gradient and of its square.
         weight_decay: AdamW's weight decay of matrices; vectors have none.
-        max_grad_norm: the norm that the gradient of all weights is clipped to; None for no clipping.
-        gradient_checkpointing: whether the layers' activations are computed again in the backward pass
+        max_grad_norm: maximum norm of the gradient of all weights, for clipping; ``None`` for no clipping.
+        gradient_checkpointing: whether the backward pass recomputes the layers' activations
             (:mod:`peftir.training.gradient_checkpointing`).
     """
 
@@ -43,18 +44,18 @@ class Settings:
     @classmethod
     def of(cls, params: Params, stage: StageName, method: MethodParams) -> Settings:
         """The settings of ``stage`` in ``params``, with the learning rates of ``method``."""
-        given = params.training(stage)
+        training = params.training(stage)
         rate = method.learning_rate.at(stage) if method.learning_rate else 0.0
         return cls(
             learning_rate=rate,
-            head_learning_rate=getattr(given, "head_learning_rate", rate),
-            warmup=given.warmup,
-            evaluate_every=given.evaluate_every,
+            head_learning_rate=getattr(training, "head_learning_rate", rate),
+            warmup=training.warmup,
+            evaluate_every=training.evaluate_every,
             precision=params.backbone.precision,
             dropout=params.backbone.dropout,
-            schedule=given.schedule,
-            betas=(given.betas[0], given.betas[1]),
-            weight_decay=given.weight_decay,
-            max_grad_norm=given.max_grad_norm,
-            gradient_checkpointing=given.gradient_checkpointing,
+            schedule=training.schedule,
+            betas=(training.betas[0], training.betas[1]),
+            weight_decay=training.weight_decay,
+            max_grad_norm=training.max_grad_norm,
+            gradient_checkpointing=training.gradient_checkpointing,
         )

@@ -1,4 +1,4 @@
-"""A training as it stands: what the next step depends on, and what its checkpoints keep."""
+"""The state of a training in progress, which its checkpoints hold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a learning curve: the dev measure at a step, and the mean loss since the point before."""
+    """A point of a learning curve: the dev measure at a step, and the mean loss since the previous point."""
 
     step: int
     dev: float
@@ -36,7 +36,7 @@ class Point:
 
 
 class TrainingState:
-    """One training as it stands: all that the next step depends on."""
+    """The state of a training in progress: weights, optimizer, random generators and learning curve."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class TrainingState:
         self.seconds_at: dict[int, float] = {}
 
     def take_step(self, backward: Callable[[Batch], Tensor], batch: Batch) -> None:
-        """Train on one batch; ``backward`` computes its gradients and gives its loss."""
+        """Train on one batch; ``backward`` computes its gradients and returns its loss."""
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.factor(self.step)
@@ -78,14 +78,14 @@ class TrainingState:
         if not math.isfinite(self.losses[-1]):
             raise PeftirError(
                 f"training: the loss is {self.losses[-1]} at step {self.step}; a lower learning_rate "
-                f"(now {self.settings.learning_rate:g}) usually mends this"
+                f"(now {self.settings.learning_rate:g}) usually helps"
             )
 
     def _recomputing(self) -> AbstractContextManager[None]:
         return recomputing_layers(self.model) if self.settings.gradient_checkpointing else nullcontext()
 
     def end_point(self, step: int, evaluate: Callable[[], float]) -> None:
-        """Close a point of the learning curve: the dev measure, and the mean loss since the point before."""
+        """Add a point to the learning curve: the dev measure, and the mean loss since the previous point."""
         self.model.eval()
         dev = broadcast(evaluate)
         self.best.offer(step, dev)
@@ -99,7 +99,7 @@ class TrainingState:
         self.on_point(point)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the state, right after a point; in a group all call this, and the first writes."""
+        """Write the state, after :meth:`end_point`; in a process group all call this, and rank 0 writes."""
         kinds: dict[str, dict[str, Tensor]] = {
             "weight": {name: weight.data for name, weight in self.weights.items()},
             "best": self.best.kept,
@@ -121,9 +121,9 @@ class TrainingState:
         )
 
     def resume(self, checkpoint: Checkpoint) -> bool:
-        """Go on from what was saved, if there is something."""
+        """Restore the saved state and return whether there was one."""
         state = checkpoint.load()
-        # Machines that see different folders would go on from different steps.
+        # Machines that do not share the folder would resume from different steps.
         if not all_gather(torch.tensor(int(state is not None))).all() or state is None:
             return False
         tensors, facts = state
@@ -135,7 +135,7 @@ class TrainingState:
             for name, weight in self.weights.items():
                 weight.copy_(kinds["weight"][name])
         restore_optimizer(self.optimizer, self.weights, kinds["optimizer"])
-        # A copy, since torch crashes on a state that lies at an odd place.
+        # A copy, since torch crashes on a state at an unaligned address.
         restore_random({name: states[rank()].clone() for name, states in kinds["random"].items()})
         self.best.kept, (self.best.step, self.best.dev) = kinds["best"], facts["best"]
         self.step, self.seconds = facts["step"], facts["seconds"]
@@ -146,7 +146,7 @@ class TrainingState:
 
 
 class _Best:
-    """The trainable weights at the best dev measure so far."""
+    """The trained weights with the best dev measure so far."""
 
     def __init__(self, weights: dict[str, nn.Parameter]) -> None:
         self._weights = weights

@@ -1,7 +1,6 @@
-"""The tokens of a training's texts: made once, before its first step, and read from a memory-mapped file.
+"""The tokens of all training texts, tokenized once before the first step, in a memory-mapped file.
 
-A table has no special tokens in it: what reads a text puts them around it, alone or in a pair
-(:mod:`peftir.models.templates`).
+The table has no special tokens; losses add them to single texts or pairs (:mod:`peftir.models.templates`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ CHUNK = 1024  # texts tokenized at a time
 
 @dataclass(frozen=True)
 class Reading:
-    """How a model reads texts of one kind: what stands before each, and how many of its tokens can matter."""
+    """The prefix of one kind of texts, and the maximum number of tokens that a model reads of each."""
 
     prefix: str
     tokens: int
@@ -36,9 +35,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class TokenizedTexts:
-    """The tokens of some texts that can matter, and how many tokens each text has.
+    """The first tokens of each text, up to the maximum, and the number of tokens of each whole text.
 
-    Where a model reads texts alone, or no query is too long, ``sizes`` count no more than these tokens.
+    ``sizes`` count only the tokens kept if a model reads texts alone or if no query is too long.
     """
 
     tokens: list[list[int]]
@@ -46,16 +45,16 @@ class TokenizedTexts:
 
 
 class Reader(Protocol):
-    """What reads tokens: the loss of a stage's batches, in one process of its training."""
+    """The loss of a stage's batches, in one process of its training, which reads tokens."""
 
     tokenizer: Any
     query: Reading
     document: Reading
     in_pairs: bool
-    """Whether a query and a document are read together, and cut where they are too long together."""
+    """Whether a query and a document are read as a pair, and truncated together."""
 
     def reads(self, batch: list[Example]) -> tuple[list[str], list[int]]:
-        """The queries and the documents of a batch that this process reads."""
+        """The queries and the documents in this process's shard of ``batch``."""
 
 
 class TokenTable:
@@ -81,7 +80,7 @@ class TokenTable:
 def tokenized(
     data: TrainingData, batches: Iterable[list[Example]], reader: Reader, file: Path
 ) -> Iterator[TokenTable]:
-    """Yield the tokens of each distinct text of ``batches`` that ``reader`` reads; ``file`` has them.
+    """Yield the tokens of each distinct text of ``batches`` that ``reader`` reads, stored in ``file``.
 
     Raises:
         PeftirError: a document is not in the collection, or the disk is full.
@@ -96,7 +95,7 @@ def tokenized(
 
 
 def tokenized_in_memory(data: TrainingData, batches: Iterable[list[Example]], reader: Reader) -> TokenTable:
-    """As :func:`tokenized`, for a few batches."""
+    """Like :func:`tokenized`, in memory, for a few batches."""
     sink = pa.BufferOutputStream()
     rows = _write(sink, data, *_read_in(data, batches, reader), reader)
     return TokenTable(Dataset.from_buffer(sink.getvalue()), *rows)
@@ -105,20 +104,20 @@ def tokenized_in_memory(data: TrainingData, batches: Iterable[list[Example]], re
 def _read_in(
     data: TrainingData, batches: Iterable[list[Example]], reader: Reader
 ) -> tuple[list[str], NDArray[np.int64]]:
-    """The queries and the documents of ``batches`` that ``reader`` reads, each once."""
-    asked: dict[str, None] = {}
+    """The distinct queries and documents of ``batches`` that ``reader`` reads."""
+    distinct: dict[str, None] = {}
     read = np.zeros(len(data.sampler.documents), dtype=bool)
     for batch in batches:
         queries, documents = reader.reads(batch)
-        asked.update(dict.fromkeys(queries))
+        distinct.update(dict.fromkeys(queries))
         read[documents] = True
-    return [*asked], np.flatnonzero(read)
+    return [*distinct], np.flatnonzero(read)
 
 
 def _write(
     sink: Any, data: TrainingData, queries: list[str], documents: NDArray[np.int64], reader: Reader
 ) -> tuple[dict[str, int], NDArray[np.int32]]:
-    """Write queries, then documents in the corpus's order; gives the row of each, by id and by number."""
+    """Write queries, then documents in corpus order; return the rows of both, by id and by number."""
     corpus = data.collection.row_numbers(data.sampler.documents.take(pa.array(documents)))
     order = np.argsort(corpus)
     rows = np.full(len(data.sampler.documents), -1, dtype=np.int32)
@@ -127,24 +126,25 @@ def _write(
         too_long = False
         for start in range(0, len(queries), CHUNK):
             texts = [reader.query.prefix + data.queries[id] for id in queries[start : start + CHUNK]]
-            found = _texts(reader.tokenizer, texts, reader.query.tokens, whole=reader.in_pairs)
-            too_long |= any(size >= reader.query.tokens for size in found.sizes)
-            writer.write_batch(_batch(found))
-        # Which of two texts is the longer one matters only where neither fits.
+            tokens = _tokenize(reader.tokenizer, texts, reader.query.tokens, whole=reader.in_pairs)
+            too_long |= any(size >= reader.query.tokens for size in tokens.sizes)
+            writer.write_batch(_batch(tokens))
+        # Truncation of a pair depends on which text is longer only if neither fits.
         whole = reader.in_pairs and too_long
         for texts in data.collection.texts_of_rows(corpus[order]):
             texts = [reader.document.prefix + text for text in texts]
-            writer.write_batch(_batch(_texts(reader.tokenizer, texts, reader.document.tokens, whole=whole)))
+            tokens = _tokenize(reader.tokenizer, texts, reader.document.tokens, whole=whole)
+            writer.write_batch(_batch(tokens))
     return {id: row for row, id in enumerate(queries)}, rows
 
 
-def _texts(tokenizer: Any, texts: list[str], count: int, whole: bool) -> TokenizedTexts:
-    """``count`` tokens at most of each; with ``whole``, sizes count all tokens of a text that has more."""
+def _tokenize(tokenizer: Any, texts: list[str], count: int, whole: bool) -> TokenizedTexts:
+    """Tokenize ``texts`` to at most ``count`` tokens; with ``whole``, sizes count the tokens cut off too."""
     tokens = bare_tokens(tokenizer, texts, count)
     sizes = [len(ids) for ids in tokens]
-    cut = [place for place, size in enumerate(sizes) if whole and size >= count]
-    for place, size in zip(cut, whole_sizes(tokenizer, [texts[place] for place in cut]), strict=True):
-        sizes[place] = size
+    full = [index for index, size in enumerate(sizes) if whole and size >= count]
+    for index, size in zip(full, whole_sizes(tokenizer, [texts[index] for index in full]), strict=True):
+        sizes[index] = size
     return TokenizedTexts(tokens, sizes)
 
 

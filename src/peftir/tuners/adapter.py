@@ -1,7 +1,7 @@
-"""Adapters in sequence (Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1).
+"""Sequential adapters (Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1).
 
-After the attention's output and after the feed-forward's, each before its Add & Norm, goes a bottleneck with
-an inner residual: ``y + up(gelu(down(y)))``. Weights without biases: 4·L·r·d.
+A bottleneck with an inner residual, ``y + up(gelu(down(y)))``, follows the attention and the feed-forward of
+each layer, before Add & Norm. Number of parameters without biases: 4·L·r·d.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class AdapterConfig(InsertConfig):
 
 
 class Adapter(Bottleneck):
-    """The bottleneck with inner residual on a sub-layer's output, ``(batch, length, d)``."""
+    """The bottleneck on a sub-layer's output, ``(batch, length, d)``; :class:`Insert` adds the residual."""
 
     slot = "adapter"
 
@@ -46,11 +46,11 @@ class Adapter(Bottleneck):
 
 
 class AdapterTuner(InsertTuner):
-    """Two adapters in each layer."""
+    """Tuner that inserts two adapters in each layer."""
 
     @staticmethod
     def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
-        """An adapter on every sub-layer's output."""
+        """Yield an adapter for each sub-layer's output."""
         for place in backbone.sublayer_outputs:
             yield Insertion(place, Adapter, {"hidden": backbone.hidden, "rank": config.rank})
 
@@ -59,7 +59,7 @@ register(AdapterConfig, AdapterTuner)
 
 
 def configure(backbone: Backbone, rank: int) -> AdapterConfig:
-    """The configuration for the encoder at hand."""
+    """Return the configuration for ``backbone``."""
     return AdapterConfig(rank=rank)
 
 

@@ -1,9 +1,9 @@
-"""The aside module, and what is around it (Ma et al. 2022, "Scattered or Connected?", section 5: IAA).
+"""The aside modules of IAA (Ma et al. 2022, "Scattered or Connected?", section 5).
 
-An aside is a bottleneck without inner residual that leads around frozen parts: its input is theirs, its
-output is added after theirs. The asides join the scattered modules inside into one trainable path from the
-first layer to the last. In the paper these are adapters; here they are what ``base`` says: ``adapter``,
-``lora``, ``mam``, or ``none``, where the asides stand alone.
+An aside is a bottleneck without inner residual, parallel to frozen modules: it has the same input, and its
+output is added to theirs. The asides connect the modules inserted inside into one trainable path from the
+first layer to the last. In the paper the inserted modules are adapters; here ``base`` is ``adapter``,
+``lora``, ``mam``, or ``none`` for asides alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ASIDE_RATIO = Number("aside rank over rank, where the aside rank is not given", 
 
 
 class Aside(Bottleneck):
-    """``up(gelu(down(x)))``, where ``x`` goes into the frozen parts, added to what comes out of them."""
+    """``up(gelu(down(x)))`` of the input ``x`` of frozen modules, added to their output."""
 
     slot = "aside"
 
@@ -41,7 +41,7 @@ class Aside(Bottleneck):
 
 @dataclass(frozen=True)
 class Base:
-    """What the asides lead around: its knobs, its configuration's fields from them, and its insertions."""
+    """A base method: its knobs, a function from knobs to configuration fields, and its insertions."""
 
     knobs: Mapping[str, Knob]
     settle: Callable[..., dict[str, Any]]
@@ -58,12 +58,12 @@ BASES = {
 
 @dataclass
 class AsideConfig(InsertConfig):
-    """What the configurations of the three kinds of IAA share.
+    """Base class of the configurations of IAA-S, IAA-L and IAA-M.
 
     Args:
         aside_rank: bottleneck size a of the asides.
-        base: what is inside: ``adapter``, ``lora``, ``mam`` or ``none``.
-        rank: rank r of what is inside.
+        base: the base method: ``adapter``, ``lora``, ``mam`` or ``none``.
+        rank: rank r of the base method.
         alpha: with ``lora``, the update is scaled by alpha / rank.
         length: with ``mam``, the prefix length.
         scale: with ``mam``, the factor of the parallel adapter.
@@ -85,10 +85,10 @@ class AsideConfig(InsertConfig):
     scale: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the fields, and that the base has those that it needs.
+        """Check the fields, and that those of the base method are set.
 
         Raises:
-            TunerError: names the field.
+            TunerError: a field is invalid or missing.
         """
         super().__post_init__()
         if self.base not in BASES:
@@ -99,18 +99,18 @@ class AsideConfig(InsertConfig):
 
 
 class AsideTuner(InsertTuner):
-    """The base's modules, and asides around the parts that ``spans`` names."""
+    """Tuner that inserts the base method's modules, and asides parallel to the modules of ``spans``."""
 
     aside: ClassVar[type[Aside]] = Aside
 
     @staticmethod
     def spans(backbone: Backbone) -> Iterable[Span]:
-        """The frozen parts that an aside leads around."""
+        """The spans of frozen modules that get a parallel aside."""
         raise NotImplementedError
 
     @classmethod
     def plan(cls, config: Any, backbone: Backbone) -> Iterable[Insertion]:
-        """The base's plan, then the asides: where they meet at a place, the base's change comes first."""
+        """Yield the insertions of the base method, then the asides; changes are applied in this order."""
         yield from BASES[config.base].plan(config, backbone)
         for entry, place in cls.spans(backbone):
             yield Insertion(place, cls.aside, {"hidden": backbone.hidden, "rank": config.aside_rank}, entry)
@@ -119,17 +119,17 @@ class AsideTuner(InsertTuner):
 def method(
     name: str, summary: str, config: type[AsideConfig], tuner: type[AsideTuner], ratio: float
 ) -> Method:
-    """The registry's entry for one kind of IAA.
+    """Return the registry entry of a variant of IAA, with an entry for each base method.
 
     Args:
-        name: its name.
-        summary: what it is, in a line.
-        config: its configuration.
-        tuner: its tuner.
-        ratio: aside rank over rank by default.
+        name: the name of the method.
+        summary: a one-line description.
+        config: the class of its configuration.
+        tuner: the class of its tuner.
+        ratio: the default ratio of aside rank to rank.
     """
 
-    def over(base: str) -> Method:
+    def with_base(base: str) -> Method:
         def configure(
             backbone: Backbone, aside_rank: int | None = None, aside_ratio: float = ratio, **knobs: Any
         ) -> AsideConfig:
@@ -152,5 +152,5 @@ def method(
             weigh=weigher(tuner, configure),
         )
 
-    bases = {base: over(base) for base in BASES}
+    bases = {base: with_base(base) for base in BASES}
     return replace(bases["adapter"], bases=bases)

@@ -1,9 +1,8 @@
 """BitFit (Ben Zaken et al. 2022, "BitFit: Simple Parameter-efficient Fine-tuning", section 3): biases only.
 
-Every bias of the encoder is trained, here as a change that starts at zero and is added to the output of the
-module that has the bias: the same training as of the bias itself, while the backbone stays as it is and
-several tuned tasks can share it. On BERT-base 102,912 weights; a bi-encoder does not use the pooler and
-trains 102,144.
+Every bias of the encoder is trained, as a zero-initialized change that is added to the output of the bias's
+module. This is equivalent to training the bias, and several tasks can share the unchanged backbone. Number of
+parameters for BERT-base: 102,912; for a bi-encoder, which does not use the pooler, 102,144.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from peftir.tuners.tuner import InsertTuner, register, weigher
 
 @dataclass
 class BitFitConfig(InsertConfig):
-    """Configuration of BitFit: there is nothing to set."""
+    """Configuration of BitFit, which has no knobs."""
 
     tuner_type: ClassVar[str] = "PEFTIR_BITFIT"
 
 
 class BiasChange(Insert):
-    """What is added to one bias, ``(size,)``."""
+    """The change of one bias, ``(size,)``."""
 
     slot = "bias_change"
     adapter_layer_names = (f"{PREFIX}bias",)
@@ -41,7 +40,7 @@ class BiasChange(Insert):
         self.tuned_bias = nn.ParameterDict()
 
     def create(self, name: str, *, size: int) -> None:
-        """Make the change of the PEFT adapter ``name``: zero."""
+        """Create the change of the PEFT adapter ``name``, initialized to zero."""
         self.tuned_bias[name] = nn.Parameter(torch.zeros(size))
 
     @staticmethod
@@ -50,19 +49,19 @@ class BiasChange(Insert):
         return size
 
     def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The change of the bias, the same for every token."""
+        """The change of the bias, equal for all tokens."""
         return self.tuned_bias[name].to(y.dtype).expand_as(y)
 
 
 class BitFitTuner(InsertTuner):
-    """A change for each bias."""
+    """Tuner that inserts a change for each bias."""
 
     @staticmethod
     def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
-        """Every module of the encoder that has a bias.
+        """Yield a change for each module of the encoder that has a bias.
 
         Raises:
-            TunerError: none has, or one adds it elsewhere than to the last dimension of its output.
+            TunerError: no module has a bias, or one with a bias is neither ``Linear`` nor ``LayerNorm``.
         """
         found = False
         for name, module in backbone.parts:
@@ -87,7 +86,7 @@ register(BitFitConfig, BitFitTuner)
 
 
 def configure(backbone: Backbone) -> BitFitConfig:
-    """The configuration for the encoder at hand."""
+    """Return the configuration for ``backbone``."""
     return BitFitConfig()
 
 

@@ -1,4 +1,4 @@
-"""The bottleneck that adapters and asides are made of."""
+"""The bottleneck module of adapters and asides."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from peftir.tuners.inserts import PREFIX, Insert
 
 
 class Bottleneck(Insert):
-    """``up(gelu(down(x)))`` from d to ``rank`` and back to d, with biases, ``up`` zero at the start.
+    """``up(gelu(down(x)))`` from d to ``rank`` and back to d, with biases and a zero-initialized ``up``.
 
-    The nonlinearity is GELU: Houlsby et al.'s published code (google-research/adapter-bert) uses it in its
-    adapters, as BERT does; their paper says only "nonlinearity". ``down`` starts as every ``nn.Linear``
-    of torch does (Kaiming uniform; He et al. 2022 and LoRA do the same) but with zero bias, from torch's
-    global seed.
+    The nonlinearity is GELU, as in BERT and Houlsby et al.'s published code (google-research/adapter-bert);
+    their paper says only "nonlinearity". ``down`` has torch's initialization of ``nn.Linear`` (Kaiming
+    uniform, as in He et al. 2022 and LoRA), from the global seed, but zero bias.
     """
 
     adapter_layer_names = (f"{PREFIX}down", f"{PREFIX}up")
@@ -28,7 +27,7 @@ class Bottleneck(Insert):
         self.tuned_up = nn.ModuleDict()
 
     def create(self, name: str, *, hidden: int, rank: int) -> None:
-        """Make the two projections of the PEFT adapter ``name``."""
+        """Create the two projections of the PEFT adapter ``name``."""
         down, up = nn.Linear(hidden, rank), nn.Linear(rank, hidden)
         for zero in (down.bias, up.weight, up.bias):
             nn.init.zeros_(zero)
@@ -36,18 +35,18 @@ class Bottleneck(Insert):
 
     @staticmethod
     def weigh(*, hidden: int, rank: int) -> int:
-        """How many weights one bottleneck has, biases included."""
+        """The number of parameters of one bottleneck, including biases."""
         return 2 * hidden * rank + rank + hidden
 
     @staticmethod
     def nonlinearity(x: torch.Tensor) -> torch.Tensor:
-        """What stands between the two projections."""
+        """The nonlinearity between the two projections."""
         return F.gelu(x)
 
     def squeeze(self, name: str, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """The bottleneck of the PEFT adapter ``name``, in ``dtype``; ``(…, d)`` as ``x``."""
+        """Apply the bottleneck of the PEFT adapter ``name`` to ``x``; returns ``(…, d)`` in ``dtype``."""
         down = cast(nn.Linear, self.tuned_down[name])
         if not torch.is_autocast_enabled(x.device.type):
-            # Weights may be kept more exact than the backbone's, as PEFT does with one in half precision.
+            # PEFT keeps adapter weights in float32 if the backbone is in half precision.
             x = x.to(down.weight.dtype)
         return self.tuned_up[name](self.nonlinearity(down(x))).to(dtype)

@@ -1,4 +1,4 @@
-"""What the configurations of our methods share, as PEFT reads and writes them."""
+"""The base class of our methods' PEFT configurations."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class TunerType(str):
 
 @dataclass
 class InsertConfig(PeftConfig):
-    """What the configurations of our methods share.
+    """Base class of the configurations of our methods.
 
     Args:
-        modules_to_save: modules of the model that are trained and saved besides the method's own weights.
-            Left out, it becomes the classification head where there is one: no head is lost on save.
+        modules_to_save: modules of the model that are trained and saved besides the method's own weights. By
+            default the classification head, if there is one.
     """
 
     tuner_type: ClassVar[str]
-    # Read by PEFT in places; ours follow from the family of the encoder.
+    # PEFT reads this field; our insertions depend on the encoder's family instead.
     target_modules: ClassVar[None] = None
     knobs: ClassVar[dict[str, Knob]] = {}
-    """How to check the fields of the subclass."""
+    """The knobs that check the fields of the subclass."""
 
     modules_to_save: list[str] | None = field(default=None)
 
     def __post_init__(self) -> None:
-        """Say which PEFT method it is, and check the fields."""
+        """Set the PEFT type and check the fields."""
         super().__post_init__()
         self.peft_type = TunerType(self.tuner_type)
         for key, knob in self.knobs.items():

@@ -1,8 +1,8 @@
-"""What goes wrong when a tuner is asked for."""
+"""Errors of tuners."""
 
 
 class TunerError(ValueError):
-    """A method, a knob or a model that a tuner cannot work with.
+    """An invalid method or knob, or an unsupported model.
 
-    The message is one line: the key, the value found, what was expected and what to do about it.
+    The message is one line: the key, the value, what was expected and what to do.
     """

@@ -1,32 +1,32 @@
-"""Where in each family of encoders the methods' places are: the one table to extend for another family."""
+"""The module names of each encoder family at which methods insert; extend this table to add a family."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 Span = tuple[str, str]
-"""Two modules: what goes into the first is the input, what comes out of the second the output."""
+"""The first and the last module of a span; its input is that of the first, its output that of the last."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """The places of one family, as module names; those inside a layer are relative to the layer.
+    """The module names of one family; names inside a layer are relative to the layer.
 
     Attributes:
         layers: the list of layers, relative to the bare encoder (``AutoModel``).
-        attention: the module that has the keys and values, and asks transformers' attention interface.
-        attention_output: the module whose output, the attention's, goes into the first Add.
+        attention: the module that computes keys and values and calls transformers' attention interface.
+        attention_output: the module whose output goes into the first Add.
         feed_forward: the feed-forward, up to the module whose output goes into the second Add.
-        attention_sublayer: the first sub-layer, Add and Norm included. Where the Norm comes first, the Add
-            comes last, and to be added before it or after it is the same.
-        feed_forward_sublayer: the second sub-layer likewise.
+        attention_sublayer: the first sub-layer, including Add and Norm. With pre-norm the Add is last, so
+            that adding before or after it is equivalent.
+        feed_forward_sublayer: the second sub-layer, likewise.
         low_rank: the projections that LoRA updates: query and value.
-        keys_and_values: the projections whose outputs (IA)³ scales; none where they are one with the query's.
+        keys_and_values: the projections whose outputs (IA)³ scales; empty if fused with the query's.
         inner: the projection whose input, the feed-forward's inner activations, (IA)³ scales.
         head: the modules that ``AutoModelForSequenceClassification`` adds to the bare encoder.
-        pooler: a module that the head needs and a bi-encoder leaves unused, relative to the bare encoder.
-        rotary: whether positions turn queries and keys, rather than being added to the embeddings.
-        no_prefix: why the family's attention does not admit a prefix; empty where it does.
+        pooler: a module that only the head uses, relative to the bare encoder.
+        rotary: whether the family has rotary position embeddings.
+        no_prefix: the reason why the family's attention does not support a prefix; empty if it does.
     """
 
     layers: str
@@ -113,7 +113,7 @@ FAMILIES: dict[str, Family] = {
         feed_forward=("mlp", "mlp"),
         attention_sublayer=("attn_norm", "attn.out_drop"),
         feed_forward_sublayer=("mlp_norm", "mlp"),
-        # One module for query, key and value: the update is of all three, at the same 4·r·d weights a layer.
+        # Query, key and value are fused: LoRA updates all three, with the same 4·r·d weights per layer.
         low_rank=("attn.Wqkv",),
         keys_and_values=(),
         inner="mlp.Wo",
@@ -123,4 +123,4 @@ FAMILIES: dict[str, Family] = {
     "llama": LLAMA,
     "qwen3": LLAMA,
 }
-"""Family by ``config.model_type``. MiniLM models are ``bert``."""
+"""Families by ``config.model_type``. MiniLM models are ``bert``."""

@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight is trained, no module is added."""
+"""Full fine-tuning: all weights of the backbone are trained."""
 
 from peftir.tuners.methods import Method
 

@@ -1,8 +1,8 @@
 """(IA)³ (Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context
-Learning", section 3.3): PEFT's own.
+Learning", section 3.3), as implemented in PEFT.
 
-Keys, values and the inner activations of the feed-forward are multiplied by trained vectors that start at
-one. Weights: L·(2·d + d_ff).
+Keys, values and the inner activations of the feed-forward are multiplied by trained vectors, initialized to
+one. Number of parameters: L·(2·d + d_ff).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from peftir.tuners.places import Backbone
 
 
 def weigh(backbone: Backbone) -> int:
-    """How many weights it has.
+    """The number of parameters.
 
     Raises:
-        TunerError: the family has no places for it.
+        TunerError: the family does not support (IA)³.
     """
     keys_and_values, inner = backbone.scaled
     projections: list[Any] = [backbone.model.get_submodule(name) for name in keys_and_values]
@@ -29,9 +29,10 @@ def weigh(backbone: Backbone) -> int:
 
 
 def configure(backbone: Backbone) -> IA3Config:
-    """The configuration for the encoder at hand.
+    """Return the configuration for ``backbone``.
 
-    Full names, since PEFT takes BERT's ``output.dense`` for the end of ``attention.output.dense`` too.
+    It has full module names, since PEFT's suffix match of ``output.dense`` includes BERT's
+    ``attention.output.dense``.
     """
     keys_and_values, inner = backbone.scaled
     return IA3Config(
@@ -42,7 +43,7 @@ def configure(backbone: Backbone) -> IA3Config:
 
 
 def _any_of(names: list[str]) -> str:
-    """A regular expression for exactly these modules, whatever PEFT puts before their names."""
+    """A regular expression that matches exactly these modules, with any prefix added by PEFT."""
     in_any_layer = dict.fromkeys(
         re.sub(r"\\\.\d+\\\.", r"\\.\\d+\\.", re.escape(name), count=1) for name in names
     )

@@ -1,6 +1,7 @@
 """IAA-L (Ma et al. 2022, "Scattered or Connected?", section 5): adapters, and an aside outside each layer.
 
-``h = Layer(x) + aside(x)``, the layer with its two adapters. Weights without biases: 4·L·r·d + 2·L·a·d.
+``h = Layer(x) + aside(x)``; the layer has two adapters. Number of parameters without biases:
+4·L·r·d + 2·L·a·d.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class IaaLConfig(AsideConfig):
 
 
 class IaaLTuner(AsideTuner):
-    """An aside around every layer."""
+    """Tuner that inserts an aside parallel to each layer."""
 
     @staticmethod
     def spans(backbone: Backbone) -> Iterable[Span]:

@@ -1,8 +1,8 @@
 """IAA-M (Ma et al. 2022, "Scattered or Connected?", section 5): adapters, and one aside outside all layers.
 
-``h = Encoder(x0) + aside(x0)``, where x0 comes from the embeddings and the encoder is the stack of layers
-with their adapters. Where a Norm follows the last layer, the aside is added before it, as it is to a layer.
-Weights without biases: 4·L·r·d + 2·a·d.
+``h = Encoder(x0) + aside(x0)``, with the output x0 of the embeddings and the stack of layers with their
+adapters as encoder. If a Norm follows the last layer, the aside is added before it. Number of parameters
+without biases: 4·L·r·d + 2·a·d.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class IaaMConfig(AsideConfig):
 
 
 class StackAside(Aside):
-    """The aside around the stack; it hangs in the last layer, where an aside of that layer may hang too."""
+    """The aside parallel to the stack, in a slot of its own, since the last layer may have another aside."""
 
     slot = "stack_aside"
 
 
 class IaaMTuner(AsideTuner):
-    """One aside around all layers."""
+    """Tuner that inserts one aside parallel to all layers."""
 
     aside = StackAside
 

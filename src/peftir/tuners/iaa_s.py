@@ -1,7 +1,8 @@
 """IAA-S (Ma et al. 2022, "Scattered or Connected?", section 5): adapters, and an aside around each sub-layer.
 
-An aside's input is the sub-layer's, its output is added after the sub-layer's Add & Norm:
-``LN(x + Sub(x)) + aside(x)``, the sub-layer with its adapter. Weights without biases: 4·L·r·d + 4·L·a·d.
+An aside has the sub-layer's input, and its output is added after the sub-layer's Add & Norm:
+``LN(x + Sub(x)) + aside(x)``; the sub-layer has an adapter. Number of parameters without biases:
+4·L·r·d + 4·L·a·d.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class IaaSConfig(AsideConfig):
 
 
 class IaaSTuner(AsideTuner):
-    """An aside around every sub-layer."""
+    """Tuner that inserts an aside parallel to each sub-layer."""
 
     @staticmethod
     def spans(backbone: Backbone) -> Iterable[Span]:

@@ -1,9 +1,8 @@
-"""Trained modules that are put into places of a frozen encoder.
+"""Trained modules that are inserted into a frozen encoder.
 
-PEFT's own tuners replace a module by a wrapper around it. Ours hang a small module into the place instead
-and let a forward hook call it. So no name in the model changes: places inside places, several tuners of
-different types on one backbone and the backbone's own checkpoint all keep working, and a whole encoder
-layer or the stack of layers is a place like any other.
+PEFT's own tuners replace a module by a wrapper. Ours add a small submodule to it, which a forward hook calls.
+So no name in the model changes: nested modules can be changed, tuners of different types can share a
+backbone, the backbone's own checkpoint still loads, and a whole layer or the stack of layers can be changed.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 PREFIX = "tuned_"
-"""What the names of all trained weights begin with: PEFT and transformers find them by it on load."""
+"""The prefix of the names of all trained weights, by which PEFT and transformers find them on load."""
 
 
 class Insert(nn.Module, BaseTunerLayer):
-    """A trained module that hangs in a place under the name ``slot``, with weights for each PEFT adapter.
+    """A trained submodule called ``slot`` of a frozen module, its place, with weights for each PEFT adapter.
 
-    It spans the frozen modules from its entry to its place: it sees the hidden states that go into the
-    entry, and adds to what comes out of the place. Most often the two are the same module.
+    It spans the frozen modules from its entry to its place: it reads the input of the entry, and adds to the
+    output of the place. Entry and place are usually the same module.
 
-    Subclasses name their weights in ``adapter_layer_names`` (beginning with ``PREFIX``, one dictionary by
-    adapter name each), make them in ``create``, count them in ``weigh`` and use them in ``change``.
+    Subclasses list their weights in ``adapter_layer_names`` (with ``PREFIX``, each a dictionary by adapter
+    name), create them in ``create``, count them in ``weigh`` and apply them in ``change``.
     """
 
     slot: ClassVar[str]
     mixes: ClassVar[bool] = True
-    """Whether the texts of one batch may have different adapters."""
+    """Whether the texts of one batch can have different adapters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,56 +40,56 @@ class Insert(nn.Module, BaseTunerLayer):
         self._active_adapter: str | list[str] = []
         self.merged_adapters: list[str] = []
         self._handles: list[Any] = []
-        # By thread: two threads that share a model must not see each other's texts.
+        # By thread: two threads that share a model must not read each other's inputs.
         self._entered: dict[int, torch.Tensor] | None = None
         self.mixed: list[str] | None = None
-        """For each row of the batch its PEFT adapter, in place of the active ones."""
+        """The PEFT adapter of each row of the batch, instead of the active ones."""
 
     @property
     def weight(self) -> torch.Tensor:
-        """There is none: PEFT's own property would look for a wrapped module's."""
+        """Raise ``AttributeError``: PEFT's own property would return a wrapped module's."""
         raise AttributeError("weight")
 
     @property
     def bias(self) -> torch.Tensor:
-        """There is none, as with ``weight``."""
+        """Raise ``AttributeError``, like ``weight``."""
         raise AttributeError("bias")
 
     def create(self, name: str, *args: Any, **sizes: Any) -> None:
-        """Make the weights of the PEFT adapter ``name``."""
+        """Create the weights of the PEFT adapter ``name``."""
         raise NotImplementedError
 
     @staticmethod
     def weigh(*args: Any, **sizes: Any) -> int:
-        """How many weights ``create`` makes with these sizes, biases included."""
+        """The number of parameters that ``create`` adds with these sizes, including biases."""
         raise NotImplementedError
 
     def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What the PEFT adapter ``name`` adds to the place's output.
+        """Return the change that the PEFT adapter ``name`` adds to the place's output.
 
         Args:
             name: the PEFT adapter.
-            x: what went into the entry.
-            y: what came out of the place itself; the change has its precision and its shape.
+            x: the input of the entry.
+            y: the output of the place; the change has its precision and shape.
         """
         raise NotImplementedError
 
     def weights(self, name: str) -> Iterator[nn.Parameter]:
         """The weights of the PEFT adapter ``name``."""
         for kind in self.adapter_layer_names:
-            held = getattr(self, kind)[name]
-            yield from [held] if isinstance(held, nn.Parameter) else held.parameters()
+            part = getattr(self, kind)[name]
+            yield from [part] if isinstance(part, nn.Parameter) else part.parameters()
 
     def move(self, name: str, like: torch.Tensor | None) -> None:
-        """Give the weights of the PEFT adapter ``name`` the device and precision of ``like``."""
+        """Move the weights of the PEFT adapter ``name`` to the device and precision of ``like``."""
         for weight in self.weights(name):
-            # Nothing on the meta device can be moved; PEFT's low_cpu_mem_usage fills it from the file.
+            # Meta tensors cannot be moved; PEFT's low_cpu_mem_usage fills them from the file.
             if like is not None and not like.is_meta and not weight.is_meta:
                 weight.data = weight.data.to(device=like.device, dtype=like.dtype)
 
     @property
     def running(self) -> list[str]:
-        """The names of the PEFT adapters of this module that are switched on."""
+        """The names of this module's PEFT adapters that are enabled."""
         if self._disable_adapters:
             return []
         weights = getattr(self, self.adapter_layer_names[0])
@@ -98,7 +97,7 @@ class Insert(nn.Module, BaseTunerLayer):
         return [name for name in names if name in weights]
 
     def hang(self, place: nn.Module, entry: nn.Module) -> None:
-        """Make this module a part of ``place``, spanning from ``entry``."""
+        """Insert this module into ``place``, with a span from ``entry``."""
         place.add_module(self.slot, self)
         self._handles = [place.register_forward_hook(self._leave, with_kwargs=True)]
         if entry is not place:
@@ -122,7 +121,7 @@ class Insert(nn.Module, BaseTunerLayer):
         x = _input(args, kwargs) if self._entered is None else self._entered.pop(_thread())
         if isinstance(output, torch.Tensor):
             return self._changed(x, output)
-        # Attention modules give (output, attention weights).
+        # Attention modules return (output, attention weights).
         return (self._changed(x, output[0]), *output[1:])
 
     def _changed(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -131,21 +130,21 @@ class Insert(nn.Module, BaseTunerLayer):
             if self.mixed is None:
                 changed = changed + self.change(name, x, y)
             else:
-                own = [row for row, other in enumerate(self.mixed) if other == name]
-                rows = torch.tensor(own, device=y.device)
+                indices = [row for row, adapter in enumerate(self.mixed) if adapter == name]
+                rows = torch.tensor(indices, device=y.device)
                 changed = changed.index_add(0, rows, self.change(name, x[rows], y[rows]))
         return changed
 
 
 @dataclass(frozen=True)
 class Insertion:
-    """One line of a method's plan: a ``module`` of the given sizes goes into the place ``place``.
+    """One insertion of a method's plan.
 
     Attributes:
         place: the name of the module whose output is changed.
-        module: what goes there.
-        sizes: what ``create`` and ``weigh`` of the module take.
-        entry: the name of the module whose input it sees, where that is not ``place``; empty for the model.
+        module: the class of the inserted module.
+        sizes: the arguments of ``create`` and ``weigh``.
+        entry: the name of the module whose input it reads, if not ``place``; empty for the model.
     """
 
     place: str
@@ -155,7 +154,7 @@ class Insertion:
 
     @property
     def weights(self) -> int:
-        """How many weights it brings, biases included."""
+        """The number of parameters that it adds, including biases."""
         return self.module.weigh(**self.sizes)
 
 

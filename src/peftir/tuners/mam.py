@@ -1,8 +1,8 @@
 """MAM, the mix-and-match adapter (He et al. 2022, "Towards a Unified View of Parameter-Efficient Transfer
 Learning", section 4.6): a prefix in attention, and a scaled adapter parallel to the feed-forward.
 
-The parallel adapter sees what goes into the feed-forward and is added to what comes out of it, before the
-Add & Norm: ``FFN(x) + s · up(relu(down(x)))``. Weights without biases: 2·L·(l + r)·d.
+The parallel adapter has the feed-forward's input, and its output is added to the feed-forward's before Add &
+Norm: ``FFN(x) + s · up(relu(down(x)))``. Number of parameters without biases: 2·L·(l + r)·d.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from peftir.tuners.prefix import PrefixTuner
 from peftir.tuners.tuner import InsertTuner, register, weigher
 
 SCALE = 4.0
-"""The factor s of the parallel adapter by default: section 4.5 finds 4 best."""
+"""The default factor s of the parallel adapter, the best in section 4.5."""
 
 KNOBS = {
     "rank": RANK,
@@ -53,9 +53,9 @@ class MamConfig(InsertConfig):
 
 
 class ParallelAdapter(Bottleneck):
-    """The scaled bottleneck beside the feed-forward, ``(batch, length, d)``.
+    """The scaled bottleneck parallel to the feed-forward, ``(batch, length, d)``.
 
-    ReLU, a normal Kaiming ``down`` and a zero ``up``, as in He et al.'s published code.
+    ReLU, a Kaiming-initialized ``down`` and a zero-initialized ``up``, as in He et al.'s published code.
     """
 
     slot = "parallel_adapter"
@@ -65,13 +65,13 @@ class ParallelAdapter(Bottleneck):
         self.scale: dict[str, float] = {}
 
     def create(self, name: str, *, hidden: int, rank: int, scale: float) -> None:  # type: ignore[override]
-        """Make the two projections of the PEFT adapter ``name``."""
+        """Create the two projections of the PEFT adapter ``name``."""
         super().create(name, hidden=hidden, rank=rank)
         self.scale[name] = scale
 
     @staticmethod
     def weigh(*, hidden: int, rank: int, scale: float) -> int:  # type: ignore[override]
-        """How many weights it has, biases included."""
+        """The number of parameters, including biases."""
         return Bottleneck.weigh(hidden=hidden, rank=rank)
 
     @staticmethod
@@ -85,11 +85,11 @@ class ParallelAdapter(Bottleneck):
 
 
 class MamTuner(InsertTuner):
-    """A prefix and a parallel adapter in each layer."""
+    """Tuner that inserts a prefix and a parallel adapter in each layer."""
 
     @staticmethod
     def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
-        """The prefixes' plan, and an adapter beside every feed-forward."""
+        """Yield the prefixes, and an adapter parallel to each feed-forward."""
         yield from PrefixTuner.plan(config, backbone)
         sizes = {"hidden": backbone.hidden, "rank": config.rank, "scale": config.scale}
         for entry, place in backbone.feed_forwards:
@@ -102,7 +102,7 @@ register(MamConfig, MamTuner)
 def settle(
     rank: int, length: int | None = None, length_ratio: float = 1.0, scale: float = SCALE
 ) -> dict[str, Any]:
-    """The configuration's fields: the length as given, or the ratio times the rank, rounded, at least 1."""
+    """The configuration's fields; by default the length is the ratio times the rank, rounded, at least 1."""
     return {
         "rank": rank,
         "length": max(1, round(length_ratio * rank)) if length is None else length,
@@ -111,7 +111,7 @@ def settle(
 
 
 def configure(backbone: Backbone, **knobs: Any) -> MamConfig:
-    """The configuration for the encoder at hand."""
+    """Return the configuration for ``backbone``."""
     return MamConfig(**settle(**knobs))
 
 

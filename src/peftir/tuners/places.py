@@ -1,4 +1,4 @@
-"""Where the methods' places are in the model at hand: its family's, by the modules' full names."""
+"""The modules of a model at which methods insert, by full name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from peftir.tuners.errors import TunerError
 from peftir.tuners.families import FAMILIES, Family, Span
 
 WRAPPED = "base_layer"
-"""What PEFT's own tuners call the module that they wrapped."""
+"""The name that PEFT's own tuners give to a wrapped module."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A model at hand with its family: answers where the methods' places are, by full module name."""
+    """A model with its family, and the full names of the modules at which methods insert."""
 
     model: PreTrainedModel
     family: Family
@@ -31,7 +31,7 @@ class Backbone:
         """Look up the family of ``model``.
 
         Raises:
-            TunerError: the model is not transformers', or its family is not in the table.
+            TunerError: the model is no transformers model, or its family is not in ``FAMILIES``.
         """
         if not isinstance(model, PreTrainedModel):
             raise TunerError(
@@ -53,7 +53,7 @@ class Backbone:
 
     @property
     def key_width(self) -> int:
-        """The size of an attention layer's keys, and of its values, all heads together."""
+        """The size of an attention layer's keys, and of its values, over all heads."""
         config = self.model.config
         heads = config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -61,7 +61,7 @@ class Backbone:
 
     @property
     def encoder(self) -> str:
-        """The name of the bare encoder; empty where that is the model itself."""
+        """The name of the bare encoder; empty if that is the model itself."""
         return "" if self._bare else self.model.base_model_prefix
 
     @property
@@ -74,20 +74,20 @@ class Backbone:
 
     @property
     def sublayer_outputs(self) -> Iterator[str]:
-        """The names of the modules that a sub-layer's output comes from, before its Add."""
+        """The names of the modules whose output is a sub-layer's output before Add."""
         for layer in self.layers:
             yield f"{layer}.{self.family.attention_output}"
             yield f"{layer}.{self.family.feed_forward[1]}"
 
     @property
     def feed_forwards(self) -> Iterator[Span]:
-        """The feed-forwards."""
+        """The spans of the feed-forwards."""
         for layer in self.layers:
             yield _span(layer, self.family.feed_forward)
 
     @property
     def sublayers(self) -> Iterator[Span]:
-        """The sub-layers, Add & Norm included."""
+        """The spans of the sub-layers, including Add & Norm."""
         for layer in self.layers:
             yield _span(layer, self.family.attention_sublayer)
             yield _span(layer, self.family.feed_forward_sublayer)
@@ -97,7 +97,7 @@ class Backbone:
         """The names of the attention modules.
 
         Raises:
-            TunerError: the family's attention does not admit a prefix.
+            TunerError: the family's attention does not support a prefix.
         """
         if self.family.no_prefix:
             raise TunerError(
@@ -140,7 +140,7 @@ class Backbone:
         """The names of the projections whose outputs, and of those whose inputs, (IA)³ scales.
 
         Raises:
-            TunerError: keys and values have no projections of their own.
+            TunerError: the projections of keys and values are fused with the queries'.
         """
         if not self.family.keys_and_values:
             raise TunerError(
@@ -154,7 +154,7 @@ class Backbone:
     def head(self) -> list[str]:
         """The modules of a cross-encoder's head, trained and saved with every tuner; none in a bi-encoder.
 
-        A pooler that no checkpoint had belongs to it: it is as random as the head, and lost if not saved.
+        They include a randomly initialized pooler, one that is not in the backbone's checkpoint.
         """
         if self._bare:
             return []
@@ -165,22 +165,22 @@ class Backbone:
 
     @property
     def pooler(self) -> nn.Module | None:
-        """The encoder's module that the head alone uses, if it has one."""
+        """The encoder's module that only the head uses, if it has one."""
         return getattr(self.model.base_model, self.family.pooler, None) if self.family.pooler else None
 
     @property
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        """The encoder's own modules that take part in what the model computes, by name; no head, no tuner."""
-        without = {self.model.get_submodule(name) for name in self.head if hasattr(self.model, name)}
+        """Yield the encoder's own modules that the model uses, by name, without head and inserted modules."""
+        excluded = {self.model.get_submodule(name) for name in self.head if hasattr(self.model, name)}
         if self.pooler is not None and (self._bare or self.family.pooler in self.head):
-            without.add(self.pooler)
+            excluded.add(self.pooler)
         for layer in self.model.modules():
             if isinstance(layer, BaseTunerLayer):
-                without |= {getattr(layer, kind) for kind in layer.adapter_layer_names}
-        skipped = {part for module in without for part in module.modules()}
+                excluded |= {getattr(layer, kind) for kind in layer.adapter_layer_names}
+        skipped = {part for module in excluded for part in module.modules()}
         for name, module in self.model.named_modules():
             if isinstance(module, BaseTunerLayer) and hasattr(module, "base_layer"):
-                # PEFT put a wrapper into its place: the name stays, what it wraps is the encoder's own.
+                # A wrapper of PEFT, under the name of the encoder's module that it wraps.
                 yield name, module.get_base_layer()
             elif module not in skipped and WRAPPED not in name.split("."):
                 yield name, module
@@ -190,17 +190,17 @@ class Backbone:
         return self.model.base_model is self.model
 
     def _inside(self, name: str) -> str:
-        """The name, seen from the model, of a module named from its bare encoder."""
+        """The full name in the model of a module named relative to its bare encoder."""
         return name if self._bare else f"{self.encoder}.{name}"
 
 
 def _new(module: nn.Module) -> bool:
-    """Whether a module's weights came from no checkpoint, so that nobody has them but this model.
+    """Whether a module's weights are randomly initialized rather than loaded from a checkpoint.
 
-    transformers marks those that it loads, and starts the biases of the others at zero.
+    transformers marks the weights that it loads, and initializes the biases of the others to zero.
     """
     if isinstance(module, ModulesToSaveWrapper):
-        return True  # found to be new when the tuner was attached
+        return True  # was new when the tuner was attached
     if any(getattr(parameter, "_is_hf_initialized", False) for parameter in module.parameters()):
         return False
     biases = [p for name, p in module.named_parameters() if name.endswith("bias")]

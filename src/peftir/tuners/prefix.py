@@ -1,14 +1,13 @@
 """Prefix-tuning (Li & Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", section 4).
 
-Before the keys and values of every attention layer go ``length`` trained ones, seen by every query. They are
-trained directly, without the re-parametrisation of section 4.3, as Ma et al. (2022) count them. Weights:
-2·L·l·d, where keys and values have d dimensions.
+``length`` trained keys and values are prepended to those of every attention layer and visible to every query.
+They are trained directly, without the reparametrization of section 4.3, as in the parameter counts of Ma et
+al. (2022). Number of parameters: 2·L·l·d, with keys and values of d dimensions.
 
-Positions are not shifted: a prefix is keys and values only, so a text may have as many tokens as without it.
-Where positions turn queries and keys, the prefix's keys are not turned, as if they stood at position 0, and
-a text's own positions count from its first token, also where padding stands before it.
-The prefix comes in through transformers' attention interface, at the point where keys, values and mask are
-ready; an encoder that computes attention in another way does not admit it.
+Positions are not shifted, so the maximum number of tokens of a text is the same as without a prefix. With
+rotary position embeddings, the prefix's keys are not rotated, as at position 0, and a text's positions start
+at its first token, even after left padding. The prefix is inserted by a function of transformers' attention
+interface; encoders that do not use this interface are not supported.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertTuner, register, weigher
 
 INTERFACE = "peftir_prefix"
-"""The name in transformers' attention interface; attention modules with a prefix have it in their config."""
+"""The name in transformers' attention interface, set in the config of attention modules with a prefix."""
 
 SCALE = 0.02
-"""Standard deviation of the initial prefix, that of BERT's own initial weights."""
+"""Standard deviation of the initial prefix, as of BERT's initial weights."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Prefix(Insert):
     """Keys and values of one attention layer, each ``(length, width)``."""
 
     slot = "prefix"
-    mixes = False  # the prefixes of two texts may differ in length
+    mixes = False  # the prefixes of two adapters may differ in length
     adapter_layer_names = (f"{PREFIX}key", f"{PREFIX}value")
 
     def __init__(self) -> None:
@@ -66,22 +65,22 @@ class Prefix(Insert):
         self.config: Any = None
 
     def create(self, name: str, *, length: int, width: int) -> None:
-        """Make the prefix of the PEFT adapter ``name``, from torch's global seed."""
+        """Create the prefix of the PEFT adapter ``name``, from torch's global seed."""
         self.tuned_key[name] = nn.Parameter(SCALE * torch.randn(length, width))
         self.tuned_value[name] = nn.Parameter(SCALE * torch.randn(length, width))
 
     @staticmethod
     def weigh(*, length: int, width: int) -> int:
-        """How many weights the prefix of one layer has."""
+        """The number of parameters of one layer's prefix."""
         return 2 * length * width
 
     def hang(self, place: nn.Module, entry: nn.Module) -> None:
-        """Make this module a part of the attention module ``place``, which then asks ``INTERFACE``.
+        """Insert this module into the attention module ``place``, which then calls ``INTERFACE``.
 
-        An ``entry`` of its own is the encoder: its tokens' positions then follow from the attention mask.
+        An ``entry`` other than ``place`` is the encoder, whose position ids are computed from the mask.
         """
         place.add_module(self.slot, self)
-        # The model's own configuration, kept: what it says of the implementation stays in force.
+        # The model's own configuration determines the attention implementation.
         self.config = place.config
         changed: Any = copy.copy(place.config)
         changed._attn_implementation_internal = INTERFACE
@@ -97,18 +96,18 @@ class Prefix(Insert):
     def _count_positions(
         self, encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Give the encoder positions that count each text's own tokens, if it was given none."""
+        """Pass position ids without padding to the encoder, if it was called without any."""
         mask = kwargs.get("attention_mask")
         if not self.running or kwargs.get("position_ids") is not None or mask is None or mask.dim() != 2:
             return None
         tokens = args[0] if args else kwargs.get("input_ids")
-        read = (kwargs["inputs_embeds"] if tokens is None else tokens).shape[1]
+        length = (kwargs["inputs_embeds"] if tokens is None else tokens).shape[1]
         positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        # With a cache the mask has the tokens before these as well.
-        return args, kwargs | {"position_ids": positions[:, -read:]}
+        # With a cache the mask includes the previous tokens.
+        return args, kwargs | {"position_ids": positions[:, -length:]}
 
     def before(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values, ``(batch, heads, length, head size)``, with the prefixes before them."""
+        """Prepend the prefixes to keys and values, ``(batch, heads, length, head size)``."""
         batch, heads, _, size = key.shape
 
         def shaped(prefix: nn.Parameter) -> torch.Tensor:
@@ -128,7 +127,7 @@ def attend(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Attention of a module that has a prefix (a function of transformers' attention interface).
+    """Attention of a module with a prefix (a function of transformers' attention interface).
 
     Raises:
         TunerError: the attention implementation is neither ``sdpa`` nor ``eager``.
@@ -147,7 +146,7 @@ def attend(
         return plain(module, query, key, value, attention_mask, **kwargs)
     own = key.shape[2]
     if attention_mask is None and query.shape[2] > 1 and module.is_causal:
-        # What sdpa would have made of no mask, which fits square matrices only.
+        # The causal mask that sdpa would use, which fits only square matrices.
         attention_mask = torch.ones(query.shape[2], own, dtype=torch.bool, device=query.device).tril(
             own - query.shape[2]
         )[None, None]
@@ -164,14 +163,14 @@ ALL_ATTENTION_FUNCTIONS.register(INTERFACE, attend)
 
 
 class PrefixTuner(InsertTuner):
-    """A prefix in each attention layer."""
+    """Tuner that inserts a prefix in each attention layer."""
 
     @staticmethod
     def plan(config: Any, backbone: Backbone) -> Iterator[Insertion]:
-        """A prefix in every attention module.
+        """Yield a prefix for each attention module.
 
         Raises:
-            TunerError: the family's attention does not admit it.
+            TunerError: the family's attention does not support a prefix.
         """
         sizes = {"length": config.length, "width": backbone.key_width}
         entry = backbone.encoder if backbone.family.rotary else None
@@ -183,7 +182,7 @@ register(PrefixConfig, PrefixTuner)
 
 
 def configure(backbone: Backbone, length: int) -> PrefixConfig:
-    """The configuration for the encoder at hand."""
+    """Return the configuration for ``backbone``."""
     return PrefixConfig(length=length)
 
 

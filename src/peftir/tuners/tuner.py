@@ -1,4 +1,4 @@
-"""The PEFT side of our methods: the tuner that carries out a plan of insertions, and its registration."""
+"""The PEFT tuner of our methods, which applies a plan of insertions, and its registration."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from peftir.tuners.loading import load_pretrained_model, received
 from peftir.tuners.places import WRAPPED, Backbone
 
 BASE = "__base__"
-"""The name by which PEFT asks for the backbone as it is, among ``adapter_names``."""
+"""PEFT's name for the backbone without an adapter, in ``adapter_names``."""
 
 
 class InsertTuner(BaseTuner):
-    """A PEFT tuner that carries out a plan of insertions. Subclasses say in ``plan`` which."""
+    """A PEFT tuner that applies the insertions returned by ``plan``, which subclasses implement."""
 
     prefix = PREFIX
     tuner_layer_cls = Insert
@@ -37,10 +37,10 @@ class InsertTuner(BaseTuner):
 
     @staticmethod
     def plan(config: Any, backbone: Backbone) -> Iterable[Insertion]:
-        """The insertions that make up the method.
+        """The insertions of the method.
 
         Raises:
-            TunerError: the family of the backbone does not admit the method.
+            TunerError: the family of the backbone does not support the method.
         """
         raise NotImplementedError
 
@@ -57,7 +57,7 @@ class InsertTuner(BaseTuner):
         # On this model alone: transformers looks the function up on the model when it loads an adapter.
         model.__dict__["_load_pretrained_model"] = load_pretrained_model
 
-    # PEFT's is static and asks the configuration; it is always called on the tuner, which knows the plan.
+    # PEFT's method is static and reads the configuration, but is always called on the tuner.
     def _check_target_module_exists(self, peft_config: PeftConfig, key: str) -> bool:  # type: ignore[override]
         return key in self._plan
 
@@ -71,7 +71,7 @@ class InsertTuner(BaseTuner):
         current_key: str,
         parameter_name: str | None = None,
     ) -> None:
-        # A dropout has no weights to tell the device and precision by, its surroundings have.
+        # A dropout has no weights that determine device and precision, but its parent has.
         like = next((p for m in (target, parent) for p in m.parameters() if p.is_floating_point()), None)
         for insertion in self._plan[current_key]:
             insert = getattr(target, insertion.module.slot, None)
@@ -88,7 +88,7 @@ class InsertTuner(BaseTuner):
     def _enable_peft_forward_hooks(
         self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any
     ) -> Iterator[None]:
-        """Carry out ``adapter_names``, which a ``PeftModel`` takes: for each text of a batch its adapter."""
+        """Apply ``adapter_names``, an argument of ``PeftModel``: the adapter of each text of a batch."""
         if adapter_names is None:
             yield
             return
@@ -98,7 +98,7 @@ class InsertTuner(BaseTuner):
                 if isinstance(module, Insert):
                     afterwards.callback(setattr, module, "mixed", None)
                     module.mixed = adapter_names
-                elif isinstance(module, ModulesToSaveWrapper):  # a head, which PEFT itself mixes
+                elif isinstance(module, ModulesToSaveWrapper):  # a head; PEFT applies adapter_names to it
                     hook = partial(_with_adapter_names, adapter_names)
                     afterwards.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
             yield
@@ -120,7 +120,7 @@ class InsertTuner(BaseTuner):
 
     @classmethod
     def _get_adapter_state_dict(cls, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        """The weights to save, by the names that they have where no tuner of PEFT's wrapped their places."""
+        """The weights to save, with the names that they have without wrappers of PEFT."""
         weights = super()._get_adapter_state_dict(*args, **kwargs)
         return {name.replace(f".{WRAPPED}.", "."): weight for name, weight in weights.items()}
 
@@ -128,7 +128,7 @@ class InsertTuner(BaseTuner):
     def _remap_adapter_state_dict_for_load(
         cls, model: nn.Module, config: Any, adapter_name: str, state_dict: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """The weights of a file by their names in the model, when PEFT loads them: exact or an error."""
+        """Map the weights of a file to their names in the model; missing or unknown ones are an error."""
         weights = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
         return received(model, adapter_name, weights)
 
@@ -156,7 +156,7 @@ def _with_adapter_names(
 
 
 def register(config: type[InsertConfig], tuner: type[InsertTuner]) -> None:
-    """Make PEFT know a method of ours, as ``peft.utils.register_peft_method`` does for names in its enum."""
+    """Register a method with PEFT, like ``peft.utils.register_peft_method`` for names in PEFT's enum."""
     name: Any = TunerType(config.tuner_type)
     PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
     PEFT_TYPE_TO_TUNER_MAPPING[name] = tuner
@@ -164,7 +164,7 @@ def register(config: type[InsertConfig], tuner: type[InsertTuner]) -> None:
 
 
 def weigher(tuner: type[InsertTuner], configure: Callable[..., InsertConfig]) -> Callable[..., int]:
-    """A function that says how many weights the tuner's plan has: ``weigh(backbone, **knobs)``."""
+    """Return a function ``weigh(backbone, **knobs)`` that counts the parameters of the tuner's plan."""
 
     def weigh(backbone: Backbone, **knobs: Any) -> int:
         return sum(insertion.weights for insertion in tuner.plan(configure(backbone, **knobs), backbone))

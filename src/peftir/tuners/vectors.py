@@ -1,8 +1,8 @@
-"""Which weights are vectors (biases, a norm's scale, factors); the others are matrices, with a filter a row.
+"""Find weights that are vectors: biases, scales of norms, factors. The others are matrices.
 
-The shape does not tell: (IA)³'s factors of keys and values are ``[d, 1]`` and those of the feed-forward
-``[1, d]``, while LoRA of rank 1 has matrices of these shapes. Weight decay is for matrices alone, as in
-BERT's training: it draws weights towards 0, where a factor would switch off what it multiplies.
+The shape is ambiguous: (IA)³'s factors of keys and values are ``[d, 1]`` and those of the feed-forward
+``[1, d]``, the shapes of LoRA's matrices of rank 1. As in BERT's training, weight decay is for matrices only:
+it would decay a factor to 0 and so disable its activation.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from peftir.tuners.registry import METHODS
 def vector_names(model: nn.Module) -> set[str]:
     """The names of the weights of ``model`` that are vectors.
 
-    Of the backbone, a head and most methods these are the weights of one dimension; what else a method's
-    vectors are, its entry in ``METHODS`` says.
+    These are all one-dimensional weights, and those that a method lists as ``vectors`` in ``METHODS``.
     """
     found = {name for name, weight in model.named_parameters() if weight.dim() <= 1}
     declared = {kind for method in METHODS.values() for kind in method.vectors}

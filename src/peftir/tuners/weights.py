@@ -1,4 +1,4 @@
-"""How many weights a model trains, and the mode that it trains in."""
+"""Count the trained weights of a model, and set its mode for training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from peftir.tuners.places import WRAPPED, Backbone
 
 @dataclass(frozen=True)
 class Weights:
-    """Counts of single weights.
+    """Numbers of parameters.
 
     Attributes:
-        trained: what is trained without the head, the biases of inserted modules included.
-        trained_as_paper: the same as Ma et al. count it, without the biases of inserted modules.
-        head: the classification head (0 for a bi-encoder).
-        backbone: the encoder itself, without inserted modules and head.
+        trained: trained parameters without the head, including the biases of inserted modules.
+        trained_as_paper: the same without the biases of inserted modules, as counted by Ma et al.
+        head: parameters of the classification head (0 for a bi-encoder).
+        backbone: parameters of the encoder, without inserted modules and head.
     """
 
     trained: int
@@ -36,11 +36,11 @@ class Weights:
 
 
 def count(model: PreTrainedModel) -> Weights:
-    """Count the weights of a model, tuned or bare, from its parameters.
+    """Count the parameters of a model, with or without a tuner.
 
-    Trained are the active adapter's weights, also in a model that was loaded frozen for inference, and
-    whatever of the backbone has gradients switched on. Budgets are shares in the sense of ``trained /
-    backbone``, so the biases of inserted modules count towards them.
+    Trained are the active adapter's weights, even if loaded frozen for inference, and the backbone's weights
+    that require gradients. Budgets are shares ``trained / backbone`` and so include the biases of inserted
+    modules.
 
     Raises:
         TunerError: the family of the model is unknown.
@@ -56,13 +56,13 @@ def count(model: PreTrainedModel) -> Weights:
                 head |= {id(p): p for p in module.modules_to_save[adapter].parameters()}
         elif any(name == part or name.endswith(f".{part}") for part in head_names):
             head |= {id(p): p for p in module.parameters() if id(p) not in replaced}
-    every = {id(p): p for p in model.parameters()}
-    aside = set(head) | replaced | {id(p) for p in _all_inserted(model)}
-    backbone = [p for key, p in every.items() if key not in aside]
-    own = sum(p.numel() for p in backbone if p.requires_grad)
+    parameters = {id(p): p for p in model.parameters()}
+    excluded = set(head) | replaced | {id(p) for p in _all_inserted(model)}
+    backbone = [p for key, p in parameters.items() if key not in excluded]
+    trained_backbone = sum(p.numel() for p in backbone if p.requires_grad)
     biases = sum(p.numel() for name, p in inserted.items() if name.endswith(".bias"))
     # Some tuners share weights between layers.
-    trained = own + sum(p.numel() for p in {id(p): p for p in inserted.values()}.values())
+    trained = trained_backbone + sum(p.numel() for p in {id(p): p for p in inserted.values()}.values())
     return Weights(
         trained=trained,
         trained_as_paper=trained - biases,

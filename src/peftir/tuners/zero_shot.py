@@ -1,4 +1,4 @@
-"""The backbone as it comes: nothing is trained, no module is added."""
+"""The untrained backbone, without inserted modules."""
 
 from peftir.tuners.methods import Method
 
