@@ -127,7 +127,7 @@ def test_every_key_is_in_params_yaml(page: str) -> None:
 
 
 def test_all_types_of_method_are_named() -> None:
-    sentence = re.search(r"The types are (.*?)\.", README, flags=re.DOTALL)
+    sentence = re.search(r"The types are (.*?), which takes", README, flags=re.DOTALL)
     assert sentence and set(re.findall(r"`(\w+)`", sentence[1])) == set(METHODS)
 
 

@@ -36,7 +36,14 @@ TEXTS = {f"d{i}": " ".join(_random.choices(WORDS, k=1 + i % 7)) for i in range(6
 QUERIES = {f"q{i}": " ".join(_random.choices(WORDS, k=1 + i % 3)) for i in range(20)}
 QRELS = {f"q{i}": {f"d{i}": 1, f"d{i + 1}": 1} for i in range(20)}  # the next one's is relevant as well
 
-KNOBS = {"full": {}, "bitfit": {}, "ia3": {}, "prefix": {"length": 3}, "mam": {"rank": 4, "length": 3}}
+KNOBS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "bitfit": {},
+    "ia3": {},
+    "prefix": {"length": 3},
+    "mam": {"rank": 4, "length": 3},
+    "peft": {"config": {"peft_type": "LORA", "r": 2, "target_modules": "all-linear"}},
+}
 """Those of the methods that take others than a rank."""
 
 

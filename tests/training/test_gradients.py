@@ -9,6 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from peftir import tuners
 from peftir.training.gradients import GradientNorms, trained_modules
+from together import KNOBS
 
 CONFIG = BertConfig(
     vocab_size=40,
@@ -25,7 +26,7 @@ CONFIG = BertConfig(
 @pytest.mark.parametrize("kind", [BertModel, BertForSequenceClassification])
 def test_every_trained_weight_is_in_one_module(type: str, kind: type) -> None:
     model = kind(CONFIG)
-    tuners.attach(model, type, **({} if type in ("full", "bitfit", "ia3") else {"budget": 0.1}))
+    tuners.attach(model, type, **KNOBS.get(type, {"rank": 2}))
     modules = trained_modules(model)
     listed = [id(weight) for module in modules.values() for weight in module.weights]
     assert sorted(listed) == sorted(id(w) for w in model.parameters() if w.requires_grad)
