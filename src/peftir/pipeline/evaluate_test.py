@@ -25,11 +25,14 @@ def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
 
 
 def families(params: Params) -> Families:
-    """The comparisons that say what training has changed: at each task, of every row with where it began."""
+    """The comparisons that say what training has changed: at each task, of every row with where it began.
+
+    Rows that rank by themselves and those that are interpolated with BM25 have a family of their own.
+    """
     found: dict[str, list[list[tuple[str, str]]]] = {}
     for task in TASKS:
         start = start_of(task.name, params.variants.untrained)
-        rows = rows_of(task.name, params.variants.at(task.name))
-        others = [row.name for row in rows if start and row not in (start, BM25)]
-        found[task.name] = [[(name, start.name) for name in others if start]]
+        rows = [row for row in rows_of(task.name, params.variants.at(task.name)) if row not in (start, BM25)]
+        alike = [[row.name for row in rows if row.interpolated == mixed] for mixed in (False, True)]
+        found[task.name] = [[(name, start.name) for name in names] for names in alike if start and names]
     return found
