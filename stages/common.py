@@ -31,12 +31,19 @@ gc.disable()
 
 
 def stage_arguments(
-    doc: str | None, example: str, *, per_variant: bool = False, per_model: bool = False
+    doc: str | None,
+    example: str,
+    *,
+    per_test: bool = False,
+    per_variant: bool = False,
+    per_model: bool = False,
 ) -> argparse.Namespace:
     """Parse a stage's command line, set its process up; per model it takes ``--variant`` and ``--seed``."""
     parser = argparse.ArgumentParser(
         description=f"{doc} Settings come from params.yaml.", epilog=f"example: {example}"
     )
+    if per_test:
+        parser.add_argument("--test", required=True, help="a name under tests in params.yaml")
     if per_variant or per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
     if per_model:

@@ -68,7 +68,7 @@ def outs() -> Iterator[str]:
 def is_made(path: str) -> bool:
     """Whether a stage, DVC or make makes ``path``, or something inside it."""
     name = path.strip("/").replace("V-S", "*-*").replace("lora-13", "*-*")
-    name = re.sub(r"/V(?=\.|$)", "/*", name)
+    name = re.sub(r"/[VT](?=[./]|$)", "/*", name)
     made = [re.sub(r"\$\{[^}]*\}", "*", out) for out in outs()] + [
         ".dvc/cache",
         ".venv/bin/activate",
@@ -117,7 +117,7 @@ def test_every_path_is_there_or_is_made(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/pipeline.md"])
 def test_every_key_is_in_params_yaml(page: str) -> None:
-    named = keys(PAGES[page]) - {"methods.V"}
+    named = keys(PAGES[page]) - {"methods.V", "tests.T"}
     assert named
     for key in named:
         value = PARAMS
@@ -143,6 +143,13 @@ def test_variants_to_add_are_valid_beside_the_others(tmp_path: Path) -> None:
         assert make_config(method.type, saving.transformer_of(model), **method.knobs)
 
 
+def filled_in(text: str) -> str:
+    """A key or path of ``dvc.yaml`` with letters for the axes of a stage's matrix."""
+    for axis, letter in (("variant", "V"), ("seed", "S"), ("test", "T")):
+        text = text.replace(f"${{item.{axis}}}", letter)
+    return text
+
+
 def test_the_stages_are_those_of_dvc_yaml() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \| (.*) \|$", PAGES["docs/pipeline.md"], flags=re.MULTILINE)
     told = {
@@ -151,10 +158,10 @@ def test_the_stages_are_those_of_dvc_yaml() -> None:
     }
     assert list(told) == list(STAGES)
     for name, stage in STAGES.items():
-        follows = [key.replace("${item.variant}", "V") for key in stage["params"] if isinstance(key, str)]
+        follows = [filled_in(key) for key in stage["params"] if isinstance(key, str)]
         entries = [*stage.get("outs", []), *stage.get("metrics", [])]
         names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-        written = [out.replace("${item.variant}", "V").replace("${item.seed}", "S") for out in names]
+        written = [filled_in(out) for out in names]
         assert told[name] == (follows, [out for out in written if not out.startswith("metrics/resources/")])
 
 

@@ -14,6 +14,7 @@ from peftir.data.prepare import SOURCES, prepare
 from peftir.data.sources.fingerprint import FILES
 from peftir.pipeline.backbone import settle
 from peftir.pipeline.inputs import changed_inputs, other_packages
+from peftir.pipeline.prepare_test import prepare_test
 from peftir.study import layout
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
@@ -23,6 +24,7 @@ WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 LENGTH = (
     "it is told at some length, so that there is enough left of the text when its beginning has been cut off"
 )
+SOURCE = {"source": "beir:../source", "documents": None}
 TEXTS = {f"{word}.txt": f"How to use number {word}. Of {word} {LENGTH}.\n" for word in WORDS}
 QRELS = "".join(f"q{i} 0 d{i} 1\n" for i in range(12))
 COLLECTIONS: dict[str, dict[str, str]] = {
@@ -70,6 +72,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "study").mkdir()
     monkeypatch.chdir(tmp_path / "study")
     return tmp_path / "study"
+
+
+def test_a_file_of_a_test_set_that_changes_is_named_with_the_stage_to_run_again(root: Path) -> None:
+    for place in ("source", "tested"):
+        write(root.parent / place, COLLECTIONS["beir"])
+    prepared(root, "beir", "../source")
+    tests = {"far": {"source": "beir:../tested"}, "new": {"source": "beir:../source"}}
+    params = make_params(root, backbone={"name": "mine"}, collection=SOURCE, tests=tests)
+    prepare_test(Path(), params, "far")
+    assert list(changed_inputs(Path())) == []
+    (root.parent / "tested/queries.jsonl").write_text("")
+    assert list(changed_inputs(Path())) == [
+        "../tested/queries.jsonl: is not what it was when the test set far was prepared; bring it back, or "
+        "take it as it is now: `dvc repro --force prepare_test@far`, then `dvc repro`"
+    ]
 
 
 @pytest.mark.parametrize("kind", COLLECTIONS)

@@ -21,6 +21,13 @@ START = {
     key: {**value, **SMALL.get(key, {})} if isinstance(value, dict) else value
     for key, value in PARAMS.items()
 }
+TEST_SET = {
+    "source": "beir:../far",
+    "corpus": "own",
+    "own_documents": False,
+    "measures": {"retrieval": ["nDCG@10"], "reranking": ["nDCG@10"]},
+}
+START["tests"] = {"far": TEST_SET}
 LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
 
 RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
@@ -28,37 +35,42 @@ UNTRAINED = {"untrained@zero_shot"}
 RERANKERS = {stage: {f"{stage}@iaa_l-13"} for stage in ("train_reranker", "rerank")}
 TRAINING = RETRIEVERS["train_retriever"] | RERANKERS["train_reranker"]
 USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
+RETRIEVE_TEST = {"retrieve_test@far-lora-13", "untrained_test@far-zero_shot"}
+RERANK_TEST = {"rerank_test@far-iaa_l-13"}
+USE_TEST = RETRIEVE_TEST | RERANK_TEST
+EVALUATE = {"evaluate", "evaluate_test@far"}
 
 # The stages that a key makes stale by itself; those after them run if these then write something else. The
 # longest entry that a key starts with holds. The report tells all keys, so it follows them all.
 FOLLOWED_BY: dict[str, set[str]] = {
     "collection": {"prepare"},
-    "bm25": {"bm25"},
-    "bm25.depth": {"bm25", "evaluate"},
+    "bm25": {"bm25", "bm25_test@far"},
+    "bm25.depth": {"bm25", "bm25_test@far"} | EVALUATE,
     "backbone": TRAINING | UNTRAINED,
     "backbone.name": TRAINING | UNTRAINED | {"backbone"},
     "backbone.revision": TRAINING | UNTRAINED | {"backbone"},
-    "backbone.precision": TRAINING | UNTRAINED | USE,
+    "backbone.precision": TRAINING | UNTRAINED | USE | USE_TEST,
     "methods": set(),  # those of no variant that runs
     "methods.zero_shot": UNTRAINED,
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
-    "threads": TRAINING | USE | UNTRAINED | {"learning"},
-    "variants": {"evaluate", "learning"},
-    "seeds": {"evaluate", "learning"},
+    "threads": TRAINING | USE | UNTRAINED | USE_TEST | {"learning"},
+    "variants": EVALUATE | {"learning"},
+    "seeds": EVALUATE | {"learning"},
     "retriever": RETRIEVERS["train_retriever"] | {"learning"},
     **{
         f"retriever.{key}": RETRIEVERS["train_retriever"] | {"learning"} | UNTRAINED
         for key in ("query_length", "document_length", "query_prefix", "document_prefix", "similarity")
     },
-    "index": RETRIEVERS["index"] | UNTRAINED,
-    "retrieval": RETRIEVERS["retrieve"] | UNTRAINED,
-    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | {"evaluate"},
+    "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST,
+    "retrieval": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST,
+    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | EVALUATE,
     "reranker": RERANKERS["train_reranker"] | {"learning"},
     "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | {"learning"},
-    "reranking": RERANKERS["rerank"],
-    "reranking.keep": RERANKERS["rerank"] | {"evaluate"},
-    "measures": {"evaluate"},
+    "reranking": RERANKERS["rerank"] | RERANK_TEST,
+    "reranking.keep": RERANKERS["rerank"] | RERANK_TEST | EVALUATE,
+    "measures": EVALUATE,
+    "tests": {"prepare_test@far", "evaluate_test@far"},
     "learning": {"learning"},
 }
 
@@ -163,14 +175,43 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
 @pytest.mark.parametrize(
     ("key", "value", "new"),
     [
-        ("variants.retriever", ["lora", "full"], {f"{stage}@full-13" for stage in RETRIEVERS}),
+        (
+            "variants.retriever",
+            ["lora", "full"],
+            {f"{stage}@full-13" for stage in RETRIEVERS} | {"retrieve_test@far-full-13"},
+        ),
         ("variants.untrained", [], set()),
-        ("variants.reranker", ["iaa_l", "full"], {f"{stage}@full-13" for stage in RERANKERS}),
-        ("seeds.retriever", [13, 14], {f"{stage}@lora-14" for stage in RETRIEVERS}),
-        ("seeds.reranker", [14], {f"{stage}@iaa_l-14" for stage in RERANKERS}),
+        (
+            "variants.reranker",
+            ["iaa_l", "full"],
+            {f"{stage}@full-13" for stage in RERANKERS} | {"rerank_test@far-full-13"},
+        ),
+        (
+            "seeds.retriever",
+            [13, 14],
+            {f"{stage}@lora-14" for stage in RETRIEVERS} | {"retrieve_test@far-lora-14"},
+        ),
+        (
+            "seeds.reranker",
+            [14],
+            {f"{stage}@iaa_l-14" for stage in RERANKERS} | {"rerank_test@far-iaa_l-14"},
+        ),
     ],
 )
 def test_a_list_adds_the_stages_of_what_is_new_in_it(
     study: Path, repository: Repo, key: str, value: list[Any], new: set[str]
 ) -> None:
     assert stale(study, repository, key, value) == followed_by(key) | new
+
+
+def test_a_test_set_more_adds_its_own_stages_alone(study: Path, repository: Repo) -> None:
+    stages = {"prepare_test", "bm25_test", "evaluate_test"}
+    models = {"untrained_test@near-zero_shot", "retrieve_test@near-lora-13", "rerank_test@near-iaa_l-13"}
+    new = {f"{stage}@near" for stage in stages} | models
+    assert stale(study, repository, "tests.near", TEST_SET) == new | {"report"}
+
+
+def test_without_test_sets_the_other_stages_are_what_they_are_with_some(
+    study: Path, repository: Repo
+) -> None:
+    assert stale(study, repository, "tests", {}) == {"report"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -79,8 +80,8 @@ def keys_of(stage: str) -> list[str]:
 
 
 def followed_by(stage: str) -> set[str]:
-    """As ``keys_of``, with all variants' blocks as one."""
-    return {key.removesuffix(".${item.variant}") for key in keys_of(stage)}
+    """As ``keys_of``, with all variants' blocks as one, and all test sets'."""
+    return {re.sub(r"\.\$\{item\.(variant|test)\}$", "", key) for key in keys_of(stage)}
 
 
 def is_part(key: str, blocks: set[str]) -> bool:
@@ -299,8 +300,8 @@ UNTOUCHED = {
     "training/losses.py": {"prepare", "bm25", "index", "retrieve", "rerank", "evaluate"},
     "ranking/dense.py": {"prepare", "bm25", "train_retriever", "train_reranker", "rerank", "learning"},
     "ranking/interpolation.py": {"prepare", "bm25", "train_retriever", "index", "retrieve", "learning"},
-    "statistics/comparisons.py": {*STAGES} - {"evaluate", "report"},
-    "data/sources/beir.py": {*STAGES} - {"prepare"},
+    "statistics/comparisons.py": {*STAGES} - {"evaluate", "evaluate_test", "report"},
+    "data/sources/beir.py": {*STAGES} - {"prepare", "prepare_test"},
     "pipeline/train_retriever.py": {*STAGES} - {"train_retriever"},
 }
 

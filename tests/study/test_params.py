@@ -75,6 +75,47 @@ MISTAKES = {
         ["none"],
         ["variants.untrained: 'none'", "zero_shot, full"],
     ),
+    "a test set with an unknown key": (
+        ("tests", "dl19"),
+        {"source": "beir:x", "corpsu": "same"},
+        ["tests.dl19.corpsu", "unknown key", "source, corpus"],
+    ),
+    "a test set without a source": (("tests", "dl19"), {"corpus": "same"}, ["tests.dl19.source", "missing"]),
+    "a test set of a third corpus": (
+        ("tests", "dl19"),
+        {"source": "beir:x", "corpus": "other"},
+        ["tests.dl19.corpus: 'other'", "'same' or 'own'"],
+    ),
+    "a test set whose name has a hyphen": (
+        ("tests", "dl-19"),
+        {"source": "beir:x"},
+        ["tests.dl-19", "a letter, then letters, digits and underscores"],
+    ),
+    "a test set whose name is none in YAML": (
+        ("tests", "no"),
+        {"source": "beir:x"},
+        ["tests.no", "another name"],
+    ),
+    "test sets that are one folder": (
+        ("tests",),
+        {"dl19": {"source": "beir:x"}, "DL19": {"source": "beir:y"}},
+        ["tests.DL19", "'dl19'", "more than case"],
+    ),
+    "a test set with one task's measures": (
+        ("tests", "dl19"),
+        {"source": "beir:x", "measures": {"retrieval": ["AP"]}},
+        ["tests.dl19.measures.reranking", "missing"],
+    ),
+    "a test set's measure twice": (
+        ("tests", "dl19"),
+        {"source": "beir:x", "measures": {"retrieval": ["AP", "AP"], "reranking": ["AP"]}},
+        ["tests.dl19.measures.retrieval: AP, AP", "once"],
+    ),
+    "a test set's measure that looks too far": (
+        ("tests", "dl19"),
+        {"source": "beir:x", "measures": {"retrieval": ["AP"], "reranking": ["nDCG@101"]}},
+        ["tests.dl19.measures.reranking: 'nDCG@101'", "100 at most", "reranking.keep is 100"],
+    ),
     "a seed twice": (("seeds", "retriever"), [13, 13], ["seeds.retriever", "once"]),
     "a negative seed": (("seeds", "retriever"), [-1], ["seeds.retriever", "-1", "whole number from 0"]),
     "a quoted seed": (("seeds", "retriever"), ["13"], ["seeds.retriever", "'13'", "such as 13f1"]),
@@ -343,6 +384,15 @@ def test_a_key_that_comes_twice_is_named_with_its_line(tmp_path: Path) -> None:
     line = text.count("\n") - 1
     with pytest.raises(PeftirError, match=rf"params.yaml:{line}: .*duplicate key \"bm25\""):
         load_params(_file(tmp_path, text))
+
+
+def test_a_test_set_may_have_the_name_of_a_variant_or_a_row(tmp_path: Path) -> None:
+    text = DEFAULT.read_text().replace(
+        "tests: {}", "tests: {bm25: {source: 'beir:x'}, lora: {source: pydocs}}"
+    )
+    tests = load_params(_file(tmp_path, text)).tests
+    assert list(tests) == ["bm25", "lora"]
+    assert (tests["lora"].corpus, tests["lora"].own_documents, tests["lora"].measures) == ("own", False, None)
 
 
 def test_a_quoted_number_is_a_string_and_so_a_mistake(tmp_path: Path) -> None:

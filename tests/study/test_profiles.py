@@ -29,12 +29,9 @@ def test_a_profile_is_valid_throughout(name: str) -> None:
     assert params.collection.source.partition(":")[0] in SOURCES
     for method in params.methods.values():
         validate(method.type, **method.knobs)
-    for measure in {
-        *params.measures.retrieval,
-        *params.measures.reranking,
-        params.retriever.selected_by,
-        params.reranker.selected_by,
-    }:
+    for test in params.tests.values():
+        assert test.source.partition(":")[0] in SOURCES
+    for _, measure in params.measure_names():
         ir_measures.parse_measure(measure)
 
 

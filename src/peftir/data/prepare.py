@@ -34,6 +34,21 @@ SOURCES: dict[str, Source] = {
 }
 
 
+def open_source(
+    source: str, documents: int | None, splits: Mapping[str, float], report: Report = refuse
+) -> Content:
+    """As :func:`read_source`, with whatever splits the source has.
+
+    Raises:
+        PeftirError: the source is unknown, or its files are not there.
+    """
+    name, _, place = source.partition(":")
+    if name not in SOURCES:
+        known = ", ".join(sorted(SOURCES))
+        raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
+    return SOURCES[name](place, documents, splits, report)
+
+
 def read_source(
     source: str,
     *,
@@ -55,11 +70,7 @@ def read_source(
     Raises:
         PeftirError: the source is unknown, or its files are missing.
     """
-    name, _, place = source.partition(":")
-    if name not in SOURCES:
-        known = ", ".join(sorted(SOURCES))
-        raise PeftirError(f"collection.source: '{source}' is unknown; expected one of {known}")
-    content = SOURCES[name](place, documents, splits, report)
+    content = open_source(source, documents, splits, report)
     if folds:
         return replace(content, qrels=pool(content.qrels))
     missing = [split for split in SPLITS if split not in content.qrels]

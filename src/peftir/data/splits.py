@@ -32,7 +32,8 @@ def complete(found: Mapping[str, Iterable[Judgement]], shares: Mapping[str, floa
         qrels["test"] = qrels.pop("dev")
     if "train" in qrels and "dev" not in qrels:
         train = qrels["train"]
-        share = shares["dev"] / (shares["train"] + shares["dev"])
+        # Both are 0 where only test is read, of a source of any kind.
+        share = shares["dev"] / (shares["train"] + shares["dev"] or 1)
         qrels["train"] = _chosen(train, lambda query: point(f"dev {query}") >= share)
         qrels["dev"] = HeldOut(_chosen(train, lambda query: point(f"dev {query}") < share).read)
     return {split: qrels[split] for split in SPLITS if split in qrels}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def write_collection(
     own_documents: bool = False,
     folds: Folds | None = None,
     files: Mapping[str, str] | None = None,
+    corpus: bool = True,
 ) -> dict[str, Any]:
     """Write ``content`` as a collection to ``folder``, whole or not at all, and return its manifest.
 
@@ -51,6 +53,8 @@ def write_collection(
         own_documents: see :func:`peftir.data.prepare.prepare`.
         folds: of a cross-validation.
         files: SHA-256 of the source's files, for the manifest.
+        corpus: whether to write the documents. If not, they are only validated and counted, since another
+            collection has them.
 
     Raises:
         PeftirError: the content is invalid, or the disk is full.
@@ -58,9 +62,13 @@ def write_collection(
     checked = Validation(content, own_documents)
     with replacing(folder) as partial:
         (partial / "qrels").mkdir(parents=True)
-        with TextTable(partial / CORPUS, ("_id", "title", "text")) as table:
-            for document in tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False):
-                table.add((document.id, document.title, document.text))
+        documents = tqdm(checked.documents(), desc="documents", unit="", mininterval=5, leave=False)
+        if corpus:
+            with TextTable(partial / CORPUS, ("_id", "title", "text")) as table:
+                for document in documents:
+                    table.add((document.id, document.title, document.text))
+        else:
+            deque(documents, maxlen=0)
         for split in SPLITS:
             with (partial / qrels_file(split)).open("w", encoding="utf-8", newline="\n") as file:
                 file.write(QRELS_HEADER + "\n")
@@ -73,7 +81,7 @@ def write_collection(
         for fold, split_of in enumerate(splits, start=1):
             _write_fold(partial / fold_file(fold), split_of)
         folded = [fold_file(fold) for fold in range(1, len(splits) + 1)]
-        names = (CORPUS, QUERIES, *map(qrels_file, SPLITS), *folded)
+        names = (*([CORPUS] if corpus else []), QUERIES, *map(qrels_file, SPLITS), *folded)
         manifest = {
             "origin": dict(content.origin),
             **({"files": dict(files)} if files else {}),

@@ -16,13 +16,15 @@ from peftir.report.rivals import Competitor, kind
 from peftir.statistics.comparisons import Families, comparisons, spread
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
+from peftir.study.blocks import Measures
 from peftir.study.params import Params
 from peftir.study.rows import NO_SEED, Row, rows_of
-from peftir.study.seeds import draw, numbers
+from peftir.study.seeds import Seed, draw, fold_of, numbers
 from peftir.study.tasks import TASKS, Task, TaskName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
 
+LINE = ["stage", "row", "seed", "query", "measure"]
 DECIMALS = 4  # of means that people read as they are, with `dvc metrics show`
 
 
@@ -37,43 +39,61 @@ class Ranking:
     """By the fold whose test queries the run ranks for; ``None`` for one that ranks for all."""
 
 
-def rankings(params: Params) -> Iterator[Ranking]:
-    """All rankings that ``params`` asks for; leftovers of other variants on disk do not count."""
+def rankings(params: Params, test: str | None = None) -> Iterator[Ranking]:
+    """All rankings that ``params`` asks for; leftovers of other variants on disk do not count.
+
+    Those of the test set ``test`` are one a fold, since every fold's model ranks for all of its queries.
+    """
     for task, stage in ((task.name, task.stage) for task in TASKS):
         entries = params.seeds.at(stage)
         for row in rows_of(task, params.variants.at(task)):
             name = "test.interpolated.trec" if row.interpolated else "test.trec"
             if row.variant is None:
-                yield Ranking(task, row, NO_SEED, {None: layout.BM25_RUNS / name})
-            elif row.variant in params.variants.untrained:
-                yield Ranking(task, row, NO_SEED, {None: layout.runs(task, row.variant, None) / name})
-            else:
-                for seed in numbers(entries):
-                    runs = {
-                        draw(entry).fold: layout.runs(task, row.variant, entry) / name
-                        for entry in entries
-                        if draw(entry).number == seed
-                    }
-                    yield Ranking(task, row, seed, runs)
+                yield Ranking(task, row, NO_SEED, {None: layout.of(test, layout.BM25_RUNS) / name})
+                continue
+            paths = {
+                entry: layout.of(test, layout.runs(task, row.variant, entry)) / name
+                for entry in ([None] if row.variant in params.variants.untrained else entries)
+            }
+            for seed in [NO_SEED] if None in paths else numbers(entries):
+                of_seed = {fold_of(entry): path for entry, path in paths.items() if _number(entry) == seed}
+                if test is None:
+                    yield Ranking(task, row, seed, of_seed)
+                else:
+                    yield from (Ranking(task, row, seed, {None: path}) for path in of_seed.values())
 
 
-def per_query(root: Path, params: Params) -> pd.DataFrame:
+def _number(entry: Seed | None) -> int:
+    return NO_SEED if entry is None else draw(entry).number
+
+
+def per_query(
+    root: Path, params: Params, test: str | None = None, measures: Measures | None = None
+) -> pd.DataFrame:
     """One line a task, row, seed, query and measure.
 
     All rankings of a task are cut at the same depth, so that a measure looks as far down one as down another.
     Judged queries that a run lacks count 0; queries without a judgement are left out. Where there are folds,
     each query counts with the run of its own fold, whose model has not seen it.
+
+    Args:
+        root: the study's folder.
+        params: the study's settings.
+        test: the test set; the collection's own test queries if ``None``. No fold's model has seen its
+            queries, so where there are folds each counts with its mean over the folds' models.
+        measures: the study's if ``None``.
     """
-    qrels = Collection(root / layout.COLLECTION).qrels("test")
+    qrels = Collection(root / layout.of(test, layout.COLLECTION)).qrels("test")
     further = {"retrieval": params.retrieval.depth, "reranking": params.reranking.keep}
     tables = []
-    for ranking in rankings(params):
-        names = params.measures.at(ranking.task)
+    for ranking in rankings(params, test):
+        names = (measures or params.measures).at(ranking.task)
         depth = min(params.bm25.depth, further[ranking.task])
         run = {query: hits[:depth] for query, hits in joined_run(root, ranking).items()}
         values = evaluate(run, qrels, names)
         tables.append(values.assign(stage=ranking.task, row=ranking.row.name, seed=ranking.seed))
-    return pd.concat(tables, ignore_index=True)[["stage", "row", "seed", "query", "measure", "value"]]
+    table = pd.concat(tables, ignore_index=True)[[*LINE, "value"]]
+    return table.groupby(LINE, sort=False, as_index=False)["value"].mean() if test else table
 
 
 def joined_run(root: Path, ranking: Ranking) -> Run:
@@ -99,9 +119,7 @@ def means(table: pd.DataFrame, task: TaskName) -> dict[str, dict[str, float]]:
 def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     """Evaluate all runs; write the per-query table and what follows from it, and give their paths."""
     table, asked = per_query(root, params), families(root, params)
-    with replacing(root / layout.PER_QUERY) as partial:
-        table.to_parquet(partial, index=False)
-    yield layout.PER_QUERY
+    yield write_per_query(root, table)
     for task in TASKS:
         write_json(root / layout.metrics(task.name), means(table, task.name))
         yield layout.metrics(task.name)
@@ -134,14 +152,26 @@ def _competitor(root: Path, params: Params, task: Task, variant: str) -> Competi
     )
 
 
-def write_statistics(root: Path, table: pd.DataFrame, asked: Families) -> Iterator[Path]:
+def write_per_query(root: Path, table: pd.DataFrame, test: str | None = None) -> Path:
+    """Write the per-query ``table``; gives its path."""
+    path = layout.of(test, layout.PER_QUERY)
+    with replacing(root / path) as partial:
+        table.to_parquet(partial, index=False)
+    return path
+
+
+def write_statistics(
+    root: Path, table: pd.DataFrame, asked: Families, test: str | None = None
+) -> Iterator[Path]:
     """Write how sure the means and differences of the per-query ``table`` are, and give the files' paths.
 
     Args:
+        root: the study's folder.
         table: as of :func:`per_query`.
-        asked: as of :func:`families`.
+        asked: as of :func:`families`, or of :func:`peftir.pipeline.evaluate_test.families` for a test set.
+        test: the test set, if the table is of one.
     """
     for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table, asked))):
-        with replacing(root / path) as partial:
+        with replacing(root / layout.of(test, path)) as partial:
             found.to_csv(partial, sep="\t", index=False, na_rep="nan", lineterminator="\n")
-        yield path
+        yield layout.of(test, path)

@@ -16,12 +16,15 @@ from peftir.study.seeds import Seed
 from peftir.system.files import remove
 
 
-def index_documents(root: Path, params: Params, variant: str, seed: Seed | None) -> int:
-    """Encode the collection into a new index; return the number of documents in it.
+def index_documents(
+    root: Path, params: Params, variant: str, seed: Seed | None, test: str | None = None
+) -> int:
+    """Encode the collection, or the test set ``test``, into a new index; return its number of documents.
 
     Vectors of a large collection are kept beside the index's folder until the index is written.
     """
-    collection, folder = Collection(root / layout.COLLECTION), root / layout.index(variant, seed)
+    collection = Collection(root / layout.of(test, layout.COLLECTION))
+    folder = root / layout.of(test, layout.index(variant, seed))
     shards = folder.with_name(f"{folder.name}.shards")
     model_folder = root / layout.model("retriever", variant, seed)
     model = saving.load(SentenceTransformer, model_folder, root)

@@ -21,7 +21,7 @@ from peftir.system.files import changed_file
 def changed_inputs(root: Path) -> Iterator[str]:
     """Yield a message for each input that has changed since the study read it.
 
-    Inputs are the folders of a backbone and of a source. There is no message if ``params.yaml`` names another
+    Inputs are the folders of a backbone and of sources. There is no message if ``params.yaml`` names another
     folder, since the stages that read it run again.
     """
     file = root / "params.yaml"
@@ -34,18 +34,24 @@ def changed_inputs(root: Path) -> Iterator[str]:
     except PeftirError as error:
         yield str(error)
         return
-    changed = _changed_source(root, params.collection.source)
-    if changed is not None:
-        yield (
-            f"{changed}: is not what it was when the collection was prepared; bring it back, or take it as "
-            "it is now: `dvc repro --force prepare`, then `dvc repro`"
-        )
+    if changed := _changed_source(root / layout.COLLECTION, params.collection.source):
+        yield _told(changed, "the collection", "prepare")
+    for name, test in params.tests.items():
+        if changed := _changed_source(root / layout.of(name, layout.COLLECTION), test.source):
+            yield _told(changed, f"the test set {name}", f"prepare_test@{name}")
 
 
-def _changed_source(root: Path, source: str) -> Path | None:
-    """The first file of the source that was changed, added or removed since the collection was prepared."""
+def _told(changed: Path, what: str, stage: str) -> str:
+    return (
+        f"{changed}: is not what it was when {what} was prepared; bring it back, or take it as it is now: "
+        f"`dvc repro --force {stage}`, then `dvc repro`"
+    )
+
+
+def _changed_source(folder: Path, source: str) -> Path | None:
+    """The first file of ``source`` that was changed, added or removed since ``folder`` was prepared."""
     try:
-        manifest = json.loads((root / layout.COLLECTION / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not prepared, or damaged
         return None
     name, _, place = source.partition(":")

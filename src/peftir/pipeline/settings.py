@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from peftir.models.backbone import backbone_folder
 from peftir.models.positions import most_tokens
-from peftir.ranking.measures import parse_measure
+from peftir.ranking.measures import check_measures
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
 
@@ -24,11 +24,7 @@ def check_settings(root: Path, given: Params) -> None:
         PeftirError: a length exceeds the backbone's positions, a prefix leaves no token for the text, a
             measure is unknown, or the backbone is not found.
     """
-    for key, name in given.measure_names():
-        try:
-            parse_measure(name)
-        except PeftirError as error:
-            raise PeftirError(f"{key}: {error}") from None
+    check_measures(given.measure_names())
     folder = backbone_folder(given.backbone.name, given.backbone.revision, root)
     _check_lengths(folder, given)
     _check_prefixes(folder, given)

@@ -14,7 +14,7 @@ scores 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import ir_measures
 import pandas as pd
@@ -39,6 +39,19 @@ def parse_measure(name: str) -> ir_measures.Measure:
     if not known:
         raise PeftirError(f"measure {name!r} is not known; expected one like RR@10, nDCG@10, R@1000 or AP")
     return measure
+
+
+def check_measures(named: Iterable[tuple[str, str]]) -> None:
+    """Look at measures, each given with the key that names it.
+
+    Raises:
+        PeftirError: one of them is not known; names its key.
+    """
+    for key, name in named:
+        try:
+            parse_measure(name)
+        except PeftirError as error:
+            raise PeftirError(f"{key}: {error}") from None
 
 
 def evaluate(run: Run, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from peftir.report import sentences
+from peftir.report import sentences, testsets
 from peftir.report.answers import words
 from peftir.report.cells import Cell, Table
 from peftir.report.claims import claims_of
@@ -39,6 +39,8 @@ def _lines(study: Study) -> Iterator[str]:
             if note:
                 yield ""
                 yield escape(note)
+    if study.tests:
+        yield from _test_sets(study)
     yield ""
     yield "## The paper’s claims"
     yield ""
@@ -63,6 +65,23 @@ def _lines(study: Study) -> Iterator[str]:
                 yield ""
                 yield escape(note)
     yield ""
+
+
+def _test_sets(study: Study) -> Iterator[str]:
+    yield ""
+    yield "## Test sets"
+    for stage in (study.retrieval, study.reranking):
+        yield ""
+        yield f"### {TITLES[stage.task]} on the test sets"
+        yield ""
+        yield from _table(testsets.overview(study, stage))
+        for test in study.tests:
+            yield ""
+            yield escape(testsets.about(stage, test))
+            yield ""
+            yield from _table(testsets.results_of(study, stage, test))
+        yield ""
+        yield escape(testsets.explanation(study, stage))
 
 
 def _compared(study: Study) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from peftir.report import figures, learning, sentences, variants
+from peftir.report import figures, learning, sentences, testsets, variants
 from peftir.report.answers import words
 from peftir.report.cells import Table
 from peftir.report.claims import claims_of
@@ -70,6 +70,7 @@ def render_page(study: Study, explorer: Explorer) -> str:
         titles=TITLES,
         words=words,
         numbers_behind=numbers_behind,
+        testsets=testsets,
         sections=[_section(study, stage, looks) for stage in (study.retrieval, study.reranking)],
         looks=looks,
         by_day=BY_DAY,

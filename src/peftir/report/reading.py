@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from peftir.report.learned import read_learned
+from peftir.report.measured import read_comparisons, read_spread, read_test_set
 from peftir.report.rivals import kind
 from peftir.report.study import Interpolation, ModelRecord, ParameterCounts, Resources, StageStudy, Study
-from peftir.statistics.comparisons import TESTS, RowComparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.rows import rows_of
@@ -19,10 +19,6 @@ from peftir.study.tasks import BY_NAME, RETRIEVAL, TaskName
 
 if TYPE_CHECKING:
     from peftir.study.params import Params
-
-
-WORDS = ["stage", "row", "measure"]
-"""The columns of the tables of metrics that are not numbers."""
 
 
 def read_study(root: Path, params: Params) -> Study:
@@ -44,6 +40,7 @@ def read_study(root: Path, params: Params) -> Study:
         folds=content.get("folds", []),
         dev_held_out=content.get("dev_held_out", False),
         resources={stage: _read_resources(root, stage) for stage in ("prepare", "bm25")},
+        tests=[read_test_set(root, params, name) for name in params.tests],
     )
 
 
@@ -69,67 +66,10 @@ def _read_stage(root: Path, params: Params, task: TaskName) -> StageStudy:
         measures=measures,
         reference=next((name for name in variants if params.methods[name].type == "full"), None),
         kinds={name: kind(params.methods[name].type) for name in variants},
-        spread=_read_spread(root, task, rows, measures),
-        comparisons=_read_comparisons(root, task, rows, measures),
+        spread=read_spread(Artefact(root, layout.SPREAD, "evaluate"), task, rows, measures),
+        comparisons=read_comparisons(Artefact(root, layout.COMPARISONS, "evaluate"), task, rows, measures),
         models=models,
         learned=read_learned(root, stage, trained, seeds),
-    )
-
-
-def _read_spread(
-    root: Path, task: TaskName, rows: list[str], measures: list[str]
-) -> dict[str, dict[str, Spread]]:
-    artefact = Artefact(root, layout.SPREAD, "evaluate")
-    lines = {(line["row"], line["measure"]): line for line in _lines(artefact, task, WORDS)}
-    for row in rows:
-        for measure in measures:
-            if (row, measure) not in lines:
-                raise artefact.wrong(f"no {measure} at {task} for '{row}'")
-    return {row: {measure: _spread(lines[row, measure]) for measure in measures} for row in rows}
-
-
-def _read_comparisons(
-    root: Path, task: TaskName, rows: list[str], measures: list[str]
-) -> dict[str, dict[tuple[str, str], RowComparison]]:
-    artefact = Artefact(root, layout.COMPARISONS, "evaluate")
-    lines = {
-        (line["measure"], line["row"], line["other"]): line
-        for line in _lines(artefact, task, [*WORDS, "other"])
-    }
-    found: dict[str, dict[tuple[str, str], RowComparison]] = {measure: {} for measure in measures}
-    for measure in measures:
-        for row, other in pairs(rows):
-            if (measure, row, other) not in lines:
-                raise artefact.wrong(f"no {measure} at {task} for '{row}' against '{other}'")
-            comparison = _comparison(lines[measure, row, other])
-            found[measure] |= {(row, other): comparison, (other, row): comparison.reversed()}
-    return found
-
-
-def _lines(artefact: Artefact, task: TaskName, words: list[str]) -> list[dict[str, Any]]:
-    """The lines of a table that are of ``task``."""
-    table = artefact.table(words)
-    return table[table["stage"] == task].to_dict("records")
-
-
-def _spread(line: dict[str, Any]) -> Spread:
-    return Spread(
-        queries=int(line["queries"]),
-        seeds=int(line["seeds"]),
-        mean=line["mean"],
-        sd=line["sd"],
-        low=line["low"],
-        high=line["high"],
-    )
-
-
-def _comparison(line: dict[str, Any]) -> RowComparison:
-    return RowComparison(
-        difference=line["difference"],
-        low=line["low"],
-        high=line["high"],
-        p={test: line[test] for test in TESTS},
-        corrected={test: line[f"{test}_holm"] for test in TESTS},
     )
 
 

@@ -182,6 +182,21 @@ class StageStudy:
 
 
 @dataclass(frozen=True)
+class TestSetStudy:
+    """What the variants reach on a test set, by task."""
+
+    name: str
+    source: str
+    own_corpus: bool
+    """Whether its documents are others than the collection's, so that it measures transfer."""
+    measures: dict[TaskName, list[str]]
+    spread: dict[TaskName, dict[str, dict[str, Spread]]]
+    """The mean over queries and seeds and how sure it is, by row and measure."""
+    comparisons: dict[TaskName, dict[str, dict[tuple[str, str], RowComparison]]]
+    """By measure and pair of rows, either way round; corrected are those with the row training began from."""
+
+
+@dataclass(frozen=True)
 class Study:
     """The whole study."""
 
@@ -197,6 +212,8 @@ class Study:
     """Whether the dev queries are a share of the source's train queries."""
     resources: dict[str, Resources]
     """Of the stages that run once, by name."""
+    tests: list[TestSetStudy]
+    """Further test sets, in the order of ``params.yaml``."""
 
     @property
     def variants(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from peftir.report import sentences
+from peftir.report import sentences, testsets
 from peftir.report.cells import Cell, TableRow
 from peftir.report.results import results
 from peftir.report.rivals import same_budget
@@ -25,6 +25,8 @@ ESCAPES = {
     "†": r"$\dagger$",
     "…": r"\ldots{}",
     "’": "'",
+    "“": "``",
+    "”": "''",
     "–": "--",
     "‑": "-",
     "\u00a0": "~",
@@ -42,22 +44,41 @@ def _lines(study: Study) -> Iterator[str]:
     for stage in (study.retrieval, study.reranking):
         yield ""
         yield from _table(study, stage)
+    for stage in (study.retrieval, study.reranking):
+        if study.tests:
+            yield ""
+            yield from _test_sets(study, stage)
     yield ""
 
 
 def _table(study: Study, stage: StageStudy) -> Iterator[str]:
     columns = ["Method", r"\#Params", *(_escape(measure) for measure in stage.measures)]
+    blocks = [[[_escape(row.title), *_cells(stage, row)] for row in block] for block in _blocks(stage)]
+    yield from _tabular(_caption(study, stage), stage.task, columns, blocks)
+
+
+def _test_sets(study: Study, stage: StageStudy) -> Iterator[str]:
+    shown = testsets.overview(study, stage)
+    blocks = [
+        [[_escape(row.title), *map(_measured, row.cells)] for row in group.rows] for group in shown.groups
+    ]
+    caption = f"{TITLES[stage.task]} on the test sets. {testsets.explanation(study, stage)}"
+    columns = ["Method", *map(_escape, shown.columns)]
+    yield from _tabular(_escape(caption), f"tests-{stage.task}", columns, blocks)
+
+
+def _tabular(caption: str, label: str, columns: list[str], blocks: list[list[list[str]]]) -> Iterator[str]:
+    """A table of blocks of lines; everything is in LaTeX already."""
     yield r"\begin{table}"
     yield r"\centering"
-    yield rf"\caption{{{_caption(study, stage)}}}"
-    yield rf"\label{{tab:{stage.task}}}"
+    yield rf"\caption{{{caption}}}"
+    yield rf"\label{{tab:{label}}}"
     yield rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}"
     yield r"\toprule"
     yield _line(columns)
-    for block in _blocks(stage):
+    for block in blocks:
         yield r"\midrule"
-        for row in block:
-            yield _line([_escape(row.title), *_cells(stage, row)])
+        yield from map(_line, block)
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"

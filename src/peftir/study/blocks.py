@@ -282,3 +282,13 @@ class Measures(Block):
     def at(self, task: TaskName) -> list[str]:
         """The measures of ``task``."""
         return self.retrieval if task == "retrieval" else self.reranking
+
+
+class TestSetParams(Block):
+    """A named block under ``tests``: further test queries, of the study's corpus or of one of their own."""
+
+    source: Annotated[str, Field(min_length=1)]
+    corpus: Literal["same", "own"] = "own"
+    own_documents: bool = False
+    measures: Measures | None = None
+    """The study's if left out."""

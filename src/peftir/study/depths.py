@@ -20,12 +20,12 @@ def problem(given: Params) -> str | None:
             if wanted > depth:
                 return f"{key}: {wanted}: expected {depth} at most, since {other} is {depth}"
     depths = {"retrieval": of_retrieval(given), "reranking": of_reranking(given)}
-    for task, measures in given.measures:
+    for key, task, measures in given.measure_lists():
         for measure in measures:
             for other, depth in depths[task].items():
                 if cutoff(measure) > depth:
                     return (
-                        f"measures.{task}: '{measure}': expected a cutoff of {depth} at most, since {other} "
+                        f"{key}: '{measure}': expected a cutoff of {depth} at most, since {other} "
                         f"is {depth} and no ranking goes further"
                     )
     return None

@@ -21,6 +21,20 @@ QUERIES = Path("metrics/queries.parquet")
 EXPLORER = Path("metrics/explorer.json")
 
 
+def of(test: str | None, path: Path) -> Path:
+    """Where ``path`` of the collection's own test queries lies for the test set ``test``; ``path`` for none.
+
+    >>> str(of("scifact", Path("runs/bm25")))
+    'runs/tests/scifact/bm25'
+    """
+    return path if test is None else Path(path.parts[0], "tests", test, *path.parts[1:])
+
+
+def means_of(test: str) -> Path:
+    """The mean measures of a test set at both tasks."""
+    return Path("metrics/tests") / f"{test}.json"
+
+
 def key(variant: str, seed: Seed | None) -> str:
     """The name of one model's folders: variant and seed, with its fold if there are any.
 

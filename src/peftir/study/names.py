@@ -1,19 +1,21 @@
-"""Which names variants may have: they become rows, folders and files, and items of DVC's pipeline."""
+"""Which names variants and test sets may have: rows, folders and files, and items of DVC's pipeline."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 LONGEST = 64
-RESERVED = {
-    "bm25": "the row of BM25 itself",
-    **dict.fromkeys(("true", "false", "yes", "no", "on", "off", "null", "y", "n"), "no name in every YAML"),
-}
+NO_NAMES = dict.fromkeys(
+    ("true", "false", "yes", "no", "on", "off", "null", "y", "n"), "no name in every YAML"
+)
+RESERVED = {"bm25": "the row of BM25 itself", **NO_NAMES}
 
 
-def problem(variants: Iterable[str]) -> str | None:
+def problem(variants: Iterable[str], reserved: Mapping[str, str] = RESERVED) -> str | None:
     """The first of ``variants`` whose name is none, or another's, and what was expected.
+
+    Test sets are named by the same rules, but for ``reserved``: they have no rows, only folders and items.
 
     A dot or a hyphen would be taken apart where DVC looks up ``methods.NAME`` and where a folder is called
     ``NAME-SEED``; two names that differ in case alone are one folder on many file systems.
@@ -25,8 +27,8 @@ def problem(variants: Iterable[str]) -> str | None:
             return (
                 f"{name}: expected a letter, then letters, digits and underscores, {LONGEST} in all at most"
             )
-        if folded in RESERVED:
-            return f"{name}: expected another name: '{folded}' is {RESERVED[folded]}"
+        if folded in reserved:
+            return f"{name}: expected another name: '{folded}' is {reserved[folded]}"
         if found.setdefault(folded, name) != name:
             return (
                 f"{name}: expected a name that differs from '{found[folded]}' in more than case, since on "

@@ -25,11 +25,12 @@ from peftir.study.blocks import (
     RetrievalParams,
     RetrieverParams,
     Seeds,
+    TestSetParams,
     TrainingParams,
     Variants,
 )
 from peftir.study.mistakes import in_one_line
-from peftir.study.tasks import StageName
+from peftir.study.tasks import BY_NAME, StageName, TaskName
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
@@ -51,6 +52,7 @@ class Params(Block):
     reranker: RerankerParams
     reranking: RerankingParams
     measures: Measures
+    tests: dict[str, TestSetParams]
     learning: LearningParams
 
     def at_commit(self, commit: str) -> Params:
@@ -81,9 +83,16 @@ class Params(Block):
         return [
             ("retriever.selected_by", self.retriever.selected_by),
             ("reranker.selected_by", self.reranker.selected_by),
-            *(("measures.retrieval", name) for name in self.measures.retrieval),
-            *(("measures.reranking", name) for name in self.measures.reranking),
+            *((key, name) for key, _, names in self.measure_lists() for name in names),
         ]
+
+    def measure_lists(self) -> list[tuple[str, TaskName, list[str]]]:
+        """Each list of measures with its key and the task whose rankings they are of."""
+        given = {"measures": self.measures}
+        given |= {
+            f"tests.{name}.measures": test.measures for name, test in self.tests.items() if test.measures
+        }
+        return [(f"{key}.{task}", task, each.at(task)) for key, each in given.items() for task in BY_NAME]
 
     @model_validator(mode="after")
     def _something_can_be_learned(self) -> Params:
@@ -106,9 +115,11 @@ class Params(Block):
     def _names_that_stay_apart(self) -> Params:
         if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.reranker]):
             raise ValueError(f"methods.{wrong}")
-        for task, measures in self.measures:
+        if wrong := names.problem(self.tests, names.NO_NAMES):
+            raise ValueError(f"tests.{wrong}")
+        for key, _, measures in self.measure_lists():
             if len(set(measures)) < len(measures):
-                raise ValueError(f"measures.{task}: {', '.join(measures)}: expected each measure once")
+                raise ValueError(f"{key}: {', '.join(measures)}: expected each measure once")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from peftir.study.tasks import TaskName
@@ -46,3 +46,11 @@ def rows_of(task: TaskName, variants: Iterable[str]) -> Iterator[Row]:
         yield Row(variant)
         if task == "reranking":
             yield Row(variant, interpolated=True)
+
+
+def start_of(task: TaskName, untrained: Sequence[str]) -> Row | None:
+    """The row that training began from: the first untrained variant, or BM25, whose ranking is re-ranked.
+
+    ``None`` at retrieval without an untrained variant.
+    """
+    return BM25 if task == "reranking" else next(map(Row, untrained), None)

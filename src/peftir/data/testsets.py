@@ -1,0 +1,81 @@
+"""Test sets: further test queries, of the study's own corpus or of another, prepared as a collection each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from peftir.data.collection import Collection
+from peftir.data.content import Content, Document
+from peftir.data.prepare import open_source
+from peftir.data.sources.fingerprint import fingerprint_of
+from peftir.data.writing import write_collection
+from peftir.system.errors import PeftirError
+
+ALL_IN_TEST = {"train": 0.0, "dev": 0.0, "test": 1.0}
+"""The splits of a source that has none: all of its judged queries are test queries."""
+NAMED = 3  # unknown documents in an error
+
+
+def prepare_test_set(
+    name: str, source: str, folder: Path, *, own_documents: bool, corpus: Collection | None
+) -> dict[str, Any]:
+    """Write the test queries of ``source`` as a collection without train and dev to ``folder``.
+
+    Args:
+        name: of the test set, for errors.
+        source: as for :func:`peftir.data.prepare.read_source`.
+        folder: where the collection goes; what was there is replaced.
+        own_documents: as for :func:`peftir.data.prepare.prepare`.
+        corpus: the collection whose documents the queries are of, which then are not written; ``None`` takes
+            those of the source.
+
+    Returns:
+        The manifest: where it came from, counts and hashes.
+
+    Raises:
+        PeftirError: the source is unknown or something in it is wrong, it has no judged test query, or one of
+            its judged documents is not in ``corpus``.
+    """
+    with _errors_named_after(name):
+        content = open_source(source, None, ALL_IN_TEST)
+        judgements = content.qrels.get("test", ())
+        if next(iter(judgements), None) is None:
+            raise PeftirError(
+                f"collection.source: '{source}' has no judged test query; expected a source with some"
+            )
+        content = replace(content, qrels={"test": judgements})
+        if corpus is not None:
+            _check_judged(content, source, corpus)
+            content = replace(content, documents=(Document(id, "", text) for id, text in corpus.texts()))
+        files = fingerprint_of(source)
+        return write_collection(folder, content, own_documents, files=files, corpus=corpus is None)
+
+
+def _check_judged(content: Content, source: str, corpus: Collection) -> None:
+    unknown = dict.fromkeys(judgement.document for judgement in content.qrels["test"])
+    judged = len(unknown)
+    for id, _ in corpus.texts():
+        unknown.pop(id, None)
+    if unknown:
+        first = ", ".join(f"'{id:.80}'" for id in list(unknown)[:NAMED])
+        more = ", …" if len(unknown) > NAMED else ""
+        raise PeftirError(
+            f"collection.source: '{source}' judges {len(unknown):,} of {judged:,} documents that are not in "
+            f"{corpus.folder}: {first}{more}; expected documents of the collection, or corpus: own"
+        )
+
+
+@contextmanager
+def _errors_named_after(test: str) -> Iterator[None]:
+    """Sources name the keys of the collection in their errors; a test set has the same keys."""
+    try:
+        yield
+    except PeftirError as error:
+        text = str(error)
+        for key in ("source", "own_documents"):
+            text = text.replace(f"collection.{key}", f"tests.{test}.{key}")
+        raise PeftirError(text) from error

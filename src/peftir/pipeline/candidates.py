@@ -1,0 +1,63 @@
+"""A trained re-ranker on BM25's candidates: their scores, and the runs that follow from these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sentence_transformers import CrossEncoder
+
+from peftir.data.collection import Collection
+from peftir.data.texts import DocumentTexts
+from peftir.models import saving
+from peftir.pipeline.score import score_all
+from peftir.ranking.interpolation import interpolate, rerank
+from peftir.ranking.runs import Run, read_run, write_run
+from peftir.study import layout
+from peftir.study.params import Params
+from peftir.study.seeds import Seed
+
+
+class Reranker:
+    """The re-ranker of a variant and seed.
+
+    Args:
+        root: the study's folder.
+        params: the study's settings.
+        variant: its variant.
+        seed: its seed.
+    """
+
+    def __init__(self, root: Path, params: Params, variant: str, seed: Seed) -> None:
+        self._root, self._given, self._precision = root, params.reranking, params.backbone.precision
+        self._folder = root / layout.model("reranker", variant, seed)
+        self._model = saving.load(CrossEncoder, self._folder, root)
+        self._tag = layout.key(variant, seed)
+
+    def score(self, queries: dict[str, str], ranking: Path, corpus: Collection) -> tuple[Run, Run]:
+        """The candidates of each query, as they are in the run file ``ranking``, and the scores of the top.
+
+        Args:
+            queries: texts by id.
+            ranking: BM25's run.
+            corpus: has the documents.
+        """
+        candidates = {query: hits[: self._given.keep] for query, hits in read_run(ranking, queries).items()}
+        scored = {query: hits[: self._given.depth] for query, hits in candidates.items()}
+        texts = DocumentTexts(corpus, [document for hits in scored.values() for document, _ in hits])
+        scores = score_all(
+            self._model,
+            self._folder,
+            self._root,
+            queries,
+            scored,
+            texts,
+            precision=self._precision,
+            processes=self._given.processes,
+        )
+        return candidates, scores
+
+    def write(self, folder: Path, split: str, candidates: Run, scores: Run, weight: float) -> None:
+        """Write the runs of ``split``: by the scores alone, and with ``weight`` beside BM25's."""
+        write_run(folder / f"{split}.trec", rerank(candidates, scores), tag=self._tag)
+        mixed = interpolate(candidates, scores, weight)
+        write_run(folder / f"{split}.interpolated.trec", mixed, tag=f"{self._tag}+bm25")
