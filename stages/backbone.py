@@ -1,4 +1,4 @@
-"""Find the backbone that all stages take, and write down its commit and what is in it."""
+"""Find the backbone of all stages, and record its commit and hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peftir.system.errors import exits_cleanly
 
 @exits_cleanly
 def main() -> None:
-    """Settle on a backbone."""
+    """Write ``backbone.lock``."""
     stage_arguments(__doc__, "python stages/backbone.py")
     print(f"{layout.BACKBONE} says what is in {settle(ROOT, load_params())}")
 

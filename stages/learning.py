@@ -1,4 +1,4 @@
-"""Analyse how the variants learned: how fast, how steadily, and the loss around what they found."""
+"""Analyse how fast and how steadily the variants learned, and the loss around their models."""
 
 from __future__ import annotations
 

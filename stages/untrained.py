@@ -1,4 +1,4 @@
-"""Index the documents with the backbone as it comes and rank them for every query; no seed changes it."""
+"""Index the documents with the untrained backbone and rank them for every query, once for all seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rank documents for a test set's queries with the backbone as it comes; no seed changes it."""
+"""Rank documents for a test set's queries with the untrained backbone, once for all seeds."""
 
 from __future__ import annotations
 

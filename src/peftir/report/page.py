@@ -103,7 +103,7 @@ def _section(study: Study, stage: StageStudy, looks: Looks) -> Section:
         marks=sentences.marks(stage),
         selection=sentences.selection(study, stage),
         tests=tests(stage),
-        asked=sentences.asked(stage),
+        asked=sentences.corrected_together(stage),
         trade_off=_trade_off(stage, looks),
         interpolation=_interpolation(stage, looks) if reranks else None,
         weights=variants.interpolation_weights(stage) if reranks else None,

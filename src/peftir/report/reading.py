@@ -98,7 +98,7 @@ def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: s
 
 
 def _read_untrained(root: Path, variant: str) -> ModelRecord:
-    """The backbone as it comes: a model without a seed, for which one stage did all the work."""
+    """The record of the untrained backbone: a model without a seed, indexed and searched by one stage."""
     training = Artefact(root, layout.training("retriever", variant, None), "untrained")
     spent = Artefact(root, layout.resources("untrained", variant), "untrained")
     seconds = spent.json()

@@ -91,11 +91,11 @@ def marks(stage: StageStudy) -> str | None:
     rivals = ", † one of IAA to the best other method that trains about as many weights" * _has_rivals(stage)
     return (
         f"{spread}* marks a significant difference to {stage.reference}{rivals}. {test}. It is two-tailed, "
-        f"with p ≤ {ALPHA} after Holm’s correction over {asked(stage)}.{reach}"
+        f"with p ≤ {ALPHA} after Holm’s correction over {corrected_together(stage)}.{reach}"
     )
 
 
-def asked(stage: StageStudy) -> str:
+def corrected_together(stage: StageStudy) -> str:
     """The family of comparisons whose p-values are corrected together."""
     found = [f"with {stage.reference}"] if stage.reference else []
     found += ["of IAA with the other methods of its budget"] * _has_rivals(stage)

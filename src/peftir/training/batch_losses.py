@@ -110,7 +110,7 @@ class RetrieverLoss:
         """True for documents that are neither a query's positive nor negatives, ``[batch, documents]``."""
         mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
         for row, example in enumerate(batch):
-            excluded = self._sampler.no_negatives(example.query)
+            excluded = self._sampler.excluded_negatives(example.query)
             mask[row] = torch.tensor([document in excluded for document in documents])
             mask[row, row] = False
         return mask

@@ -72,7 +72,7 @@ class Sampler:
             own = pc.index_in(pa.array(self._queries, pa.string()), self.documents).to_pylist()
             self._own = dict(zip(self._queries, own, strict=True))
 
-    def no_negatives(self, query: str) -> set[int]:
+    def excluded_negatives(self, query: str) -> set[int]:
         """The documents that are never negatives of ``query``: relevant ones and its own document."""
         own = self._own.get(query)
         return {*self._relevant[query], *(() if own is None else (own,))}
@@ -93,7 +93,7 @@ class Sampler:
     def _example(self, query: str, random: np.random.Generator) -> Example:
         relevant = self._relevant[query]
         positive = relevant[random.integers(len(relevant))]
-        excluded = self.no_negatives(query)
+        excluded = self.excluded_negatives(query)
         candidates = [number for number in self._candidates.of(query).tolist() if number not in excluded]
         chosen = [candidates[i] for i in random.permutation(len(candidates))[: self._negatives]]
         if len(chosen) < self._negatives:

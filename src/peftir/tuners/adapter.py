@@ -42,7 +42,7 @@ class Adapter(Bottleneck):
 
     def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The bottleneck of ``y``."""
-        return self.squeeze(name, y, y.dtype)
+        return self.bottleneck(name, y, y.dtype)
 
 
 class AdapterTuner(InsertTuner):

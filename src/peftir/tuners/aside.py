@@ -36,7 +36,7 @@ class Aside(Bottleneck):
 
     def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The bottleneck of ``x``."""
-        return self.squeeze(name, x, y.dtype)
+        return self.bottleneck(name, x, y.dtype)
 
 
 @dataclass(frozen=True)

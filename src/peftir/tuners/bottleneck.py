@@ -43,7 +43,7 @@ class Bottleneck(Insert):
         """The nonlinearity between the two projections."""
         return F.gelu(x)
 
-    def squeeze(self, name: str, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def bottleneck(self, name: str, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Apply the bottleneck of the PEFT adapter ``name`` to ``x``; returns ``(…, d)`` in ``dtype``."""
         down = cast(nn.Linear, self.tuned_down[name])
         if not torch.is_autocast_enabled(x.device.type):

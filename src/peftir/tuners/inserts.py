@@ -96,7 +96,7 @@ class Insert(nn.Module, BaseTunerLayer):
         names = self.active_adapters if self.mixed is None else dict.fromkeys(self.mixed)
         return [name for name in names if name in weights]
 
-    def hang(self, place: nn.Module, entry: nn.Module) -> None:
+    def attach(self, place: nn.Module, entry: nn.Module) -> None:
         """Insert this module into ``place``, with a span from ``entry``."""
         place.add_module(self.slot, self)
         self._handles = [place.register_forward_hook(self._leave, with_kwargs=True)]
@@ -104,8 +104,8 @@ class Insert(nn.Module, BaseTunerLayer):
             self._entered = {}
             self._handles.append(entry.register_forward_pre_hook(self._enter, with_kwargs=True))
 
-    def take_down(self, place: nn.Module) -> None:
-        """Undo ``hang``."""
+    def detach(self, place: nn.Module) -> None:
+        """Undo ``attach``."""
         for handle in self._handles:
             handle.remove()
         delattr(place, self.slot)

@@ -81,7 +81,7 @@ class ParallelAdapter(Bottleneck):
 
     def change(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """``s · bottleneck(x)``."""
-        return self.scale[name] * self.squeeze(name, x, y.dtype)
+        return self.scale[name] * self.bottleneck(name, x, y.dtype)
 
 
 class MamTuner(InsertTuner):

@@ -74,7 +74,7 @@ class Prefix(Insert):
         """The number of parameters of one layer's prefix."""
         return 2 * length * width
 
-    def hang(self, place: nn.Module, entry: nn.Module) -> None:
+    def attach(self, place: nn.Module, entry: nn.Module) -> None:
         """Insert this module into the attention module ``place``, which then calls ``INTERFACE``.
 
         An ``entry`` other than ``place`` is the encoder, whose position ids are computed from the mask.
@@ -88,10 +88,10 @@ class Prefix(Insert):
         if entry is not place:
             self._handles = [entry.register_forward_pre_hook(self._count_positions, with_kwargs=True)]
 
-    def take_down(self, place: nn.Module) -> None:
-        """Undo ``hang``."""
+    def detach(self, place: nn.Module) -> None:
+        """Undo ``attach``."""
         place.config = self.config
-        super().take_down(place)
+        super().detach(place)
 
     def _count_positions(
         self, encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -78,7 +78,7 @@ class InsertTuner(BaseTuner):
             if insert is None:
                 insert = insertion.module()
                 entry = current_key if insertion.entry is None else insertion.entry
-                insert.hang(target, self.model.get_submodule(entry))
+                insert.attach(target, self.model.get_submodule(entry))
             insert.create(adapter_name, **insertion.sizes)
             insert.move(adapter_name, like)
             if adapter_name in self.active_adapters:
@@ -145,7 +145,7 @@ class InsertTuner(BaseTuner):
         for place in list(self.model.modules()):
             for child in list(place.children()):
                 if isinstance(child, Insert):
-                    child.take_down(place)
+                    child.detach(place)
         return super()._unload_and_optionally_merge(merge=False, **kwargs)
 
 

@@ -2,4 +2,4 @@
 
 from peftir.tuners.methods import Method
 
-METHOD = Method(name="zero_shot", summary="nothing: the backbone as it comes", reference="none")
+METHOD = Method(name="zero_shot", summary="the untrained backbone", reference="none")
