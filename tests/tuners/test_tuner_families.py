@@ -93,7 +93,8 @@ def test_batch_mates_and_padding_on_the_left_change_nothing(family, case, head, 
     for text, length in enumerate(lengths):
         alone = model(input_ids=ids[text : text + 1, :length])[0][0]
         shared = together[text] if head else together[text, -length:]
-        torch.testing.assert_close(alone, shared, rtol=0, atol=1e-5)
+        # In units of the output: rotary embeddings are computed in float32.
+        torch.testing.assert_close(alone, shared, rtol=0, atol=1e-5 * max(1.0, float(shared.abs().max())))
 
 
 @every_method
