@@ -164,7 +164,7 @@
     const pair = element("div", null, { class: "pair" });
     for (const row of chosen) {
       const column = element("div", null);
-      column.append(element("h4", `${rows()[row]}: ${query.tasks[task.value].values[row].toFixed(3)}`));
+      column.append(element("h3", `${rows()[row]}: ${query.tasks[task.value].values[row].toFixed(3)}`));
       const list = element("ol", null);
       for (const number of query.tasks[task.value].top[row]) {
         const [id, text] = data.documents[number];
