@@ -30,7 +30,7 @@ def results(root: Path) -> str:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise PeftirError(f"{path}: not found; make it first (dvc repro)") from error
-    what = text.split("\n\n")[1]
+    what = text.split("\n\n")[2]  # after the title and the summary
     retrieval, reranking = (_table_after(f"## {title}", text, path) for title in TITLES.values())
     measures = [table[""][MEASURE] for table in (retrieval, reranking)]
     lines = [

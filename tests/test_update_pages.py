@@ -60,6 +60,8 @@ def test_produced_parts_are_those_of_the_files_that_they_come_from(name: str, ma
 
 RESULTS = """# Results
 
+- In short.
+
 Of two.
 
 ## Retrieval

@@ -100,7 +100,8 @@ class _Run:
             )
             return INTERRUPTED
         self._raise_if_failed()
-        print(f"{len(self.ran)} stages in {duration(time.monotonic() - start)}")
+        many = "s" if len(self.ran) > 1 else ""
+        print(f"{len(self.ran)} stage{many} in {duration(time.monotonic() - start)}")
         return 0
 
     def _run_all(self, address: str | None) -> None:
