@@ -48,6 +48,7 @@ def test_steps_to_a_share_of_fulls_gain_are_read_off_the_curves(study: tuple[Pat
     }
     start = sum(float(curve[0][1]) for curve in curves.values()) / 2
     best = sum(max(float(value) for _, value in curve) for curve in curves.values()) / 2
+    # What is written has four significant digits, so it is off by 0.05 % at most.
     assert found["targets"]["retriever"] == {
         "start": pytest.approx(start, rel=1e-3),
         "best": pytest.approx(best, rel=1e-3),
@@ -71,7 +72,7 @@ def test_every_trained_variant_has_a_value_a_seed_and_what_trains_nothing_has_no
             assert figures["sharpness"] == [None] * len(seeds)
             assert figures["failed_seeds"] == 0
     assert found["reranker"]["full"]["best_dev_sd"] is None
-    assert found["retriever"]["full"]["best_dev_sd"] == pytest.approx(abs(13 - 14) / 5000 / 2**0.5, rel=0.1)
+    assert found["retriever"]["full"]["best_dev_sd"] == pytest.approx(abs(13 - 14) / 5000 / 2**0.5, rel=1e-3)
 
 
 def test_curves_of_all_variants_are_in_one_table(study: tuple[Path, Params]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from peftir.learning.sharpness import largest_eigenvalue
+from peftir.learning.sharpness import TOLERANCE, largest_eigenvalue
 
 
 def quadratic(eigenvalues: list[float]):
@@ -34,19 +34,19 @@ def quadratic(eigenvalues: list[float]):
 )
 def test_it_finds_the_largest_eigenvalue_of_a_quadratic(eigenvalues: list[float]) -> None:
     weights, loss = quadratic(eigenvalues)
-    assert largest_eigenvalue(weights, loss, iterations=100, seed=3) == pytest.approx(9.0, rel=0.01)
+    assert largest_eigenvalue(weights, loss, iterations=100, seed=3) == pytest.approx(9.0, rel=2 * TOLERANCE)
 
 
 def test_a_steep_descent_among_many_flat_directions_does_not_hide_it() -> None:
     """Power iteration finds -40 first, and then, on the matrix shifted by it, stops at the many zeros."""
     weights, loss = quadratic([9.0, -40.0, *[0.0] * 300])
-    assert largest_eigenvalue(weights, loss, iterations=5, seed=3) == pytest.approx(9.0, rel=0.01)
+    assert largest_eigenvalue(weights, loss, iterations=5, seed=3) == pytest.approx(9.0, rel=2 * TOLERANCE)
 
 
 def test_few_iterations_give_less_never_more() -> None:
     weights, loss = quadratic([9.0, 8.5, 8.0, 7.0, 1.0, 0.5, 0.0])
     few, more = (largest_eigenvalue(weights, loss, iterations=n, seed=3) for n in (2, 10))
-    assert few < more < 9.0 + 1e-4
+    assert few < more < 9.0 * (1 + 1e-5)  # some roundings of float32
 
 
 def test_it_agrees_with_the_whole_hessian_of_attention() -> None:
@@ -69,7 +69,7 @@ def test_it_agrees_with_the_whole_hessian_of_attention() -> None:
         iterations=200,
         seed=3,
     )
-    assert found == pytest.approx(expected, rel=0.02)
+    assert found == pytest.approx(expected, rel=2 * TOLERANCE)
 
 
 def test_weights_that_the_loss_does_not_bend_over_have_no_part_in_it() -> None:

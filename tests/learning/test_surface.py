@@ -39,7 +39,8 @@ def test_a_vector_is_one_filter_whatever_its_shape() -> None:
 
 
 def test_a_surface_is_the_loss_at_the_moved_weights_and_leaves_them_as_they_were() -> None:
-    weights, vectors = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(2))], [False, True]
+    weights = [nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in ((4, 3), (2,))]
+    vectors = [False, True]
     before = [weight.detach().clone() for weight in weights]
 
     def loss() -> torch.Tensor:
@@ -52,8 +53,8 @@ def test_a_surface_is_the_loss_at_the_moved_weights_and_leaves_them_as_they_were
         for j, b in enumerate(positions(0.5, 5)):
             moved = [w + a * f + b * s for w, f, s in zip(before, first, second, strict=True)]
             expected = sum(((weight - 1) ** 2).sum() for weight in moved).item()
-            assert grid[i, j] == pytest.approx(expected, rel=1e-5)
-    assert grid[2, 2] == pytest.approx(loss().item())
+            assert grid[i, j] == pytest.approx(expected, rel=1e-12)
+    assert grid[2, 2] == loss().item()
     assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
 
 

@@ -86,6 +86,7 @@ def test_its_means_are_those_of_the_metrics(study: tuple[Path, Params]) -> None:
     for place, task in enumerate(data["tasks"]):
         means = json.loads((root / layout.metrics(task["name"])).read_text())
         found = pd.DataFrame([query["tasks"][place]["values"] for query in data["queries"]]).mean()
+        # Both the values and the means have four decimals.
         for row, mean in zip(task["rows"], found, strict=True):
             assert mean == pytest.approx(means[row][task["measure"]], abs=1e-4)
 

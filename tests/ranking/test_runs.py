@@ -49,6 +49,7 @@ def test_reading_gives_back_order_and_scores(tmp_path: Path) -> None:
     assert list(again) == list(run)
     assert order(again) == order(run)
     for query, hits in run.items():
+        # To the 2^-24 of a 32-bit float, and one or two of its units lower among scores that are equal then.
         assert [score for _, score in again[query]] == pytest.approx([score for _, score in hits], rel=1e-6)
 
 
@@ -80,6 +81,7 @@ def test_equal_scores_keep_their_order_for_trec_eval(tmp_path: Path, scores: lis
     write_run(tmp_path / "a.trec", run, tag="t")
     assert order(read_run(tmp_path / "a.trec")) == order(run)
     assert [seen_by_trec_eval(tmp_path / "a.trec", "q", document) for document in "abcde"] == [1, 2, 3, 4, 5]
+    # Up to four units of a 32-bit float lower, each 2^-23 of the score, or 2^-149 next to zero.
     for (_, written), score in zip(read_run(tmp_path / "a.trec")["q"], scores, strict=True):
         assert written == pytest.approx(score, rel=1e-6, abs=1e-40)
 

@@ -116,7 +116,7 @@ def test_the_tables_have_the_means_the_differences_and_their_words(tmp_path: Pat
     for test, table in (("far", far), ("near", near), ("here", here)):
         for row, name in (("bm25", "BM25"), ("zero_shot", "zero_shot"), ("full", "full"), ("lora", "lora")):
             shown = float(table[name][0].split()[0])
-            assert shown == pytest.approx(mean_of(test, row), abs=6e-4)
+            assert shown == pytest.approx(mean_of(test, row), abs=6e-4)  # three decimals
     assert far["full"][1].startswith("−0.300 (−0.3")
     assert {name: cells[3] for name, cells in far.items() if name} == {
         "BM25": "–",

@@ -7,7 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from peftir.statistics.bootstrap import intervals
+from peftir.statistics.bootstrap import RESAMPLES, intervals
+
+# The standard error, in standard deviations, of the quantile of 2.5 %, where the normal density is 0.0584.
+OF_A_QUANTILE = np.sqrt(0.025 * 0.975 / RESAMPLES) / 0.0584
 
 
 def test_an_interval_is_that_of_all_resamples_of_a_small_sample() -> None:
@@ -23,9 +26,8 @@ def test_an_interval_of_a_large_sample_is_the_normal_one() -> None:
     values = np.random.default_rng(1).normal(0.02, 0.3, 2000)
     error = values.std(ddof=1) / np.sqrt(2000)
     ends = intervals(values[None, None])[0]
-    assert ends == pytest.approx(
-        [values.mean() - 1.96 * error, values.mean() + 1.96 * error], abs=0.05 * error
-    )
+    normal = [values.mean() - 1.96 * error, values.mean() + 1.96 * error]
+    assert ends == pytest.approx(normal, abs=3 * OF_A_QUANTILE * error)
 
 
 def test_seeds_and_queries_both_widen_an_interval() -> None:
@@ -34,7 +36,7 @@ def test_seeds_and_queries_both_widen_an_interval() -> None:
     of_seeds, of_queries = random.normal(0, 0.02, (40, 1)), random.normal(0, 0.3, (1, 400))
     low, high = intervals((of_seeds + of_queries)[None])[0]
     error = np.sqrt(of_seeds.var(ddof=1) / 40 + of_queries.var(ddof=1) / 400)
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.04)
+    assert high - low == pytest.approx(2 * 1.96 * error, abs=3 * np.sqrt(2) * OF_A_QUANTILE * error)
 
 
 def test_few_seeds_spread_as_much_as_they_do() -> None:

@@ -70,6 +70,7 @@ def test_a_pair_is_compared_on_the_same_queries_with_the_same_seeds() -> None:
     differences = np.array([[0, 0, 0.5, 0], [0, 0, 0.5, 1]])
     assert pair["difference"] == 0.25
     by_query = stats.ttest_1samp(differences.mean(axis=0), 0).pvalue
+    # P-values are rounded to three significant digits: by 0.5 % at most.
     assert pair["t_test"] == pytest.approx(by_query, rel=5e-3)
     assert pair["two_level"] > pair["t_test"]
     # Over seeds 0, 0, 1/2 and 1/2: the sum is as large only if both signs are alike.
@@ -87,6 +88,7 @@ def test_a_family_is_corrected_at_each_measure() -> None:
     table = comparisons(TABLE, ALL_PAIRS)
     assert len(table) == 3 + 3 + 1
     for _, family in table.groupby(["stage", "measure"]):
+        # Both are rounded to three significant digits.
         smallest = family["t_test"].min()
         assert family["t_test_holm"].min() == pytest.approx(min(1, len(family) * smallest), rel=1e-2)
     # A family of one needs no correction; with one seed there is but one test over queries.
@@ -103,6 +105,7 @@ def test_pairs_are_corrected_within_their_family_and_others_not_at_all() -> None
     found = comparisons(TABLE, {"retrieval": [[("bm25", "full"), ("lora", "bm25")], [("lora", "full")]]})
     found = found.set_index(["stage", "measure", "row", "other"]).sort_index().loc[("retrieval", "RR@10")]
     two, alone = found.loc[[("full", "bm25"), ("lora", "bm25")]], found.loc[("lora", "full")]
+    # Both are rounded to three significant digits.
     assert two["t_test_holm"].to_numpy() == pytest.approx(np.array(holm(list(two["t_test"]))), rel=1e-2)
     assert two["t_test_holm"].min() == pytest.approx(2 * two["t_test"].min(), rel=1e-2)
     assert alone["t_test_holm"] == alone["t_test"]

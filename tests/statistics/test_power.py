@@ -36,10 +36,17 @@ def test_components_are_those_worked_out_by_hand() -> None:
 
 def test_components_of_large_samples_are_the_true_ones() -> None:
     random = np.random.default_rng(1)
-    found = variance_components(study(random, 40, 300, 0.0) for _ in range(20))
-    assert found.queries == pytest.approx(PARTS.queries, rel=0.1)
-    assert found.seeds == pytest.approx(PARTS.seeds, rel=0.2)
-    assert found.interaction == pytest.approx(PARTS.interaction, rel=0.05)
+    studies, seeds, queries = 20, 40, 300
+    found = variance_components(study(random, seeds, queries, 0.0) for _ in range(studies))
+
+    def estimate(part: float, of_means: float, degrees: int) -> object:
+        """Up to three standard errors of a variance of means, of which ``part`` is to be estimated."""
+        return pytest.approx(part, abs=3 * of_means * np.sqrt(2 / (studies * degrees)))
+
+    rest = PARTS.interaction
+    assert found.queries == estimate(PARTS.queries, PARTS.queries + rest / seeds, queries - 1)
+    assert found.seeds == estimate(PARTS.seeds, PARTS.seeds + rest / queries, seeds - 1)
+    assert found.interaction == estimate(rest, rest, (seeds - 1) * (queries - 1))
 
 
 def study(random: np.random.Generator, seeds: int, queries: int, difference: float) -> np.ndarray:
