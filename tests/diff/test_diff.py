@@ -231,9 +231,11 @@ def test_in_a_subfolder_it_says_the_same(repository: Repository, peftir, monkeyp
     assert peftir("diff") == expected
 
 
-@pytest.mark.usefixtures("other_owner")
-def test_a_clone_of_another_user_is_said_to_be_one(repository: Repository, peftir, monkeypatch) -> None:
+def test_a_clone_of_another_user_is_said_to_be_one(
+    repository: Repository, peftir, monkeypatch, request: pytest.FixtureRequest
+) -> None:
     repository.commit([13])
+    request.getfixturevalue("other_owner")  # not before: git would refuse the commit
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     code, _, said = peftir("diff")
     assert code == 1

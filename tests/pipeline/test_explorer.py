@@ -16,7 +16,7 @@ from peftir.pipeline.evaluate import write_metrics
 from peftir.ranking.runs import write_run
 from peftir.study import layout
 from peftir.study.params import Params
-from synthetic_study import make_params
+from synthetic_study import make_params, write_study
 
 DOCUMENTS = {"d1": "sort a list of numbers", "d2": "open a file", "d3": "close the file", "d4": "word " * 100}
 QUERIES = {"q1": "Sort the numbers!", "q2": "open file", "q3": "nothing judged"}
@@ -35,6 +35,7 @@ def study(tmp_path: Path) -> tuple[Path, Params]:
         seeds={"retriever": [13, 14], "reranker": [13]},
         measures={"retrieval": ["RR@10"], "reranking": ["RR@10"]},
     )
+    write_study(tmp_path, params, lambda *_: [0.5])  # for what trainings write
     content = Content(
         documents=[Document(name, "", text) for name, text in DOCUMENTS.items()],
         qrels={"test": [Judgement("q1", "d1", 1), Judgement("q2", "d2", 1), Judgement("q2", "d3", 2)]},

@@ -12,13 +12,13 @@ ORDER_WITHIN = re.compile(r"(?:P|R|Recall|Success|SetP|SetR|SetF|SetAP|Num\w+)\b
 """Measures that ignore the order of the documents above their cutoff, with the cutoff."""
 
 
-def problem(params: Params) -> str | None:
+def problem(given: Params) -> str | None:
     """The first such setting, with its key and the expected value; ``None`` if there is none."""
-    retriever, reranker = params.retriever, params.reranker
+    retriever, reranker = given.retriever, given.reranker
     if not retriever.hard_negatives:
         for key, queries in (
             ("retriever.batch_size", retriever.batch_size),
-            ("learning.queries.retriever", params.learning.queries.retriever),
+            ("learning.queries.retriever", given.learning.queries.retriever),
         ):
             if queries == 1:
                 return (
@@ -29,7 +29,7 @@ def problem(params: Params) -> str | None:
         ("retriever", "dev_documents", retriever.dev_documents),
         ("reranker", "dev_depth", reranker.dev_depth),
     ):
-        measure = getattr(params, stage).selected_by
+        measure = getattr(given, stage).selected_by
         if unordered(measure, documents):
             return (
                 f"{stage}.selected_by: '{measure}': expected a measure that the order of the documents "

@@ -182,6 +182,13 @@ def test_what_is_killed_twice_is_said_to_need_more_memory(fresh: Project) -> Non
     assert "prepare" in last and "needs more memory than there is" in last
 
 
+def test_a_lock_of_dvcs_that_a_kill_left_half_written_is_no_obstacle(fresh: Project) -> None:
+    lock = fresh.root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text('{"read": ')
+    fresh.repro("prepare")
+
+
 def test_a_second_call_is_refused(fresh: Project) -> None:
     trouble = fresh.trouble("prepare", "open('reached', 'w').close(); time.sleep(1000)")
     driver = fresh.start("python", "-m", "peftir.cli", "repro", "--jobs", "1")

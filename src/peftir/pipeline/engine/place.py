@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import IO
 from peftir.system.errors import PeftirError
 
 FOLDER = Path(".dvc/tmp/peftir")
+DVC_LOCK = Path(".dvc/tmp/rwlock")
 RUNNING = FOLDER / "running"  # locked by every command while it runs
 TIMEOUT = 30.0  # seconds to wait for the commands of a killed call
 
@@ -51,7 +53,24 @@ def exclusive_access() -> Iterator[None]:
                 )
             time.sleep(0.2)
         fcntl.flock(commands, fcntl.LOCK_UN)
+        _remove_damaged_lock()
         yield
+
+
+def _remove_damaged_lock() -> None:
+    """Remove DVC's lock file if a kill left it half-written: DVC would refuse every command.
+
+    A ``dvc`` command that runs beside this one writes it in a moment, so it is read more than once.
+    """
+    for _ in range(5):
+        try:
+            json.loads(DVC_LOCK.read_text(encoding="utf-8"))
+            return
+        except FileNotFoundError:
+            return
+        except ValueError:
+            time.sleep(0.1)
+    DVC_LOCK.unlink(missing_ok=True)
 
 
 def _locked(file: IO[str]) -> bool:
