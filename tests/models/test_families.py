@@ -153,10 +153,9 @@ def test_doras_magnitudes_travel(backbones: dict[str, Path], tmp_path: Path, sta
     kind = saving.MODEL_TYPES[stage]
     loaded = saving.load(kind, tmp_path / "model")
     assert plain_scores(loaded, stage) == expected
-    # Without the checks of peftir.
-    np.testing.assert_allclose(
-        plain_scores(kind(str(tmp_path / "model")), stage), expected, rtol=1e-5, atol=1e-6
-    )
+    # Without the checks of peftir, in float64; a CrossEncoder gives its scores as 32-bit floats.
+    found, wanted = (plain_scores(each.double(), stage) for each in (kind(str(tmp_path / "model")), model))
+    np.testing.assert_allclose(found, wanted, rtol=2**-23, atol=1e-12)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -165,14 +164,15 @@ def test_doras_magnitudes_travel(backbones: dict[str, Path], tmp_path: Path, sta
 def test_a_decoders_numbers_do_not_depend_on_the_texts_beside(
     backbones: dict[str, Path], family: str, case: str, stage: str
 ) -> None:
-    model = tune(new(stage, backbones[family]), case)
+    model = tune(new(stage, backbones[family]), case).double()
     if stage == "reranker":
         together = score(model, PAIRS, "float32")
         alone = np.concatenate([score(model, [pair], "float32") for pair in PAIRS])
     else:
         together = encode(model, TEXTS, "document", "float32")
         alone = np.concatenate([encode(model, [text], "document", "float32") for text in TEXTS])
-    assert np.allclose(together, alone, atol=1e-5)
+    # In units of the largest: these families compute norms in float32, whatever the weights are in.
+    assert np.abs(together - alone).max() <= 1e-5 * max(1, np.abs(alone).max())
 
 
 def test_a_reranker_keeps_its_one_score_on_a_backbone_that_names_three_labels(tmp_path: Path) -> None:

@@ -196,7 +196,8 @@ def test_pooling_and_head_of_bfloat16_states_are_those_of_float32(stored: dict[s
     mean = states.mean(dim=1)
     expected = (mean / mean.norm()).numpy()
     found = encode(model, ["sort a list of numbers"], "query", "bfloat16")
-    assert np.abs(found - expected).max() < 2**-22  # a few roundings of float32 at numbers below 1
+    # Float32 has 2^-24 for each of some ten roundings at numbers up to 1; bfloat16 would have 2^-9.
+    assert np.abs(found - expected).max() < 2**-20
 
 
 def test_scores_in_bfloat16_are_not_rounded_to_it(stored: dict[str, Path]) -> None:

@@ -140,4 +140,6 @@ def test_two_processes_give_what_one_gives(
     )
     ids, found = joined(vectors)
     assert ids == [f"d{i}" for i in range(COUNT)]
-    assert np.allclose(found, at_once, atol=1e-6)  # each has half the threads
+    # Each has half the threads, so sums are in another order; the weights of this backbone enlarge float32's
+    # 6e-8 some ten times in each of the two layers.
+    assert np.abs(found - at_once).max() < 1e-5

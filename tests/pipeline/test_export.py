@@ -99,7 +99,9 @@ def test_a_merged_lora_is_whole_and_scores_the_same(
     finally:
         (root / "elsewhere").rename(root / "backbone")
     assert not hasattr(loaded[0].model, "peft_config")
-    assert np.allclose(scores(loaded), scores(trained), atol=1e-5)
+    # Merged weights are rounded to float32: by 6e-8, which each of the two layers enlarges some ten times.
+    found, expected = scores(loaded.double()), scores(trained.double())
+    assert np.abs(found - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("variant", ["iaa_l", "full"])

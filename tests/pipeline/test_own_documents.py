@@ -106,4 +106,5 @@ def test_the_analysed_loss_leaves_a_query_s_own_document_out_as_training_does(st
     for query, positive in (("a", "b"), ("b", "a")):
         right, wrong = similarity(query, positive), similarity(query, "c")
         losses.append(-math.log(right / (right + 2 * wrong)))  # c is the hard negative of both
-    assert found == pytest.approx(sum(losses) / 2, rel=1e-3)
+    # Float32 computes the similarities to some 1e-6, and the temperature of 0.05 makes that 2e-5 in the loss.
+    assert found == pytest.approx(sum(losses) / 2, rel=0, abs=1e-4)

@@ -152,8 +152,11 @@ def test_each_query_is_ranked_by_the_model_of_its_own_fold(folded: Study) -> Non
 
 
 def falls(scores: list[float]) -> bool:
-    """Do they fall all the way, but for what a batch's rounding changes?"""
-    return bool(np.all(np.diff(scores) < 1e-6))
+    """Do they fall all the way, but for what a batch's rounding changes?
+
+    Float32 has 6e-8, which the weights of this backbone enlarge some ten times in each of the two layers.
+    """
+    return bool(np.all(np.diff(scores) < 1e-5))
 
 
 def test_what_follows_from_the_metrics_knows_seeds_and_no_folds(folded: Study) -> None:

@@ -37,6 +37,10 @@ from together import (
 )
 
 STAGES = ("retriever", "reranker")
+
+# The unit of float64, 2e-16, times the numbers that are added up on the way, some 1e4 of each, with a margin.
+ROUNDING = 1e-10
+
 TRAINED = [name for name in METHODS if name != "zero_shot"]
 
 # The first batch has 5 queries; of a retriever 10 documents, of a re-ranker 4 for each query.
@@ -88,7 +92,7 @@ def test_the_gradients_are_those_of_the_whole_batch(
     plain, *others = steps(Lesson(stage, method, backbone, tmp_path), {}, *WAYS.values())
     assert sum(bool(gradient.any()) for gradient in plain.values()) >= 2
     for other in others:
-        assert_equal(other, plain, 1e-10)
+        assert_equal(other, plain, ROUNDING)
 
 
 def test_two_processes_have_the_gradients_of_the_whole_batch(backbone: Path, tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_two_processes_have_the_gradients_of_the_whole_batch(backbone: Path, tmp
             for path in (one.out / "0.safetensors", *(two.out / f"{n}.safetensors" for n in (0, 1)))
         )
         assert_equal(second, first)
-        assert_equal(first, plain, 1e-10)
+        assert_equal(first, plain, ROUNDING)
 
 
 def all_gradients(lessons: list[Lesson]) -> None:
@@ -161,7 +165,7 @@ def test_both_passes_of_a_mini_batch_draw_the_same_masks() -> None:
 
     plain = found(in_one_graph)
     cached = found(lambda encode: cached_backward(encode, loss_of))
-    assert_equal(cached, plain, 1e-14)
+    assert_equal(cached, plain, 1e-13)  # sums of no more than 8 numbers
     assert torch.equal(cached["next"], plain["next"])  # what is drawn after the step
     first, second = outputs[: len(parts)], outputs[len(parts) :]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -173,7 +177,15 @@ def test_in_bfloat16_every_weight_has_its_gradient(stage: str, backbone: Path, t
     lesson = Lesson(stage, "lora", backbone, tmp_path)
     plain, *others = steps(lesson, {}, *WAYS.values(), precision="bfloat16")
     for other in others:
-        assert_equal(other, plain, 0.05)
+        assert list(other) == list(plain)
+        far = {
+            name: float((other[name] - expected).norm() / expected.norm())
+            for name, expected in plain.items()
+            if not ("classifier" in name and name.endswith("bias"))  # whose true gradient is zero
+        }
+        # Roundings of up to 2^-9, some dozens in a row, make a few percent; a gradient that lacks a part is
+        # off by a large share.
+        assert {name: by for name, by in far.items() if by > 0.25} == {}
 
 
 @pytest.mark.parametrize("stage", STAGES)

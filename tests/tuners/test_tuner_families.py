@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from cases import ADMITTED, ALL, CASES, CONFIGS, MARKS, NOT_ZERO, REFUSED
-from tiny import stir, tiny_model
+from tiny import assert_close, stir, tiny_model
 from transformers import DynamicCache
 
 from peftir.tuners import FAMILIES, TunerError, attach
@@ -93,8 +93,7 @@ def test_batch_mates_and_padding_on_the_left_change_nothing(family, case, head, 
     for text, length in enumerate(lengths):
         alone = model(input_ids=ids[text : text + 1, :length])[0][0]
         shared = together[text] if head else together[text, -length:]
-        # In units of the output: rotary embeddings are computed in float32.
-        torch.testing.assert_close(alone, shared, rtol=0, atol=1e-5 * max(1.0, float(shared.abs().max())))
+        assert_close(alone, shared, family)
 
 
 @every_method
@@ -102,15 +101,16 @@ def test_batch_mates_and_padding_on_the_left_change_nothing(family, case, head, 
 def test_batch_mates_order_and_padding_change_nothing(family, case, head, batch):
     _, model = models(family, case, head)
     stir(tuned(model))
+    model.double()
     ids, mask = batch["input_ids"], batch["attention_mask"]
     together = model(**batch)[0]
     turned = model(input_ids=ids.flip(0), attention_mask=mask.flip(0))[0].flip(0)
-    torch.testing.assert_close(turned, together, rtol=0, atol=1e-5)
+    assert_close(turned, together, family)
     for text in range(len(ids)):
         length = int(mask[text].sum())
         alone = model(input_ids=ids[text : text + 1, :length])[0][0]
         shared = together[text] if head else together[text, :length]
-        torch.testing.assert_close(alone, shared, rtol=0, atol=1e-5)
+        assert_close(alone, shared, family)
 
 
 @pytest.mark.parametrize(("family", "case"), sorted(REFUSED))
@@ -155,10 +155,10 @@ def test_a_prefix_takes_its_share_of_the_attention(family, attention, padded, ba
             seen = []
             into = place.get_submodule(output[family]) if family in output else layer.attention.output.dense
             into.register_forward_pre_hook(lambda module, args, seen=seen: seen.append(args[0]))
-            model(**given)
+            model.double()(**given)
             o.append(seen[0][real])
         assert (o[1].abs() < o[0].abs()).all()
-        torch.testing.assert_close(o[2] * (2 * o[0] - o[1]), o[0] * o[1], rtol=1e-5, atol=1e-7)
+        assert_close(o[2] * (2 * o[0] - o[1]), o[0] * o[1], family)
 
 
 @pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
@@ -168,7 +168,7 @@ def test_a_decoders_prefix_is_a_cache_that_no_position_was_spent_on(family, atte
     plain, model = models(family, "prefix", head=False)
     stir(tuned(model), size=0.5)
     for each in (plain, model):
-        each.set_attn_implementation(attention)
+        each.double().set_attn_implementation(attention)
     given = batch if padded else {"input_ids": batch["input_ids"][:1]}
     mask = batch["attention_mask"] if padded else torch.ones(1, 7, dtype=torch.long)
     rows, tokens = given["input_ids"].shape
@@ -188,7 +188,7 @@ def test_a_decoders_prefix_is_a_cache_that_no_position_was_spent_on(family, atte
         past_key_values=cache,
     )[0]
     real = mask.bool()
-    torch.testing.assert_close(model(**given)[0][real], expected[real], rtol=0, atol=1e-5)
+    assert_close(model(**given)[0][real], expected[real], family)
 
 
 def test_a_prefix_asks_for_attention_that_takes_any_mask(batch):
@@ -202,11 +202,12 @@ def test_a_prefix_asks_for_attention_that_takes_any_mask(batch):
 def test_threads_that_share_a_model_do_not_mix_their_texts(batch):
     _, model = models("modernbert", "iaa_s", head=False)
     stir(tuned(model))
+    model.double()
     ids = [batch["input_ids"][:1, :length].repeat(40, 1) for length in (3, 5, 7)] * 10
     with torch.no_grad(), ThreadPoolExecutor(3) as pool:
         together = list(pool.map(lambda each: model(input_ids=each)[0], ids))
     for each, result in zip(ids, together, strict=True):
-        torch.testing.assert_close(result, model(input_ids=each)[0])
+        assert_close(result, model(input_ids=each)[0], "modernbert")
 
 
 def test_a_copy_of_a_tuned_model_is_its_own(batch):

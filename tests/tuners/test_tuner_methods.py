@@ -7,7 +7,7 @@ import torch
 from cases import ALL, CASES, OURS, PEFTS
 from peft import get_peft_model
 from reference import encode
-from tiny import stir
+from tiny import assert_close, stir
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from peftir.tuners import attach, count, make_config
@@ -127,6 +127,7 @@ def test_equals_the_papers_figure(make_bert, batch, case, training, attention):
     model.set_attn_implementation(attention)
     put(model, case)
     stir(tuned(model), size=0.3)
+    model.double()
     weights = {
         name: p.detach().clone().requires_grad_(p.requires_grad) for name, p in model.named_parameters()
     }
@@ -134,7 +135,7 @@ def test_equals_the_papers_figure(make_bert, batch, case, training, attention):
     ours = model.train(training)(**batch).last_hidden_state[real]
     texts = batch["input_ids"], batch["attention_mask"]
     theirs = encode(weights, *texts, layers=2, heads=4, **PARTS[case])[real]
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    assert_close(ours, theirs)
 
     direction = torch.randn(ours.shape, generator=torch.Generator().manual_seed(3))
     (ours * direction).sum().backward()
@@ -144,16 +145,16 @@ def test_equals_the_papers_figure(make_bert, batch, case, training, attention):
         expected = weights[name].grad
         # A change of all keys alike changes no attention: the true gradient is zero, rounding apart.
         scale = largest if "key.bias" in name else float(expected.abs().max())
-        torch.testing.assert_close(model.get_parameter(name).grad, expected, rtol=1e-4, atol=1e-5 * scale)
+        torch.testing.assert_close(model.get_parameter(name).grad, expected, rtol=0, atol=1e-11 * scale)
 
 
 def test_the_reference_without_parts_is_bert(make_bert, batch):
-    model = make_bert()
+    model = make_bert().double()
     real = batch["attention_mask"].bool()
     ours = encode(
         dict(model.named_parameters()), batch["input_ids"], batch["attention_mask"], layers=2, heads=4
     )
-    torch.testing.assert_close(model(**batch).last_hidden_state[real], ours[real], rtol=0, atol=1e-5)
+    assert_close(model(**batch).last_hidden_state[real], ours[real])
 
 
 def test_the_base_lora_is_pefts_lora(make_bert, batch):
@@ -168,7 +169,7 @@ def test_the_base_lora_is_pefts_lora(make_bert, batch):
             ours.get_parameter(f"{place}.low_rank.tuned_{way}.default.weight").copy_(
                 theirs.get_parameter(name)
             )
-    torch.testing.assert_close(ours(**batch)[0], theirs(**batch)[0])
+    assert_close(ours.double()(**batch)[0], theirs.double()(**batch)[0])
 
 
 def bert_base(head=False):
@@ -278,10 +279,10 @@ def test_pefts_own_merge(make_bert, batch, case):
     bare = make_bert()
     model = get_peft_model(bare, make_config(type, bare, **knobs))
     stir(tuned(model))
-    expected = model.eval()(**batch)[0]
+    expected = model.double().eval()(**batch)[0]
     merged = model.merge_and_unload()
     assert {name for name, _ in merged.named_modules()} == {name for name, _ in make_bert().named_modules()}
-    torch.testing.assert_close(merged(**batch)[0], expected, rtol=0, atol=1e-5)
+    assert_close(merged(**batch)[0], expected)
 
 
 def test_as_many_tokens_as_positions_and_a_prefix(make_bert):
@@ -289,9 +290,9 @@ def test_as_many_tokens_as_positions_and_a_prefix(make_bert):
     attach(model, "prefix", length=9)
     ids = torch.arange(32)[None] % 30 + 5
     assert model.config.max_position_embeddings == ids.shape[1]
-    weights = dict(model.named_parameters())
+    weights = dict(model.double().named_parameters())
     expected = encode(weights, ids, torch.ones_like(ids), layers=2, heads=4)
-    torch.testing.assert_close(model(input_ids=ids)[0], expected, rtol=0, atol=1e-5)
+    assert_close(model(input_ids=ids)[0], expected)
 
 
 def test_a_pooler_that_no_checkpoint_had_belongs_to_the_head():

@@ -17,6 +17,9 @@ from tiny import stir, tiny_config, tiny_model
 from peftir.tuners import attach
 from training import losses, start
 
+# Of a loss in float32: its unit is 6e-8, and what a loss is the mean of has gone through some 1e2 operations.
+ROUNDING = 1e-5
+
 CHECKPOINTED = [(family, case) for family, case in ADMITTED if family != "mpnet"]  # has no checkpointing
 
 
@@ -25,7 +28,7 @@ def test_gradient_checkpointing_trains_to_the_same_loss(family, case):
     expected = losses(start(family, case))
     model = start(family, case)
     model.gradient_checkpointing_enable()
-    assert losses(model) == pytest.approx(expected, rel=1e-5)
+    assert losses(model) == expected  # the same operations once more
 
 
 def test_transformers_refuses_gradient_checkpointing_where_a_family_has_none():
@@ -44,6 +47,7 @@ def test_bf16_autocast_trains_to_the_same_loss_within_rounding(family, case):
     # A context for each run: within one, autocast keeps its copies of the weights through optimizer steps.
     rounded = losses(model, torch.autocast("cpu", torch.bfloat16)(model))
     assert rounded != expected
+    # A rounding is up to 2^-9; hidden states have some 20 in a row, and the loss is the mean of 128 squares.
     assert rounded == pytest.approx(expected, rel=0.02)
 
 
@@ -70,7 +74,7 @@ def test_a_compiled_model_is_one_graph_and_trains_to_the_same_loss(family, case)
     model = start(family, case)
     # The graph and its gradients, without the minute of C++ compiling that the default backend takes.
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    assert losses(model, compiled) == pytest.approx(expected, rel=1e-5)
+    assert losses(model, compiled) == pytest.approx(expected, rel=ROUNDING)
 
 
 @pytest.mark.skipif(
@@ -82,7 +86,7 @@ def test_a_model_compiled_to_machine_code_trains_to_the_same_loss(case):
     torch.compiler.reset()
     expected = losses(start("bert", case))
     model = start("bert", case)
-    assert losses(model, torch.compile(model, fullgraph=True)) == pytest.approx(expected, rel=1e-5)
+    assert losses(model, torch.compile(model, fullgraph=True)) == pytest.approx(expected, rel=ROUNDING)
 
 
 IN_TWO_PROCESSES = [
@@ -126,7 +130,7 @@ def test_two_processes_train_to_the_same_loss():
     for name, values in reported.items():
         family, case, stage = name.split("/")
         expected = losses(start(family, case, head=stage == "cross"))
-        assert [float(value) for value in values.split()] == pytest.approx(expected, rel=1e-5), name
+        assert [float(value) for value in values.split()] == pytest.approx(expected, rel=ROUNDING), name
 
 
 def first_layer_gradients(case: str, batch: dict[str, torch.Tensor]) -> float:

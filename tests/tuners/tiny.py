@@ -106,3 +106,19 @@ def stir(parameters: Iterable[nn.Parameter], seed: int = 1, size: float = 0.1) -
     with torch.no_grad():
         for parameter in parameters:
             parameter += size * torch.randn(parameter.shape, generator=generator)
+
+
+FLOAT32_INSIDE = ("modernbert", "llama", "qwen3")
+"""Families that compute norms or rotary embeddings in float32, whatever the format of the weights."""
+
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor, family: str = "bert") -> None:
+    """Outputs of a model in float64, computed in two ways, differ by rounding alone.
+
+    The bound is in units of the largest number: a rounding is 1e-16 of it, or 6e-8 where a family has float32
+    inside; sums have up to a hundred numbers, and the next layer enlarges the error.
+    """
+    assert found.dtype == torch.float64
+    largest = max(1.0, float(expected.abs().max()))
+    share = 1e-5 if family in FLOAT32_INSIDE else 1e-11
+    torch.testing.assert_close(found, expected, rtol=0, atol=share * largest)
