@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from cases import ADMITTED, ALL, CASES, CONFIGS, MARKS, NOT_ZERO, REFUSED
-from tiny import assert_close, stir, tiny_model
+from tiny import FLOAT32_INSIDE, assert_close, stir, tiny_model
 from transformers import DynamicCache
 
 from peftir.tuners import FAMILIES, TunerError, attach
@@ -155,8 +155,10 @@ def test_a_prefix_takes_its_share_of_the_attention(family, attention, padded, ba
             seen = []
             into = place.get_submodule(output[family]) if family in output else layer.attention.output.dense
             into.register_forward_pre_hook(lambda module, args, seen=seen: seen.append(args[0]))
-            model.double()(**given)
-            o.append(seen[0][real])
+            if family not in FLOAT32_INSIDE:  # whose eager softmax takes float64's mask for minus infinity
+                model.double()
+            model(**given)
+            o.append(seen[0][real].double())
         assert (o[1].abs() < o[0].abs()).all()
         assert_close(o[2] * (2 * o[0] - o[1]), o[0] * o[1], family)
 
