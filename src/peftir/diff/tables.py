@@ -16,7 +16,7 @@ from peftir.diff.noise import SHARED
 from peftir.statistics.significance import ALPHA
 from peftir.study.tasks import TITLES
 from peftir.system.markdown import code, table
-from peftir.system.text import visible
+from peftir.system.text import aligned, visible
 
 HEAD = ("row", "measure", "before", "after", "difference", "95 % interval", "verdict")
 DECIMALS = 3
@@ -185,12 +185,8 @@ def _signed(value: float) -> str:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    rows = [tuple(map(visible, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    shown = [tuple(map(visible, row)) for row in rows]
+    return [f"  {line}" for line in aligned(shown, words=len(shown[0]))]
 
 
 def _rows(lines: list[Line]) -> list[str]:

@@ -16,6 +16,7 @@ from peftir.models.backbone import backbone_folder
 from peftir.pipeline.backbone import as_settled
 from peftir.study.params import MethodParams, Params
 from peftir.system.errors import PeftirError
+from peftir.system.text import aligned
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,4 @@ def as_table(counts: list[Count]) -> str:
         )
         for count in counts
     ]
-    widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in [head, *lines]
-    )
+    return "\n".join(aligned([head, *lines], words=3))

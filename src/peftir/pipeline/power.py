@@ -22,6 +22,7 @@ from peftir.statistics.significance import ALPHA, Array
 from peftir.study import layout
 from peftir.study.rows import NO_SEED, Row
 from peftir.system.errors import PeftirError
+from peftir.system.text import aligned
 
 SEEDS = (5, 10, 20)
 """The numbers of seeds for which the table says how many queries are needed."""
@@ -88,8 +89,6 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
 def as_table(found: list[Requirement], difference: float, comparisons: int) -> str:
     """Aligned columns for a terminal, with what they mean."""
     head = (*HEAD, *(f"with {seeds} seeds" for seeds in SEEDS))
-    lines = [head, *(each.cells for each in found)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     corrected = f", alpha / {comparisons:,}" if comparisons > 1 else ""
     return "\n".join(
         [
@@ -99,13 +98,7 @@ def as_table(found: list[Requirement], difference: float, comparisons: int) -> s
             f"Numbers for {POWER:.0%} power at alpha {ALPHA}: seeds at the present queries, queries at the "
             "present seeds and with others.",
             "",
-            *(
-                "  ".join(
-                    cell.ljust(width) if column < 3 else cell.rjust(width)
-                    for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-                ).rstrip()
-                for line in lines
-            ),
+            *aligned([head, *(each.cells for each in found)], words=3),
         ]
     )
 

@@ -1,9 +1,10 @@
-"""Output of untrusted texts on terminals with any encoding."""
+"""Text for terminals: untrusted, with any encoding, and as aligned columns."""
 
 from __future__ import annotations
 
 import codecs
 import io
+from collections.abc import Sequence
 from typing import TextIO
 
 # Replacements for characters that the terminal's encoding lacks.
@@ -20,6 +21,18 @@ PLAINER = {
     "”": '"',
     "\u00a0": " ",
 }
+
+
+def aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """Align columns for a terminal, a line per row: the first ``words`` to the left, others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < words else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def visible(text: str) -> str:
