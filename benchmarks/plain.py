@@ -1,7 +1,7 @@
 """Plain sentence-transformers, as its documentation shows it: default arguments, float32 unless asked.
 
-Training gets the study's batch size, lengths, learning rates, warm-up and order of examples beside that, so
-that both sides learn the same from the same.
+Training gets the study's batch size, lengths, learning rates, warm-up and order of examples beside that, and
+the dropout of the backbone only where the study has it, so that both sides compute the same.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from sentence_transformers import (
 from sentence_transformers.cross_encoder.losses import ListNetLoss
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch.utils.data import SequentialSampler
-from transformers import TrainerCallback
+from transformers import AutoConfig, TrainerCallback
 
 from inputs import Lessons
 from peftir.models.backbone import backbone_folder
 from peftir.models.saving import transformer_of
+from peftir.study.blocks import BackboneParams
 from peftir.study.params import MethodParams, Params
 from peftir.tuners import make_config
 from side_by_side import Stopwatch
@@ -51,10 +52,13 @@ class Ticking(TrainerCallback):
         self._stopwatch.tick()
 
 
-def new_retriever(backbone: str, length: int, precision: str = "float32") -> SentenceTransformer:
+def new_retriever(backbone: BackboneParams, length: int, precision: str = "float32") -> SentenceTransformer:
     """The backbone's own model, with another maximum length."""
+    folder = str(backbone_folder(backbone.name))
     model = SentenceTransformer(
-        str(backbone_folder(backbone)), model_kwargs={"dtype": getattr(torch, precision)}
+        folder,
+        model_kwargs={"dtype": getattr(torch, precision)},
+        config_kwargs=_dropout(folder, backbone.dropout),
     )
     model.max_seq_length = length
     return model
@@ -65,7 +69,7 @@ def train_retriever(
 ) -> SentenceTransformer:
     """Train on (query, document, hard negative …) with in-batch negatives."""
     torch.manual_seed(seed)
-    model = new_retriever(params.backbone.name, params.retriever.document_length)
+    model = new_retriever(params.backbone, params.retriever.document_length)
     _tune(model, method)
     examples = [example for batch in lessons.batches for example in batch]
     columns = {"anchor": [lessons.data.queries[example.query] for example in examples]}
@@ -90,8 +94,12 @@ def train_reranker(
 ) -> CrossEncoder:
     """Train on queries with lists of documents, the first of them relevant."""
     torch.manual_seed(seed)
+    folder = str(backbone_folder(params.backbone.name))
     model = CrossEncoder(
-        str(backbone_folder(params.backbone.name)), num_labels=1, max_length=params.reranker.length
+        folder,
+        num_labels=1,
+        max_length=params.reranker.length,
+        config_kwargs=_dropout(folder, params.backbone.dropout),
     )
     _tune(model, method)
     examples = [example for batch in lessons.batches for example in batch]
@@ -100,11 +108,11 @@ def train_reranker(
         "docs": [lessons.texts(example.documents) for example in examples],
         "labels": [[1] + [0] * len(example.negatives) for example in examples],
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         CrossEncoderTrainer(
             model=model,
             args=CrossEncoderTrainingArguments(
-                folder,
+                scratch,
                 learning_rate_mapping={r"\bclassifier\b": params.reranker.head_learning_rate},
                 **_arguments(params, "reranker", method, len(lessons.batches), seed, precision),
             ),
@@ -113,6 +121,14 @@ def train_reranker(
             callbacks=[Ticking(stopwatch)],
         ).train()
     return model
+
+
+def _dropout(folder: str, dropout: bool) -> dict[str, float]:
+    """The settings that switch the backbone's dropout off, unless ``dropout``."""
+    if dropout:
+        return {}
+    config = AutoConfig.from_pretrained(folder).to_dict()
+    return {key: 0.0 for key, value in config.items() if "dropout" in key and isinstance(value, float)}
 
 
 def _tune(model: SentenceTransformer | CrossEncoder, method: MethodParams) -> None:

@@ -1,8 +1,8 @@
 """Encoding, re-ranking and training beside plain sentence-transformers, in one run.
 
-Both sides get the same texts, backbone, lengths and examples in the same order, and take turns. Ours computes
-in params.yaml's backbone.precision; theirs is sentence-transformers as its documentation shows it. Run it
-where `dvc repro` has run, on a machine that does nothing else.
+Both sides get the same texts, backbone, dropout, lengths and examples in the same order, and take turns.
+Ours computes in params.yaml's backbone.precision; theirs is sentence-transformers as its documentation shows
+it. Run it where `dvc repro` has run, on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def encoding(params: Params, texts: int, repeats: int, theirs_in: str) -> Row:
     """Documents encoded per second, with the backbone as it comes."""
     search, precision = Search.of("test", max(1, texts // 4), texts), params.backbone.precision
     ours_model = _new_model(params, "retriever")
-    theirs_model = plain.new_retriever(params.backbone.name, params.retriever.document_length, theirs_in)
+    theirs_model = plain.new_retriever(params.backbone, params.retriever.document_length, theirs_in)
     # The queries are for the measure; they come first, so that what a first pass sets up is not timed.
     queries = encode(ours_model, search.queries, "query", precision)
     their_queries = theirs_model.encode(search.queries)
