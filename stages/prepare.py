@@ -22,6 +22,7 @@ def main() -> None:
             ROOT / layout.COLLECTION,
             documents=params.documents,
             splits=params.splits.model_dump(),
+            train_share=params.train_share,
             own_documents=params.own_documents,
             folds=params.folds,
         )

@@ -34,6 +34,7 @@ TRIED = {
         lambda params: params.backbone.name,
         {"sentence-transformers/all-MiniLM-L6-v2", "BAAI/bge-small-en-v1.5"},
     ),
+    "collection.train_share=": (lambda params: params.collection.train_share, {0.05, 0.1, 0.25, 0.5}),
     "variants.retriever=": (
         lambda params: (tuple(params.variants.retriever), tuple(params.variants.reranker)),
         {(("full", "lora"), ("full", "lora")), (("full", "iaa_l"), ("full", "lora"))},

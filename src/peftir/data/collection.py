@@ -175,9 +175,9 @@ class Collection:
             raise PeftirError(f"{path}: has {count} judgements, the manifest says {expected}; {AGAIN}")
         return {query: docs for query, docs in grades.items() if self._split(query, stored) == split}
 
-    def _split(self, query: str, stored: str) -> str:
-        """The split of ``query``: that of the fold, or else ``stored``, that of its file."""
-        return stored if self._split_of is None else self._split_of[query]
+    def _split(self, query: str, stored: str) -> str | None:
+        """The split of ``query``: that in the fold, if any there, or else ``stored``, that of its file."""
+        return stored if self._split_of is None else self._split_of.get(query)
 
 
 def _check_split(split: str) -> None:

@@ -16,7 +16,7 @@ from peftir.data.collection import SPLITS
 from peftir.data.content import Content, Report, refuse
 from peftir.data.sources import beir, irdatasets, msmarco, pydocs, smart, texts, trec
 from peftir.data.sources.fingerprint import fingerprint_of
-from peftir.data.splits import Folds, pool
+from peftir.data.splits import Folds, pool, sampled
 from peftir.data.writing import write_collection
 from peftir.system.errors import PeftirError
 
@@ -90,6 +90,7 @@ def prepare(
     *,
     documents: int | None,
     splits: Mapping[str, float],
+    train_share: float = 1,
     own_documents: bool = False,
     folds: int | None = None,
 ) -> dict[str, Any]:
@@ -100,6 +101,8 @@ def prepare(
         folder: of the collection; it is replaced if it exists.
         documents: as for :func:`read_source`.
         splits: as for :func:`read_source`.
+        train_share: the share of the train queries to take, see :func:`peftir.data.splits.sampled`; the
+            others count as queries without a judgement.
         own_documents: whether a document with a query's id is the query itself and left out of its ranking,
             as in ArguAna; otherwise such ids are equal by chance, as in Cranfield.
         folds: as for :func:`read_source`.
@@ -108,8 +111,23 @@ def prepare(
         The manifest: origin, counts and hashes.
 
     Raises:
-        PeftirError: the source is unknown or invalid.
+        PeftirError: the source is unknown or invalid, or ``train_share`` leaves no train query.
     """
     content = read_source(source, documents=documents, splits=splits, folds=folds)
+    if train_share < 1:
+        content = _with_train_share(content, train_share)
     files = fingerprint_of(source)
-    return write_collection(folder, content, own_documents, Folds.of(folds, splits) if folds else None, files)
+    divided = Folds.of(folds, splits, train_share) if folds else None
+    return write_collection(folder, content, own_documents, divided, files)
+
+
+def _with_train_share(content: Content, share: float) -> Content:
+    """``content`` with a sample of its train queries; without a train split, as with folds, with all."""
+    qrels = dict(content.qrels)
+    if "train" in qrels:
+        qrels["train"] = sampled(qrels["train"], share)
+        if next(iter(qrels["train"]), None) is None:
+            raise PeftirError(
+                f"collection.train_share: {share:g}: no train query is left; expected a larger share"
+            )
+    return replace(content, qrels=qrels, origin={**content.origin, "train_share": share})

@@ -53,20 +53,33 @@ def pool(found: Mapping[str, Iterable[Judgement]]) -> JudgementsBySplit:
     return {"test": Again(lambda: chain.from_iterable(found.values()))}
 
 
+def sampled(judgements: Iterable[Judgement], share: float) -> Again[Judgement]:
+    """The judgements of about ``share`` of the queries, by a hash of their ids.
+
+    The sample is nested: a smaller share takes some of the queries of a larger one.
+    """
+    return _chosen(judgements, lambda query: _is_sampled(query, share))
+
+
 @dataclass(frozen=True)
 class Folds:
-    """A cross-validation: the number of folds, and the dev share of the queries outside of a test fold."""
+    """A cross-validation: the number of folds, and the dev share of the queries outside of a test fold.
+
+    With a ``train_share`` below 1, a fold's train queries are sampled as in :func:`sampled`, and the others
+    are in none of its splits.
+    """
 
     count: int
     dev: float
+    train_share: float = 1
 
     @classmethod
-    def of(cls, count: int, shares: Mapping[str, float]) -> Folds:
+    def of(cls, count: int, shares: Mapping[str, float], train_share: float = 1) -> Folds:
         """``count`` folds, with ``dev / (train + dev)`` of ``shares`` as dev."""
-        return cls(count, shares["dev"] / (shares["train"] + shares["dev"]))
+        return cls(count, shares["dev"] / (shares["train"] + shares["dev"]), train_share)
 
     def splits(self, queries: Iterable[str]) -> list[dict[str, str]]:
-        """The split of each query, by fold; every query is in ``test`` in exactly one fold.
+        """The split of each query that has one, by fold; every query is in ``test`` in exactly one fold.
 
         Queries are assigned to folds in turn, in the order of a hash of their ids, so fold sizes differ by at
         most one. The dev queries of a fold, at least one, are the first by another hash.
@@ -82,6 +95,7 @@ class Folds:
         return {
             query: "test" if query in tested else "dev" if query in dev else "train"
             for query in sorted(shuffled)
+            if query in tested or query in dev or _is_sampled(query, self.train_share)
         }
 
 
@@ -99,6 +113,10 @@ def split_of(name: str, shares: Mapping[str, float]) -> str:
         if position < edge:
             return split
     return max(SPLITS, key=lambda split: shares.get(split, 0.0))  # the sum is just below 1
+
+
+def _is_sampled(query: str, share: float) -> bool:
+    return point(f"train share {query}") < share
 
 
 def _chosen(judgements: Iterable[Judgement], belongs: Callable[[str], bool]) -> Again[Judgement]:

@@ -131,7 +131,7 @@ class Validation:
         splits = folds.splits(self._judged)
         for fold, split_of in enumerate(splits, start=1):
             for split in TRAINED_ON:
-                if not any(split_of[query] == split for query in self._relevant):
+                if not any(split_of.get(query) == split for query in self._relevant):
                     self._report(
                         f"collection.folds: {folds.count}: no {split} query of fold {fold} has a relevant "
                         "document (a grade above 0); expected some: take another number of folds, give "

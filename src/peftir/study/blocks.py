@@ -64,6 +64,7 @@ class CollectionParams(Block):
     source: str
     documents: Annotated[int, Field(ge=10)] | None
     splits: Splits
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1
     own_documents: bool = False
     folds: Annotated[int, Field(ge=2)] | None = None
 
