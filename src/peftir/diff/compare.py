@@ -15,7 +15,7 @@ from peftir.diff.noise import SeedNoise, difference, seed_noise
 from peftir.diff.revisions import PARAMS, Revision
 from peftir.statistics.significance import ALPHA, Array, Difference, holm
 from peftir.study import layout
-from peftir.study.rows import NO_SEED, Row, rows_of
+from peftir.study.rows import BM25_NAME, NO_SEED, Row, name_of, rows_of
 from peftir.study.seeds import numbers
 from peftir.study.tasks import RETRIEVAL, TASKS
 from peftir.study.yaml_text import parse_yaml
@@ -84,9 +84,9 @@ class _Side:
         return np.stack([run[lines, column] for run in runs])
 
     def trains(self, row: str) -> bool:
-        """Whether ``row`` depends on a seed: BM25 and the untrained backbone do not."""
-        variant = Row.of(row).variant
-        return variant is not None and self.params["methods"][variant]["type"] != "zero_shot"
+        """Whether ``row`` depends on a seed: what is ranked without a model or an untrained one does not."""
+        method = self.params["methods"].get(Row.of(row).variant)
+        return method is not None and method["type"] != "zero_shot"
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,10 @@ def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     for task in TASKS:
         # A study from before `untrained` has zero_shot among the variants with seeds.
         once = params["variants"].get("untrained", []) if task is RETRIEVAL else []
-        for row in rows_of(task.name, [*once, *params["variants"][task.stage]]):
+        variants = [*once, *params["variants"][task.stage]]
+        # Older studies re-rank BM25's candidates and have no other lexical ranking.
+        candidates = name_of(params["reranking"].get("candidates", BM25_NAME))
+        for row in rows_of(task.name, variants, candidates, params.get("lexical", {})):
             without_seed = row.variant is None or row.variant in once
             for seed in [NO_SEED] if without_seed else numbers(params["seeds"][task.stage]):
                 yield task.name, row.name, seed

@@ -52,14 +52,19 @@ def write_digest(root: Path, params: Params) -> Iterator[Path]:
 
 
 def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str, float]]]:
-    """The mean of each task's first measure, by task, measure and variant, and BM25 for retrieval.
+    """The mean of each task's first measure, by task, measure and variant, and for retrieval also
+    of BM25 and other lexical rankings.
 
     Interpolated rows are left out to limit the columns of ``dvc exp show``.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for task in (task.name for task in TASKS):
         measure = params.measures.at(task)[0]
-        rows = ["bm25"] * (task == "retrieval") + params.variants.at(task)
+        rows = [
+            row.name
+            for row in params.rows(task)
+            if not row.interpolated and (row.variant or task == "retrieval")
+        ]
         means = table[(table.stage == task) & (table.measure == measure)].groupby("row")["value"].mean()
         found[task] = {measure: {row: round(float(means[row]), SUMMARY_DECIMALS) for row in rows}}
     return found

@@ -1,4 +1,4 @@
-"""A trained re-ranker on BM25's candidates: their scores, and the runs that follow from these."""
+"""A trained re-ranker on a first stage's candidates: their scores, and the runs that follow from these."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reranker:
 
         Args:
             queries: texts by id.
-            ranking: BM25's run.
+            ranking: the first stage's run.
             corpus: has the documents.
         """
         candidates = {query: hits[: self._given.keep] for query, hits in read_run(ranking, queries).items()}
@@ -57,7 +57,7 @@ class Reranker:
         return candidates, scores
 
     def write(self, folder: Path, split: str, candidates: Run, scores: Run, weight: float) -> None:
-        """Write the runs of ``split``: by the scores alone, and with ``weight`` beside BM25's."""
+        """Write the runs of ``split``: by the scores alone, and with ``weight`` beside the first stage's."""
         write_run(folder / f"{split}.trec", rerank(candidates, scores), tag=self._tag)
         mixed = interpolate(candidates, scores, weight)
-        write_run(folder / f"{split}.interpolated.trec", mixed, tag=f"{self._tag}+bm25")
+        write_run(folder / f"{split}.interpolated.trec", mixed, tag=f"{self._tag}+{self._given.first_stage}")

@@ -17,8 +17,9 @@ from peftir.statistics.comparisons import Families, comparisons, spread
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.blocks import Measures
+from peftir.study.depths import of_candidates
 from peftir.study.params import Params
-from peftir.study.rows import NO_SEED, Row, rows_of
+from peftir.study.rows import NO_SEED, Row
 from peftir.study.seeds import Seed, draw, fold_of, numbers
 from peftir.study.tasks import TASKS, Task, TaskName
 from peftir.system.errors import PeftirError
@@ -46,10 +47,11 @@ def rankings(params: Params, test: str | None = None) -> Iterator[Ranking]:
     """
     for task, stage in ((task.name, task.stage) for task in TASKS):
         entries = params.seeds.at(stage)
-        for row in rows_of(task, params.variants.at(task)):
+        for row in params.rows(task):
             name = "test.interpolated.trec" if row.interpolated else "test.trec"
             if row.variant is None:
-                yield Ranking(task, row, NO_SEED, {None: layout.of(test, layout.BM25_RUNS) / name})
+                folder = _without_model(params, task, row)
+                yield Ranking(task, row, NO_SEED, {None: layout.of(test, folder) / name})
                 continue
             paths = {
                 entry: layout.of(test, layout.runs(task, row.variant, entry)) / name
@@ -61,6 +63,13 @@ def rankings(params: Params, test: str | None = None) -> Iterator[Ranking]:
                     yield Ranking(task, row, seed, of_seed)
                 else:
                     yield from (Ranking(task, row, seed, {None: path}) for path in of_seed.values())
+
+
+def _without_model(params: Params, task: TaskName, row: Row) -> Path:
+    """The folder of the runs of a row without a model of ``task``."""
+    if task == "reranking":
+        return layout.run(params.reranking.candidates)
+    return layout.runs(task, row.base, None) if row.base in params.lexical else layout.BM25_RUNS
 
 
 def _number(entry: Seed | None) -> int:
@@ -84,12 +93,14 @@ def per_query(
         measures: the study's if ``None``.
     """
     qrels = Collection(root / layout.of(test, layout.COLLECTION)).qrels("test")
-    further = {"retrieval": params.retrieval.depth, "reranking": params.reranking.keep}
+    depths = {
+        "retrieval": min(params.bm25.depth, params.retrieval.depth),
+        "reranking": min([params.reranking.keep, *of_candidates(params).values()]),
+    }
     tables = []
     for ranking in rankings(params, test):
         names = (measures or params.measures).at(ranking.task)
-        depth = min(params.bm25.depth, further[ranking.task])
-        run = {query: hits[:depth] for query, hits in joined_run(root, ranking).items()}
+        run = {query: hits[: depths[ranking.task]] for query, hits in joined_run(root, ranking).items()}
         values = evaluate(run, qrels, names)
         tables.append(values.assign(stage=ranking.task, row=ranking.row.name, seed=ranking.seed))
     table = pd.concat(tables, ignore_index=True)[[*LINE, "value"]]
@@ -136,6 +147,7 @@ def families(root: Path, params: Params) -> Families:
         task.name: families_of(
             task.name,
             {variant: _competitor(root, params, task, variant) for variant in params.variants.at(task.name)},
+            [row.name for row in params.rows(task.name) if row.variant is None],
         )
         for task in TASKS
     }

@@ -10,7 +10,7 @@ from peftir.pipeline.testsets import settings_of
 from peftir.statistics.comparisons import Families
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.rows import BM25, rows_of, start_of
+from peftir.study.rows import start_of
 from peftir.study.tasks import TASKS
 from peftir.system.files import write_json
 
@@ -27,12 +27,12 @@ def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
 def families(params: Params) -> Families:
     """The comparisons that say what training has changed: at each task, of every row with where it began.
 
-    Rows that rank by themselves and those that are interpolated with BM25 have a family of their own.
+    Rows that rank by themselves and those that are interpolated have a family of their own.
     """
     found: dict[str, list[list[tuple[str, str]]]] = {}
     for task in TASKS:
-        start = start_of(task.name, params.variants.untrained)
-        rows = [row for row in rows_of(task.name, params.variants.at(task.name)) if row not in (start, BM25)]
+        start = start_of(task.name, params.variants.untrained, params.reranking.first_stage)
+        rows = [row for row in params.rows(task.name) if row.variant is not None and row != start]
         alike = [[row.name for row in rows if row.interpolated == mixed] for mixed in (False, True)]
         found[task.name] = [[(name, start.name) for name in names] for names in alike if start and names]
     return found

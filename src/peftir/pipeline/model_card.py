@@ -118,8 +118,9 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     task = BY_STAGE[stage].name
     file = root / layout.metrics(task)
     means = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    mixed = Row(variant, interpolated=True).name
-    rows = [name for name in (variant, mixed, BM25.name) if name in means]
+    candidates = Row(None, base=params.reranking.first_stage)
+    mixed = Row(variant, interpolated=True, base=candidates.base).name
+    rows = [name for name in dict.fromkeys((variant, mixed, BM25.name, candidates.name)) if name in means]
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
@@ -132,7 +133,9 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     lines = [(row, *(f"{means[row][measure]:.3f}" for measure in measures)) for row in rows]
     note = f"Means over {manifest['splits']['test']['queries']:,} test queries{over}."
     if mixed in rows:
-        note += " “+bm25” mixes the scores with BM25’s; the candidates of all rows are BM25’s."
+        title = candidates.title
+        note += f" “+{candidates.name}” mixes the scores with {title}’s; "
+        note += f"the candidates of all rows are {title}’s."
     return f"{_table(('', *measures), lines)}\n\n{note}"
 
 

@@ -20,7 +20,7 @@ def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed) -> f
     weight, tried = 0.0, dict[float, float]()
     with replacing(root / layout.runs("reranking", variant, seed)) as partial:
         for split in ("dev", "test"):
-            ranking = root / layout.BM25_RUNS / f"{split}.trec"
+            ranking = root / layout.run(params.reranking.candidates) / f"{split}.trec"
             candidates, scores = reranker.score(collection.queries(split), ranking, collection)
             if split == "dev":
                 weight, tried = choose_weight(

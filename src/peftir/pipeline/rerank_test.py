@@ -1,4 +1,4 @@
-"""Re-ranking BM25's candidates of a test set, with a re-ranker of the study as it is."""
+"""Re-ranking the candidates of a test set, with a re-ranker of the study as it is."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from peftir.system.files import replacing
 def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed) -> None:
     """Write the runs of ``test``, by the re-ranker alone and interpolated.
 
-    The weight beside BM25 is the one that was chosen on the study's dev queries: a test set has none.
+    The weight beside the candidates' scores is that chosen on the study's dev queries: a test set has none.
     """
     record = Artefact(root, layout.interpolation(variant, seed), "rerank")
     weight = record.number(record.json(), "weight")
     queries = Collection(root / layout.of(test, layout.COLLECTION)).queries("test")
     corpus = Collection(root / layout.of(corpus_of(root, test), layout.COLLECTION))
     reranker = Reranker(root, params, variant, seed)
-    ranking = root / layout.of(test, layout.BM25_RUNS) / "test.trec"
+    ranking = root / layout.of(test, layout.run(params.reranking.candidates)) / "test.trec"
     candidates, scores = reranker.score(queries, ranking, corpus)
     with replacing(root / layout.of(test, layout.runs("reranking", variant, seed))) as partial:
         reranker.write(partial, "test", candidates, scores, weight)

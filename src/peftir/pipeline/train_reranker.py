@@ -47,7 +47,7 @@ def train_reranker(
     batches = Batches(data.sampler, steps, settings.batch_size, number)
     dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(root / layout.BM25_RUNS / "dev.trec", set(dev_ids))
+    dev_run = read_run(root / layout.run(params.reranking.candidates) / "dev.trec", set(dev_ids))
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
 
     seed_everything(number)

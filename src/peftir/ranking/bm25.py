@@ -14,10 +14,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,10 +33,13 @@ BLANK = "".join(
 )  # characters that Java's String.trim removes; Anserini skips texts of these only
 
 
-def build_index(documents: Iterable[tuple[str, str]], folder: Path, threads: int) -> None:
+def build_index(
+    documents: Iterable[tuple[str, str]], folder: Path, threads: int, term_vectors: bool = False
+) -> None:
     """Index ``documents``, (id, text) pairs with unique ids, into ``folder``, which is replaced.
 
-    The documents are iterated over once and not kept in memory. Documents without text are skipped.
+    The documents are iterated over once and not kept in memory. Documents without text are skipped. RM3 needs
+    ``term_vectors``, which make the index larger.
 
     Raises:
         PeftirError: no document has text, or the index could not be written (most often a full disk).
@@ -48,7 +50,7 @@ def build_index(documents: Iterable[tuple[str, str]], folder: Path, threads: int
         count = _write_json(documents, texts, files=threads)
         if count == 0:
             raise PeftirError(f"{folder}: no document has any text to index; look at the collection's corpus")
-        _run_indexer(texts, partial, threads)
+        _run_indexer(texts, partial, threads, term_vectors)
         remove(texts)
         indexed = _count(partial)
         if indexed != count:
@@ -78,26 +80,34 @@ def search(
     Raises:
         PeftirError: the index is missing or damaged.
     """
-    with opened(folder, k1, b) as index, ThreadPoolExecutor(threads) as pool:
-        best = partial(index.best, depth=depth)
+    with opened(folder, k1, b) as index:
+        yield from ranked(index.best, queries, depth, threads)
+
+
+def ranked(
+    best: Callable[[str, int], Hits], queries: dict[str, str], depth: int, threads: int
+) -> Iterator[tuple[str, Hits]]:
+    """Yield the hits of each of ``queries``, in their order, as ``best`` gives them for text and depth."""
+    with ThreadPoolExecutor(threads) as pool:
         ids = iter(queries)
         while block := list(itertools.islice(ids, BLOCK)):
-            yield from zip(block, pool.map(best, [queries[id] for id in block]), strict=True)
+            texts = [queries[id] for id in block]
+            yield from zip(block, pool.map(best, texts, itertools.repeat(depth)), strict=True)
 
 
 class Bm25Index:
     """An open index, see :func:`opened`; several threads may search in it."""
 
     def __init__(self, reader: Any, k1: float, b: float) -> None:
-        self._searcher = java_class("org.apache.lucene.search.IndexSearcher")(reader)
+        self.searcher = java_class("org.apache.lucene.search.IndexSearcher")(reader)
         # The default, 1024 distinct terms, is too low for whole documents as queries.
-        self._searcher.setMaxClauseCount(2**31 - 1)
+        self.searcher.setMaxClauseCount(2**31 - 1)
         similarity = java_class("org.apache.lucene.search.similarities.BM25Similarity")
-        self._searcher.setSimilarity(similarity(k1, b))
-        self._analyzer = java_class("io.anserini.index.IndexCollection").DEFAULT_ANALYZER
+        self.searcher.setSimilarity(similarity(k1, b))
+        self.analyzer = java_class("io.anserini.index.IndexCollection").DEFAULT_ANALYZER
         self._by_score_then_id = java_class("io.anserini.search.SearchCollection").BREAK_SCORE_TIES_BY_DOCID
         self._words = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
-        self._hits = java_class("io.anserini.search.ScoredDocs")
+        self._documents = java_class("io.anserini.search.ScoredDocs")
         self._analyze = java_class("io.anserini.analysis.AnalyzerUtils").analyze
         self._one_at_a_time = Lock()
 
@@ -105,16 +115,31 @@ class Bm25Index:
     # Reading ids and scores as two arrays also saves two calls into Java per document.
     def best(self, text: str, depth: int) -> Hits:
         """The ``depth`` top hits of the query ``text``, as in :func:`search`."""
-        query = self._words.buildQuery("contents", self._analyzer, text)
-        found = self._searcher.search(query, depth, self._by_score_then_id, True)
-        hits = self._hits.fromTopDocs(found, self._searcher)
-        return list(zip(map(sys.intern, hits.docids), hits.scores, strict=True))
+        return self.hits(self.documents(self.query(text), depth))
+
+    def query(self, text: str) -> Any:
+        """Lucene's query for ``text``: the bag of its words."""
+        return self._words.buildQuery("contents", self.analyzer, text)
+
+    def documents(self, query: Any, depth: int) -> Any:
+        """Anserini's object for the ``depth`` top documents of ``query``."""
+        found = self.searcher.search(query, depth, self._by_score_then_id, True)
+        return self._documents.fromTopDocs(found, self.searcher)
+
+    def tokens(self, text: str) -> Any:
+        """Java's list of the terms that the analyzer gives for ``text``."""
+        return self._analyze(self.analyzer, text)
+
+    @staticmethod
+    def hits(documents: Any) -> Hits:
+        """The ids and scores of ``documents``, as of :meth:`documents`."""
+        return list(zip(map(sys.intern, documents.docids), documents.scores, strict=True))
 
     def terms(self, text: str) -> list[str]:
         """The terms that the analyzer gives for ``text``: lower-cased, stemmed, without stop words."""
         # pyjnius notes on a class's method, for all threads, which object it was last looked up on.
         with self._one_at_a_time:
-            return list(self._analyze(self._analyzer, text).toArray())
+            return list(self.tokens(text).toArray())
 
 
 @contextmanager
@@ -145,7 +170,7 @@ def _write_json(documents: Iterable[tuple[str, str]], folder: Path, files: int) 
     return count
 
 
-def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
+def _run_indexer(texts: Path, folder: Path, threads: int, term_vectors: bool) -> None:
     settings = java_class("io.anserini.index.IndexCollection$Args")()
     settings.collectionClass = "JsonCollection"
     # Absolute paths, since the JVM keeps the working directory of its start.
@@ -153,6 +178,7 @@ def _run_indexer(texts: Path, folder: Path, threads: int) -> None:
     settings.index = str(folder.resolve())
     settings.threads = threads
     settings.memoryBuffer = BUFFER_MB
+    settings.storeDocvectors = term_vectors
     settings.quiet = True
     java_class("io.anserini.index.IndexCollection")(settings).run()
 

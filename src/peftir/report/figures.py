@@ -14,7 +14,6 @@ from peftir.report.study import ModelRecord, StageStudy
 from peftir.report.style import Look, Looks
 from peftir.report.svg import INK, PAPER, drawing, hue
 from peftir.statistics.comparisons import Spread
-from peftir.study.rows import rows_of
 
 
 def dev_curves(stage: StageStudy, looks: Looks) -> str:
@@ -42,8 +41,8 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
     """The test measure by number of trained weights; hollow markers are re-rankers without interpolation."""
     name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
     with drawing(name, "weights trained (number, log scale)", y) as figure:
-        for row in rows_of(stage.task, stage.trained):
-            if row.variant is not None:
+        for row in stage.rows:
+            if row.variant in stage.trained:
                 weights, look = stage.weights(row.variant).trained, looks[row.variant]
                 _interval(figure.axes, weights, stage.spread[row.name][stage.measure], look)
                 filled = row.interpolated or stage.task == "retrieval"
@@ -51,14 +50,14 @@ def trade_off(stage: StageStudy, looks: Looks) -> str:
         figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        untrained = {name: stage.mean(name) for name in stage.variants if name not in stage.trained}
-        _levels(figure.axes, {"BM25": stage.mean("bm25")} | untrained)
+        untrained = [row for row in stage.rows if row.variant not in stage.trained]
+        _levels(figure.axes, {row.title: stage.mean(row.name) for row in untrained})
     return figure.svg
 
 
 def interpolation(stage: StageStudy, looks: Looks) -> str:
     """The dev measure by weight of the re-ranker, one line per variant; markers are at selected weights."""
-    x = "weight of the re-ranker (0: BM25 alone, 1: re-ranker alone)"
+    x = f"weight of the re-ranker (0: {stage.rows[0].title} alone, 1: re-ranker alone)"
     y = f"{stage.settings.selected_by} on dev (0 to 1)"
     with drawing(f"{stage.task}-interpolation", x, y) as figure:
         for variant in stage.variants:

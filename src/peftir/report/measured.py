@@ -9,7 +9,6 @@ from peftir.report.study import TestSetStudy
 from peftir.statistics.comparisons import TESTS, RowComparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
-from peftir.study.rows import rows_of
 from peftir.study.sources import shown
 from peftir.study.tasks import BY_NAME, TaskName
 
@@ -30,7 +29,7 @@ def read_test_set(root: Path, params: Params, name: str) -> TestSetStudy:
     measures = {task: (given.measures or params.measures).at(task) for task in BY_NAME}
     spread = Artefact(root, layout.of(name, layout.SPREAD), "evaluate_test")
     comparisons = Artefact(root, layout.of(name, layout.COMPARISONS), "evaluate_test")
-    rows = {task: [row.name for row in rows_of(task, params.variants.at(task))] for task in BY_NAME}
+    rows = {task: [row.name for row in params.rows(task)] for task in BY_NAME}
     return TestSetStudy(
         name=name,
         source=shown(given.source),

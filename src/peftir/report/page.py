@@ -127,7 +127,10 @@ def _learning(stage: StageStudy, looks: Looks) -> LearningSection | None:
 def _trade_off(stage: StageStudy, looks: Looks) -> Drawn:
     marks = ""
     if stage.task == "reranking":
-        marks = " A filled mark is the re-ranker interpolated with BM25, a hollow one the re-ranker alone."
+        first = stage.rows[0].title
+        marks = (
+            f" A filled mark is the re-ranker interpolated with {first}, a hollow one the re-ranker alone."
+        )
     seeds = " and seeds" if len(stage.seeds) > 1 else ""
     caption = (
         f"{stage.measure} on the test queries over the number of weights trained in the encoder, with its "
@@ -147,8 +150,8 @@ def _interpolation(stage: StageStudy, looks: Looks) -> Drawn:
     )
     caption = (
         f"{stage.settings.selected_by} on the dev queries over the weight of the re-ranker’s "
-        f"score{f', as a mean over {stage.single}s' if several else ''}. BM25’s score has 1 minus this "
-        f"weight. {marks}"
+        f"score{f', as a mean over {stage.single}s' if several else ''}. {stage.rows[0].title}’s score has 1 "
+        f"minus this weight. {marks}"
     )
     return Drawn("Interpolation", Markup(figures.interpolation(stage, looks)), caption)
 

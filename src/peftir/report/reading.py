@@ -13,7 +13,6 @@ from peftir.report.rivals import kind
 from peftir.report.study import Interpolation, ModelRecord, ParameterCounts, Resources, StageStudy, Study
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
-from peftir.study.rows import rows_of
 from peftir.study.seeds import Seed, numbers
 from peftir.study.tasks import BY_NAME, RETRIEVAL, TaskName
 
@@ -49,7 +48,8 @@ def _read_stage(root: Path, params: Params, task: TaskName) -> StageStudy:
     variants, untrained = params.variants.at(task), params.variants.untrained
     seeds, measures = params.seeds.at(stage), params.measures.at(task)
     settings = params.training(stage)
-    rows = [row.name for row in rows_of(task, variants)]
+    rows = params.rows(task)
+    names = [row.name for row in rows]
     models = {
         name: [_read_untrained(root, name)]
         if name in untrained
@@ -64,10 +64,11 @@ def _read_stage(root: Path, params: Params, task: TaskName) -> StageStudy:
         trainings=seeds,
         seeds=numbers(seeds),
         measures=measures,
+        rows=rows,
         reference=next((name for name in variants if params.methods[name].type == "full"), None),
         kinds={name: kind(params.methods[name].type) for name in variants},
-        spread=read_spread(Artefact(root, layout.SPREAD, "evaluate"), task, rows, measures),
-        comparisons=read_comparisons(Artefact(root, layout.COMPARISONS, "evaluate"), task, rows, measures),
+        spread=read_spread(Artefact(root, layout.SPREAD, "evaluate"), task, names, measures),
+        comparisons=read_comparisons(Artefact(root, layout.COMPARISONS, "evaluate"), task, names, measures),
         models=models,
         learned=read_learned(root, stage, trained, seeds),
     )

@@ -19,7 +19,7 @@ from peftir.report.cells import (
 from peftir.report.evidence import Evidence
 from peftir.report.study import StageStudy
 from peftir.statistics.comparisons import TESTS, RowComparison, Spread, signed
-from peftir.study.rows import BM25, Row
+from peftir.study.rows import Row
 
 NAMES = {"two_level": "queries and seeds", "t_test": "t-test", "randomization": "randomization"}
 """The names of the tests in a table."""
@@ -35,17 +35,17 @@ def results(study: StageStudy) -> Table:
     columns = ["weights trained", "share", study.measure]
     columns += [f"vs {study.reference} (95 % interval)"] if study.reference else []
     columns += study.measures[1:]
-    bm25 = _result(study, "BM25", BM25, {})
-    rows = [Row(name) for name in study.variants]
+    without_model = [_result(study, row, {}) for row in study.rows if row.variant is None]
+    rows = [row for row in study.rows if row.variant and not row.interpolated]
     best = _best(study, rows)
-    alone = [_result(study, row.name, row, best) for row in rows]
+    alone = [_result(study, row, best) for row in rows]
     if study.task == "retrieval":
-        return Table(columns, [Group(None, [bm25, *alone])])
-    rows = [Row(name, interpolated=True) for name in study.variants]
+        return Table(columns, [Group(None, [*without_model, *alone])])
+    rows = [row for row in study.rows if row.interpolated]
     best = _best(study, rows)
-    interpolated = [_result(study, f"{row.variant} + BM25", row, best) for row in rows]
+    interpolated = [_result(study, row, best) for row in rows]
     groups = [
-        Group(None, [bm25]),
+        Group(None, without_model),
         Group("Re-ranker alone", alone),
         Group("Interpolated with the first stage", interpolated),
     ]
@@ -81,31 +81,27 @@ def _tests(
 ) -> Group:
     """A line for each row that ``other_of`` pairs with another."""
     rows = []
-    for name in (BM25.name, *study.variants):
-        other = other_of(name)
+    for row in study.rows:
+        name, other = row.name, None if row.interpolated else other_of(row.name)
         if other and other != name:
             found = study.comparisons[study.measure][name, other]
             cells = [
-                text(_label(other)),
+                text(Row.of(other).title),
                 Cell(signed(found.difference), found.difference),
                 Cell(found.interval, found.low),
             ]
             cells += [p_value(found, test) for test in used]
-            rows.append(TableRow(_label(name), None if name == BM25.name else name, cells))
+            rows.append(TableRow(row.title, row.variant, cells))
     return Group(title, rows)
 
 
 def _against_baseline(study: StageStudy, baseline: str, used: tuple[str, ...]) -> Group:
     """A line for each trained variant."""
-    title = f"Against {_label(baseline)}"
+    title = f"Against {Row.of(baseline).title}"
     return _tests(study, title, lambda row: baseline if row in study.trained else None, used)
 
 
-def _label(row: str) -> str:
-    return "BM25" if row == BM25.name else row
-
-
-def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> TableRow:
+def _result(study: StageStudy, row: Row, best: dict[str, str]) -> TableRow:
     """A line of the results; ``best`` has the text of the strong values by measure."""
     variant = row.variant
     measured = {measure: _measured(study, row, measure) for measure in study.measures}
@@ -115,18 +111,18 @@ def _result(study: StageStudy, label: str, row: Row, best: dict[str, str]) -> Ta
     versus = [_versus(study.against_full(row.name))] if study.reference else []
     first, *others = measured.values()
     note = _note(study, variant, row.interpolated) if variant in study.trained else ""
-    return TableRow(label, variant, [*weights, first, *versus, *others], note)
+    return TableRow(row.title, variant, [*weights, first, *versus, *others], note)
 
 
 def _note(study: StageStudy, variant: str, interpolated: bool) -> str:
-    """A note if a trained variant's row has untrained models or BM25 alone."""
+    """A note if a trained variant's row has untrained models or the first stage alone."""
     models, kept = study.models[variant], study.untrained(variant)
     notes = []
     if kept:
         count = f", {kept} of {len(models)} {study.single}s" if len(models) > 1 else ""
         notes.append(f"kept untrained{count}")
     if interpolated and all(model.interpolation and not model.interpolation.weight for model in models):
-        notes.append("weight 0: BM25 alone")
+        notes.append(f"weight 0: {study.rows[0].title} alone")
     return "; ".join(notes)
 
 

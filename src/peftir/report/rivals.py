@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from peftir.study.rows import BM25
-
 ALIKE = 1.5  # the ratio of trained weights from which budgets differ
 
 
@@ -29,9 +27,9 @@ def same_budget(weights: int, others: int) -> bool:
     return 0 < max(weights, others) < ALIKE * min(weights, others)
 
 
-def baselines(competitors: Mapping[str, Competitor]) -> list[str]:
-    """The baselines of every trained variant: the untrained variants, or BM25 if there are none."""
-    return [name for name, each in competitors.items() if not each.trained] or [BM25.name]
+def baselines(competitors: Mapping[str, Competitor], first: str) -> list[str]:
+    """The baselines of every trained variant: the untrained variants, or if none the row ``first``."""
+    return [name for name, each in competitors.items() if not each.trained] or [first]
 
 
 def peers(variant: str, competitors: Mapping[str, Competitor]) -> list[str]:

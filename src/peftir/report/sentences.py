@@ -7,7 +7,7 @@ from typing import Any
 
 from peftir.report.study import ModelRecord, StageStudy, Study
 from peftir.statistics.significance import ALPHA
-from peftir.study.rows import BM25
+from peftir.study.rows import Row
 from peftir.study.tasks import TASKS
 
 CLAIMS = (
@@ -49,13 +49,14 @@ def explanation(stage: StageStudy) -> str:
     )
     if stage.task == "retrieval":
         return text
+    first = stage.rows[0].title
     heads = sorted({stage.weights(name).head for name in stage.variants})
     head = " or ".join(f"{number:,}" for number in heads)
     return (
         f"{text} The head ({head} weights) is trained too and counted separately. All re-rankers score the "
-        "same candidates; the row BM25 is BM25’s ranking of them. Rows with + BM25 are interpolated: they "
-        "rank by a weighted sum of the re-ranker’s and BM25’s scores, both scaled to 0 … 1 within each "
-        "query, with the weight that was best on dev."
+        f"same candidates; the row {first} is {first}’s ranking of them. Rows with + {first} are "
+        f"interpolated: they rank by a weighted sum of the re-ranker’s and {first}’s scores, both scaled to "
+        "0 … 1 within each query, with the weight that was best on dev."
     )
 
 
@@ -99,7 +100,7 @@ def corrected_together(stage: StageStudy) -> str:
     """The family of comparisons whose p-values are corrected together."""
     found = [f"with {stage.reference}"] if stage.reference else []
     found += ["of IAA with the other methods of its budget"] * _has_rivals(stage)
-    baselines = " and ".join("BM25" if row == BM25.name else row for row in stage.baselines)
+    baselines = " and ".join(Row.of(row).title for row in stage.baselines)
     found.append(f"of each trained variant with {baselines}")
     apart = ", separately for the interpolated rows" if stage.task == "reranking" else ""
     return f"the comparisons {', '.join(found[:-1])}{' and ' * (len(found) > 1)}{found[-1]}{apart}"

@@ -86,6 +86,8 @@ class StageStudy:
     seeds: list[int]
     """What the results are means over; where there are folds, a seed has a model for each."""
     measures: list[str]
+    rows: list[Row]
+    """The rows of the results, in their order; the first is BM25 or, for re-ranking, the candidates."""
     reference: str | None
     """The variant that is full fine-tuning, if there is one."""
     kinds: dict[str, str]
@@ -126,7 +128,7 @@ class StageStudy:
     @property
     def queries(self) -> int:
         """How many test queries the measures are means over."""
-        return self.spread["bm25"][self.measure].queries
+        return self.spread[self.rows[0].name][self.measure].queries
 
     @property
     def small(self) -> list[str]:
@@ -153,8 +155,8 @@ class StageStudy:
 
     @property
     def baselines(self) -> list[str]:
-        """The rows that every trained variant is compared with: untrained variants, or else BM25."""
-        return baselines(self._competitors)
+        """The rows that every trained variant is compared with: untrained variants, or else the first row."""
+        return baselines(self._competitors, self.rows[0].name)
 
     def peers(self, variant: str) -> list[str]:
         """The variants of other methods that train about as many weights as ``variant``."""
@@ -166,7 +168,7 @@ class StageStudy:
         ``None`` for what is not IAA, and where there is no such other.
         """
         variant = Row.of(row).variant
-        if variant is None or self.kinds[variant] != "iaa":
+        if variant is None or self.kinds.get(variant) != "iaa":
             return None
         others = [Row.of(row).of_variant(peer).name for peer in self.peers(variant)]
         return max(others, key=lambda other: self.mean(other, measure), default=None)

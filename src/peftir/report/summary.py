@@ -6,7 +6,7 @@ from collections import Counter
 
 from peftir.report.claims import claims_of
 from peftir.report.study import StageStudy, Study
-from peftir.study.rows import Row, rows_of
+from peftir.study.rows import Row
 from peftir.study.tasks import TITLES
 
 VERDICTS = {True: "hold", False: "do not hold", None: "are not decided"}
@@ -18,8 +18,8 @@ def summary(study: Study) -> list[str]:
 
 
 def _best(stage: StageStudy) -> str:
-    """The trained row with the best mean, against full fine-tuning, else against BM25."""
-    rows = [row for row in rows_of(stage.task, stage.variants) if row.variant in stage.trained]
+    """The trained row with the best mean, against full fine-tuning, else against a baseline."""
+    rows = [row for row in stage.rows if row.variant in stage.trained]
     title, measure = TITLES[stage.task], stage.measure
     if not rows:
         return f"{title}: no variant was trained."
@@ -28,22 +28,16 @@ def _best(stage: StageStudy) -> str:
     if best == reference:
         rest = [row for row in rows if row.interpolated == best.interpolated and row != best]
         if not rest:
-            return f"{title}: {_shown(best)} has the best {measure}, {stage.mean(best.name):.3f}."
+            return f"{title}: {best.title} has the best {measure}, {stage.mean(best.name):.3f}."
         reference = max(rest, key=lambda row: stage.mean(row.name))
     found = stage.comparisons[measure][best.name, reference.name]
     sure = "significant" if found.significant else "not significant"
     seeds = len(stage.seeds)
     return (
-        f"{title}: {_shown(best)} has the best {measure}, {stage.mean(best.name):.3f}; the difference to "
-        f"{_shown(reference)} is {found}, {sure} with {seeds} seed{'s' if seeds > 1 else ''} and "
+        f"{title}: {best.title} has the best {measure}, {stage.mean(best.name):.3f}; the difference to "
+        f"{reference.title} is {found}, {sure} with {seeds} seed{'s' if seeds > 1 else ''} and "
         f"{stage.queries:,} queries."
     )
-
-
-def _shown(row: Row) -> str:
-    if row.variant is None:
-        return "BM25"
-    return f"{row.variant} + BM25" if row.interpolated else row.variant
 
 
 def _claims(study: Study) -> str:

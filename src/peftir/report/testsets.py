@@ -10,13 +10,13 @@ from peftir.report.cells import NONE, Cell, Group, Table, TableRow, decimals, p_
 from peftir.report.study import StageStudy, Study, TestSetStudy
 from peftir.statistics.comparisons import RowComparison
 from peftir.statistics.significance import ALPHA
-from peftir.study.rows import BM25, Row, rows_of, start_of
+from peftir.study.rows import Row, start_of
 
 WORSE_SAME_BETTER = {
     "retrieval": ("forgotten", "kept", "gained"),
-    "reranking": ("below BM25", "as BM25", "above BM25"),
+    "reranking": ("below {}", "as {}", "above {}"),
 }
-"""What a difference to the row that training began from is called."""
+"""What a difference to the row that training began from is called, with that row's title."""
 
 
 def overview(study: Study, stage: StageStudy) -> Table:
@@ -36,9 +36,9 @@ def overview(study: Study, stage: StageStudy) -> Table:
 
 def results_of(study: Study, stage: StageStudy, test: TestSetStudy) -> Table:
     """All measures of a test set, and how much more the first is than where training began."""
-    start = start_of(stage.task, study.params.variants.untrained)
+    start = _start(study, stage)
     first, *others = test.measures[stage.task]
-    versus = [f"vs {_title(start)} (95 % interval)", "p", "change"] if start else []
+    versus = [f"vs {start.title} (95 % interval)", "p", "change"] if start else []
 
     def cells(row: Row) -> list[Cell]:
         return [
@@ -52,21 +52,21 @@ def results_of(study: Study, stage: StageStudy, test: TestSetStudy) -> Table:
 
 def about(stage: StageStudy, test: TestSetStudy) -> str:
     """What a test set is, in a sentence."""
-    queries = test.spread[stage.task][BM25.name][test.measures[stage.task][0]].queries
+    queries = test.spread[stage.task][stage.rows[0].name][test.measures[stage.task][0]].queries
     documents = "of its own" if test.own_corpus else "of the collection"
     return f"{test.name}: {queries:,} test queries of {test.source}, on documents {documents}."
 
 
 def explanation(study: Study, stage: StageStudy) -> str:
     """What the numbers and words of a task's tables mean."""
-    start = start_of(stage.task, study.params.variants.untrained)
+    start = _start(study, stage)
     folds = " and over the folds’ models" if stage.single == "fold" else ""
     over = " and over seeds" if len(stage.seeds) > 1 else ""
     told = [f"Means over the queries of a test set{over}{folds}; nothing was trained or chosen on them."]
     if start:
-        worse, same, better = WORSE_SAME_BETTER[stage.task]
+        worse, same, better = _words(stage)
         told.append(
-            f"“{worse}” is significantly worse than {_title(start)} in the first measure, “{better}” is "
+            f"“{worse}” is significantly worse than {start.title} in the first measure, “{better}” is "
             f"significantly better, “{same}” is neither: two-tailed, p ≤ {ALPHA} by the two-level test of "
             "docs/statistics.md, after Holm’s correction over the rows that are compared within a test set. "
             "* marks significant differences."
@@ -84,21 +84,23 @@ def _transfer(study: Study, stage: StageStudy) -> list[TestSetStudy]:
 
 
 def _groups(stage: StageStudy, cells: Callable[[Row], list[Cell]]) -> list[Group]:
-    rows = list(rows_of(stage.task, stage.variants))
-    lines = {row: TableRow(_title(row), row.variant, cells(row)) for row in rows}
+    rows = stage.rows
+    lines = {row: TableRow(row.title, row.variant, cells(row)) for row in rows}
     if stage.task == "retrieval":
         return [Group(None, list(lines.values()))]
     return [
-        Group(None, [lines[BM25]]),
+        Group(None, [lines[rows[0]]]),
         Group("Re-ranker alone", [lines[row] for row in rows if row.variant and not row.interpolated]),
         Group("Interpolated with the first stage", [lines[row] for row in rows if row.interpolated]),
     ]
 
 
-def _title(row: Row) -> str:
-    if row.variant is None:
-        return "BM25"
-    return f"{row.variant} + BM25" if row.interpolated else row.variant
+def _words(stage: StageStudy) -> list[str]:
+    return [word.format(stage.rows[0].title) for word in WORSE_SAME_BETTER[stage.task]]
+
+
+def _start(study: Study, stage: StageStudy) -> Row | None:
+    return start_of(stage.task, study.params.variants.untrained, study.params.reranking.first_stage)
 
 
 def _mean(stage: StageStudy, test: TestSetStudy, row: Row, measure: str) -> float:
@@ -116,8 +118,8 @@ def _measured(stage: StageStudy, test: TestSetStudy, row: Row, measure: str) -> 
 
 def _from_start(study: Study, stage: StageStudy, test: TestSetStudy, row: Row) -> RowComparison | None:
     """A row against the one that training began from, in the first measure; ``None`` where nothing began."""
-    start = start_of(stage.task, study.params.variants.untrained)
-    if start is None or row in (start, BM25):
+    start = _start(study, stage)
+    if start is None or row.variant is None or row == start:
         return None
     return test.comparisons[stage.task][test.measures[stage.task][0]][row.name, start.name]
 
@@ -131,7 +133,7 @@ def _marked(study: Study, stage: StageStudy, test: TestSetStudy, row: Row) -> Ce
 def _change(stage: StageStudy, found: RowComparison | None) -> list[Cell]:
     if found is None:
         return [NONE, NONE, NONE]
-    worse, same, better = WORSE_SAME_BETTER[stage.task]
+    worse, same, better = _words(stage)
     word = same if not found.significant else better if found.difference > 0 else worse
     clear = found.low > 0 or found.high < 0
     return [

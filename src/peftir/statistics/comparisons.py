@@ -20,7 +20,7 @@ from peftir.statistics.significance import (
     t_test,
     two_level_test,
 )
-from peftir.study.rows import BM25, Row
+from peftir.study.rows import Row
 
 DECIMALS = 6  # of measures; more than the report shows, to avoid rounding twice
 DIGITS = 3  # significant digits of p-values
@@ -97,7 +97,8 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 def comparisons(table: pd.DataFrame, families: Families) -> pd.DataFrame:
     """Test the difference ``row`` − ``other`` of each pair of rows, by stage and measure.
 
-    Pairs are formed among BM25 and the rows without interpolation, and among BM25 and the interpolated rows.
+    Pairs are formed among the rows without interpolation, and among the interpolated rows and what these are
+    interpolated with.
     ``low`` and ``high`` are the ends of the 95 % interval of ``difference`` by the two-level test. Each test
     of ``TESTS`` has a column of p-values, and one with the suffix ``_holm`` of p-values after Holm's
     correction within the pair's family at that measure, nan if it is in none. With one seed the first two
@@ -122,8 +123,10 @@ def signed(value: float) -> str:
 
 def pairs(rows: list[str]) -> list[tuple[str, str]]:
     """The pairs of ``rows`` that are compared, each with the later row first."""
+    mixed = [row for row in map(Row.of, rows) if row.interpolated]
     alone = [row for row in rows if not Row.of(row).interpolated]
-    interpolated = [row for row in rows if Row.of(row).interpolated or Row.of(row) == BM25]
+    also = {row.name for row in mixed} | {row.base for row in mixed}
+    interpolated = [row for row in rows if row in also]
     return [(row, other) for group in (alone, interpolated) for other, row in combinations(group, 2)]
 
 

@@ -245,14 +245,6 @@ class RetrievalParams(Block):
     search_parameters: str
 
 
-class RerankingParams(Block):
-    """Re-ranking of the candidates."""
-
-    depth: Several
-    keep: Positive
-    processes: Positive
-
-
 class QueriesPerStage(PerStage[Positive]):
     """A number of queries for each model."""
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from peftir.study.rows import BM25_NAME
+
 if TYPE_CHECKING:
     from peftir.study.params import Params
 
@@ -38,7 +40,14 @@ def of_retrieval(given: Params) -> Depths:
 
 def of_reranking(given: Params) -> Depths:
     """What cuts the rankings that re-ranking's table compares."""
-    return {"bm25.depth": given.bm25.depth, "reranking.keep": given.reranking.keep}
+    return of_candidates(given) | {"reranking.keep": given.reranking.keep}
+
+
+def of_candidates(given: Params) -> Depths:
+    """What cuts the ranking that is re-ranked."""
+    if given.reranking.first_stage in (BM25_NAME, *given.lexical):
+        return {"bm25.depth": given.bm25.depth}
+    return {"retrieval.depth": given.retrieval.depth}
 
 
 def cutoff(measure: str) -> int:
@@ -48,9 +57,9 @@ def cutoff(measure: str) -> int:
 
 
 def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
-    bm25, trained_on = {"bm25.depth": given.bm25.depth}, {"bm25.train_depth": given.bm25.train_depth}
-    yield "reranking.depth", given.reranking.depth, {"reranking.keep": given.reranking.keep} | bm25
-    yield "reranker.dev_depth", given.reranker.dev_depth, bm25
+    candidates, trained_on = of_candidates(given), {"bm25.train_depth": given.bm25.train_depth}
+    yield "reranking.depth", given.reranking.depth, {"reranking.keep": given.reranking.keep} | candidates
+    yield "reranker.dev_depth", given.reranker.dev_depth, candidates
     if given.retriever.hard_negatives:
         yield "retriever.negatives_depth", given.retriever.negatives_depth, trained_on
     yield "reranker.negatives_depth", given.reranker.negatives_depth, trained_on

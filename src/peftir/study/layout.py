@@ -83,6 +83,15 @@ def runs(task: TaskName, variant: str, seed: Seed | None) -> Path:
     return Path("runs") / task / key(variant, seed)
 
 
+def run(candidates: str) -> Path:
+    """The folder of the run that ``reranking.candidates`` names.
+
+    >>> str(run("retrieval/lora-13"))
+    'runs/retrieval/lora-13'
+    """
+    return Path("runs") / candidates
+
+
 def interpolation(variant: str, seed: Seed) -> Path:
     """The weight of a re-ranker beside the first stage, as chosen on dev."""
     return Path("metrics/interpolation") / f"{key(variant, seed)}.json"

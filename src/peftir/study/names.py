@@ -12,6 +12,11 @@ NO_NAMES = dict.fromkeys(
 RESERVED = {"bm25": "the row of BM25 itself", **NO_NAMES}
 
 
+def of_variants(methods: Iterable[str]) -> dict[str, str]:
+    """``methods`` as names that nothing else may have."""
+    return {name.lower(): "a variant of methods" for name in methods}
+
+
 def problem(variants: Iterable[str], reserved: Mapping[str, str] = RESERVED) -> str | None:
     """The first of ``variants`` whose name is none, or another's, and what was expected.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError, model_validator
 
-from peftir.study import depths, learnable, names, seeds
+from peftir.study import depths, first_stages, learnable, names, seeds
 from peftir.study.blocks import (
     BackboneParams,
     Block,
@@ -21,7 +21,6 @@ from peftir.study.blocks import (
     MethodParams,
     Positive,
     RerankerParams,
-    RerankingParams,
     RetrievalParams,
     RetrieverParams,
     Seeds,
@@ -29,7 +28,9 @@ from peftir.study.blocks import (
     TrainingParams,
     Variants,
 )
+from peftir.study.first_stages import LexicalParams, RerankingParams
 from peftir.study.mistakes import in_one_line
+from peftir.study.rows import Row, rows_of
 from peftir.study.tasks import BY_NAME, StageName, TaskName
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
@@ -41,6 +42,7 @@ class Params(Block):
 
     collection: CollectionParams
     bm25: Bm25Params
+    lexical: dict[str, LexicalParams]
     backbone: BackboneParams
     threads: Positive
     methods: dict[str, MethodParams]
@@ -51,6 +53,7 @@ class Params(Block):
     retrieval: RetrievalParams
     reranker: RerankerParams
     reranking: RerankingParams
+    chains: list[str]
     measures: Measures
     tests: dict[str, TestSetParams]
     learning: LearningParams
@@ -62,6 +65,11 @@ class Params(Block):
     def training(self, stage: StageName) -> TrainingParams:
         """How ``stage`` is trained."""
         return self.retriever if stage == "retriever" else self.reranker
+
+    def rows(self, task: TaskName) -> list[Row]:
+        """The rows of the results of ``task``, in the order of the tables."""
+        variants = self.variants.at(task)
+        return list(rows_of(task, variants, self.reranking.first_stage, self.lexical))
 
     def lengths(self) -> dict[str, int]:
         """How many tokens are read of a text, by key."""
@@ -83,6 +91,11 @@ class Params(Block):
         return [
             ("retriever.selected_by", self.retriever.selected_by),
             ("reranker.selected_by", self.reranker.selected_by),
+            *(
+                (f"lexical.{name}.selected_by", given.selected_by)
+                for name, given in self.lexical.items()
+                if given.selected_by
+            ),
             *((key, name) for key, _, names in self.measure_lists() for name in names),
         ]
 
@@ -117,9 +130,17 @@ class Params(Block):
             raise ValueError(f"methods.{wrong}")
         if wrong := names.problem(self.tests, names.NO_NAMES):
             raise ValueError(f"tests.{wrong}")
+        if wrong := names.problem(self.lexical, names.RESERVED | names.of_variants(self.methods)):
+            raise ValueError(f"lexical.{wrong}")
         for key, _, measures in self.measure_lists():
             if len(set(measures)) < len(measures):
                 raise ValueError(f"{key}: {', '.join(measures)}: expected each measure once")
+        return self
+
+    @model_validator(mode="after")
+    def _first_stages_are_runs(self) -> Params:
+        if wrong := first_stages.problem(self):
+            raise ValueError(wrong)
         return self
 
     @model_validator(mode="after")
