@@ -35,6 +35,8 @@ def stage_arguments(
     example: str,
     *,
     per_test: bool = False,
+    per_lexical: bool = False,
+    per_retriever: bool = False,
     per_variant: bool = False,
     per_model: bool = False,
 ) -> argparse.Namespace:
@@ -44,6 +46,10 @@ def stage_arguments(
     )
     if per_test:
         parser.add_argument("--test", required=True, help="a name under tests in params.yaml")
+    if per_lexical:
+        parser.add_argument("--lexical", required=True, help="a name under lexical in params.yaml")
+    if per_retriever:
+        parser.add_argument("--retriever", required=True, help="a name under chains in params.yaml")
     if per_variant or per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
     if per_model:

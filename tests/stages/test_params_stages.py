@@ -28,7 +28,12 @@ TEST_SET = {
     "measures": {"retrieval": ["nDCG@10"], "reranking": ["nDCG@10"]},
 }
 START["tests"] = {"far": TEST_SET}
+TUNED = {"type": "bm25", "k1": [0.6, 0.9], "b": [0.4], "selected_by": "RR@10"}
+RM3 = {"type": "rm3", "feedback_terms": 10, "feedback_documents": 10, "query_weight": 0.5}
+START["lexical"] = {"tuned": TUNED, "rm3": RM3}
+START["chains"] = ["zero_shot"]
 LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
+LISTS += ("chains",)
 
 RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
 UNTRAINED = {"untrained@zero_shot"}
@@ -39,37 +44,58 @@ RETRIEVE_TEST = {"retrieve_test@far-lora-13", "untrained_test@far-zero_shot"}
 RERANK_TEST = {"rerank_test@far-iaa_l-13"}
 USE_TEST = RETRIEVE_TEST | RERANK_TEST
 EVALUATE = {"evaluate", "evaluate_test@far"}
+LEXICAL = {name: {f"lexical@{name}", f"lexical_test@far-{name}"} for name in ("tuned", "rm3")}
+BM25 = {"bm25", "bm25_test@far"} | LEXICAL["tuned"] | LEXICAL["rm3"]
+CHAIN, EVALUATE_CHAIN = {"chain@zero_shot-iaa_l-13"}, {"evaluate_chain@zero_shot"}
 
 # The stages that a key makes stale by itself; those after them run if these then write something else. The
 # longest entry that a key starts with holds. The report tells all keys, so it follows them all.
 FOLLOWED_BY: dict[str, set[str]] = {
     "collection": {"prepare"},
-    "bm25": {"bm25", "bm25_test@far"},
-    "bm25.depth": {"bm25", "bm25_test@far"} | EVALUATE,
+    "bm25": BM25,
+    "bm25.depth": BM25 | EVALUATE | EVALUATE_CHAIN,
+    "lexical.tuned": LEXICAL["tuned"] | EVALUATE,
+    "lexical.rm3": LEXICAL["rm3"] | EVALUATE,
     "backbone": TRAINING | UNTRAINED,
     "backbone.name": TRAINING | UNTRAINED | {"backbone"},
     "backbone.revision": TRAINING | UNTRAINED | {"backbone"},
-    "backbone.precision": TRAINING | UNTRAINED | USE | USE_TEST,
+    "backbone.precision": TRAINING | UNTRAINED | USE | USE_TEST | CHAIN,
     "methods": set(),  # those of no variant that runs
     "methods.zero_shot": UNTRAINED,
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
-    "threads": TRAINING | USE | UNTRAINED | USE_TEST | {"learning"},
+    "threads": TRAINING | USE | UNTRAINED | USE_TEST | CHAIN | {"learning"},
     "variants": EVALUATE | {"learning"},
+    "variants.reranker": EVALUATE | EVALUATE_CHAIN | {"learning"},
     "seeds": EVALUATE | {"learning"},
+    "seeds.reranker": EVALUATE | EVALUATE_CHAIN | {"learning"},
     "retriever": RETRIEVERS["train_retriever"] | {"learning"},
     **{
         f"retriever.{key}": RETRIEVERS["train_retriever"] | {"learning"} | UNTRAINED
         for key in ("query_length", "document_length", "query_prefix", "document_prefix", "similarity")
     },
+    "retriever.selected_by": RETRIEVERS["train_retriever"] | {"learning", "fuse@zero_shot"},
     "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST,
     "retrieval": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST,
-    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | EVALUATE,
+    "retrieval.depth": RETRIEVERS["retrieve"]
+    | UNTRAINED
+    | RETRIEVE_TEST
+    | EVALUATE
+    | EVALUATE_CHAIN
+    | {"fuse@zero_shot"},
     "reranker": RERANKERS["train_reranker"] | {"learning"},
-    "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | {"learning"},
-    "reranking": RERANKERS["rerank"] | RERANK_TEST,
-    "reranking.keep": RERANKERS["rerank"] | RERANK_TEST | EVALUATE,
+    "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | CHAIN | {"learning"},
+    "reranking": RERANKERS["rerank"] | RERANK_TEST | CHAIN,
+    "reranking.candidates": RERANKERS["train_reranker"]
+    | RERANKERS["rerank"]
+    | RERANK_TEST
+    | CHAIN
+    | EVALUATE
+    | EVALUATE_CHAIN,
+    "reranking.keep": RERANKERS["rerank"] | RERANK_TEST | CHAIN | EVALUATE | EVALUATE_CHAIN,
     "measures": EVALUATE,
+    "measures.reranking": EVALUATE | EVALUATE_CHAIN,
+    "chains": set(),
     "tests": {"prepare_test@far", "evaluate_test@far"},
     "learning": {"learning"},
 }
@@ -184,7 +210,8 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
         (
             "variants.reranker",
             ["iaa_l", "full"],
-            {f"{stage}@full-13" for stage in RERANKERS} | {"rerank_test@far-full-13"},
+            {f"{stage}@full-13" for stage in RERANKERS}
+            | {"rerank_test@far-full-13", "chain@zero_shot-full-13"},
         ),
         (
             "seeds.retriever",
@@ -194,7 +221,13 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
         (
             "seeds.reranker",
             [14],
-            {f"{stage}@iaa_l-14" for stage in RERANKERS} | {"rerank_test@far-iaa_l-14"},
+            {f"{stage}@iaa_l-14" for stage in RERANKERS}
+            | {"rerank_test@far-iaa_l-14", "chain@zero_shot-iaa_l-14"},
+        ),
+        (
+            "chains",
+            ["zero_shot", "lora-13"],
+            {"fuse@lora-13", "chain@lora-13-iaa_l-13", "evaluate_chain@lora-13"},
         ),
     ],
 )
@@ -207,7 +240,8 @@ def test_a_list_adds_the_stages_of_what_is_new_in_it(
 def test_a_test_set_more_adds_its_own_stages_alone(study: Path, repository: Repo) -> None:
     stages = {"prepare_test", "bm25_test", "evaluate_test"}
     models = {"untrained_test@near-zero_shot", "retrieve_test@near-lora-13", "rerank_test@near-iaa_l-13"}
-    new = {f"{stage}@near" for stage in stages} | models
+    lexical = {"lexical_test@near-tuned", "lexical_test@near-rm3"}
+    new = {f"{stage}@near" for stage in stages} | models | lexical
     assert stale(study, repository, "tests.near", TEST_SET) == new | {"report"}
 
 

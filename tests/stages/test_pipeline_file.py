@@ -60,7 +60,7 @@ def filled_in(stage: str, text: str) -> list[str]:
         filled = text
         for name, value in item.items():
             filled = filled.replace(name, value)
-        texts.append(filled)
+        texts.append(re.sub(r"\$\{([^}]*)\}", lambda key: str(value_of(key[1])), filled))
     return texts
 
 
@@ -80,8 +80,8 @@ def keys_of(stage: str) -> list[str]:
 
 
 def followed_by(stage: str) -> set[str]:
-    """As ``keys_of``, with all variants' blocks as one, and all test sets'."""
-    return {re.sub(r"\.\$\{item\.(variant|test)\}$", "", key) for key in keys_of(stage)}
+    """As ``keys_of``, with all variants' blocks as one, and all test sets' and lexical rankings'."""
+    return {re.sub(r"\.\$\{item\.(variant|test|lexical)\}$", "", key) for key in keys_of(stage)}
 
 
 def is_part(key: str, blocks: set[str]) -> bool:
@@ -300,7 +300,7 @@ UNTOUCHED = {
     "training/losses.py": {"prepare", "bm25", "index", "retrieve", "rerank", "evaluate"},
     "ranking/dense.py": {"prepare", "bm25", "train_retriever", "train_reranker", "rerank", "learning"},
     "ranking/interpolation.py": {"prepare", "bm25", "train_retriever", "index", "retrieve", "learning"},
-    "statistics/comparisons.py": {*STAGES} - {"evaluate", "evaluate_test", "report"},
+    "statistics/comparisons.py": {*STAGES} - {"evaluate", "evaluate_chain", "evaluate_test", "report"},
     "data/sources/beir.py": {*STAGES} - {"prepare", "prepare_test"},
     "pipeline/train_retriever.py": {*STAGES} - {"train_retriever"},
 }

@@ -56,8 +56,10 @@ class Reranker:
         )
         return candidates, scores
 
-    def write(self, folder: Path, split: str, candidates: Run, scores: Run, weight: float) -> None:
-        """Write the runs of ``split``: by the scores alone, and with ``weight`` beside the first stage's."""
+    def write(
+        self, folder: Path, split: str, candidates: Run, scores: Run, weight: float, first: str
+    ) -> None:
+        """Write the runs of ``split``: by the scores alone, and with ``weight`` beside those of ``first``."""
         write_run(folder / f"{split}.trec", rerank(candidates, scores), tag=self._tag)
         mixed = interpolate(candidates, scores, weight)
-        write_run(folder / f"{split}.interpolated.trec", mixed, tag=f"{self._tag}+{self._given.first_stage}")
+        write_run(folder / f"{split}.interpolated.trec", mixed, tag=f"{self._tag}+{first}")

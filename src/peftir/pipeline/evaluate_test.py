@@ -10,7 +10,7 @@ from peftir.pipeline.testsets import settings_of
 from peftir.statistics.comparisons import Families
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.rows import start_of
+from peftir.study.rows import name_of, start_of
 from peftir.study.tasks import TASKS
 from peftir.system.files import write_json
 
@@ -31,7 +31,7 @@ def families(params: Params) -> Families:
     """
     found: dict[str, list[list[tuple[str, str]]]] = {}
     for task in TASKS:
-        start = start_of(task.name, params.variants.untrained, params.reranking.first_stage)
+        start = start_of(task.name, params.variants.untrained, name_of(params.reranking.candidates))
         rows = [row for row in params.rows(task.name) if row.variant is not None and row != start]
         alike = [[row.name for row in rows if row.interpolated == mixed] for mixed in (False, True)]
         found[task.name] = [[(name, start.name) for name in names] for names in alike if start and names]

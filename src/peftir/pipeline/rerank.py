@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from peftir.data.collection import Collection
 from peftir.pipeline.candidates import Reranker
@@ -16,17 +17,30 @@ from peftir.system.files import replacing, write_json
 def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed) -> float:
     """Write the re-ranker's dev and test runs, alone and interpolated; return the interpolation weight."""
     collection = Collection(root / layout.COLLECTION, draw(seed).fold)
-    reranker = Reranker(root, params, variant, seed)
-    weight, tried = 0.0, dict[float, float]()
+    reranker, candidates = Reranker(root, params, variant, seed), layout.run(params.reranking.candidates)
     with replacing(root / layout.runs("reranking", variant, seed)) as partial:
-        for split in ("dev", "test"):
-            ranking = root / layout.run(params.reranking.candidates) / f"{split}.trec"
-            candidates, scores = reranker.score(collection.queries(split), ranking, collection)
-            if split == "dev":
-                weight, tried = choose_weight(
-                    candidates, scores, collection.qrels("dev"), params.reranker.selected_by
-                )
-            reranker.write(partial, split, candidates, scores, weight)
-    record = {"weight": weight, "dev": {str(w): round(value, 4) for w, value in tried.items()}}
+        record = rerank_run(reranker, collection, root / candidates, partial, params.reranker.selected_by)
     write_json(root / layout.interpolation(variant, seed), record)
-    return weight
+    return float(record["weight"])
+
+
+def rerank_run(
+    reranker: Reranker, collection: Collection, first_stage: Path, folder: Path, measure: str
+) -> dict[str, Any]:
+    """Write runs of dev and test, by the re-ranker alone and interpolated; give the weight and its record.
+
+    Args:
+        reranker: the re-ranker.
+        collection: the study's, at the re-ranker's fold.
+        first_stage: the folder of the runs whose top is re-ranked.
+        folder: where the runs go.
+        measure: by which the weight is selected on dev.
+    """
+    weight, tried = 0.0, dict[float, float]()
+    for split in ("dev", "test"):
+        ranking = first_stage / f"{split}.trec"
+        candidates, scores = reranker.score(collection.queries(split), ranking, collection)
+        if split == "dev":
+            weight, tried = choose_weight(candidates, scores, collection.qrels("dev"), measure)
+        reranker.write(folder, split, candidates, scores, weight, first_stage.name)
+    return {"weight": weight, "dev": {str(w): round(value, 4) for w, value in tried.items()}}

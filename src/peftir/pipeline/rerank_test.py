@@ -27,4 +27,4 @@ def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed)
     ranking = root / layout.of(test, layout.run(params.reranking.candidates)) / "test.trec"
     candidates, scores = reranker.score(queries, ranking, corpus)
     with replacing(root / layout.of(test, layout.runs("reranking", variant, seed))) as partial:
-        reranker.write(partial, "test", candidates, scores, weight)
+        reranker.write(partial, "test", candidates, scores, weight, params.reranking.first_stage)

@@ -1,10 +1,11 @@
-"""Reciprocal rank fusion: several rankings of one query merged by their ranks."""
+"""Fusion of several rankings of one query: by their ranks, or by their normalized scores."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 
+from peftir.ranking.interpolation import normalized
 from peftir.ranking.runs import Hits, score_and_id
 
 K = 60  # the paper's constant
@@ -21,4 +22,18 @@ def reciprocal_rank_fusion(rankings: Iterable[Hits]) -> Hits:
     for hits in rankings:
         for rank, (document, _) in enumerate(hits, start=1):
             scores[document] += 1 / (K + rank)
+    return sorted(scores.items(), key=score_and_id, reverse=True)
+
+
+def interpolated_rankings(first: Hits, second: Hits, weight: float) -> Hits:
+    """All documents of two rankings by ``weight`` · second + (1 − ``weight``) · first, best first.
+
+    The scores of each ranking are min-max normalized; a document that a ranking lacks has 0 there, as its
+    last. Equal scores are ordered by descending document id.
+    """
+    one, other = normalized(first), normalized(second)
+    scores = {
+        document: weight * other.get(document, 0.0) + (1 - weight) * one.get(document, 0.0)
+        for document in one | other
+    }
     return sorted(scores.items(), key=score_and_id, reverse=True)

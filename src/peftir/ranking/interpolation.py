@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from peftir.data.collection import Qrels
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, score_and_id
@@ -28,8 +30,8 @@ def interpolate(candidates: Run, scores: Run, weight: float) -> Run:
     """
     mixed: Run = {}
     for query, ranking in candidates.items():
-        first = _normalized(ranking[: len(scores[query])])
-        second = _normalized(scores[query])
+        first = normalized(ranking[: len(scores[query])])
+        second = normalized(scores[query])
         mixed[query] = [(doc, weight * second[doc] + (1 - weight) * first[doc]) for doc, _ in scores[query]]
     return rerank(candidates, mixed)
 
@@ -41,12 +43,20 @@ def choose_weight(
 
     Of equally good weights the middle one is chosen.
     """
-    tried = {weight: mean_of(interpolate(candidates, scores, weight), qrels, measure) for weight in WEIGHTS}
+    return best_weight(lambda weight: interpolate(candidates, scores, weight), qrels, measure)
+
+
+def best_weight(
+    run_with: Callable[[float], Run], qrels: Qrels, measure: str
+) -> tuple[float, dict[float, float]]:
+    """As :func:`choose_weight`, for the run that ``run_with`` gives for each weight."""
+    tried = {weight: mean_of(run_with(weight), qrels, measure) for weight in WEIGHTS}
     best = [weight for weight, value in tried.items() if value == max(tried.values())]
     return best[len(best) // 2], tried
 
 
-def _normalized(ranking: list[tuple[str, float]]) -> dict[str, float]:
+def normalized(ranking: list[tuple[str, float]]) -> dict[str, float]:
+    """The scores of a ranking by document, min-max normalized; 0 if all are equal."""
     low = min((score for _, score in ranking), default=0.0)
     span = max((score for _, score in ranking), default=0.0) - low
     return {doc: (score - low) / span if span else 0.0 for doc, score in ranking}

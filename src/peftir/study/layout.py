@@ -10,6 +10,7 @@ from peftir.study.tasks import StageName, TaskName
 BACKBONE = Path("backbone.lock")
 COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
+LEXICAL_INDEX = Path("data/lexical")
 BM25_RUNS = Path("runs/bm25")
 PER_QUERY = Path("metrics/per_query.parquet")
 LEARNING = Path("metrics/learning.json")
@@ -90,6 +91,40 @@ def run(candidates: str) -> Path:
     'runs/retrieval/lora-13'
     """
     return Path("runs") / candidates
+
+
+def fusion(retriever: str) -> Path:
+    """The folder of the fused runs of BM25 and a retriever, which is named by its own folder."""
+    return Path("runs/fusion") / retriever
+
+
+def chain(retriever: str, variant: str, seed: Seed) -> Path:
+    """The folder of a re-ranker's runs on first stages other than the candidates."""
+    return Path("runs/chains") / retriever / key(variant, seed)
+
+
+def fusion_weight(retriever: str) -> Path:
+    """The weight of a retriever beside BM25, as chosen on dev."""
+    return Path("metrics/fusion") / f"{retriever}.json"
+
+
+def chain_weights(retriever: str, variant: str, seed: Seed) -> Path:
+    """The weight of a re-ranker beside each first stage, as chosen on dev."""
+    return Path("metrics/interpolation/chains") / retriever / f"{key(variant, seed)}.json"
+
+
+def of_chains(retriever: str, path: Path) -> Path:
+    """Where the table ``path`` of metrics lies for the chains of ``retriever``.
+
+    >>> str(of_chains("lora-13", SPREAD))
+    'metrics/chains/lora-13/spread.tsv'
+    """
+    return path.parent / "chains" / retriever / path.name
+
+
+def lexical(name: str) -> Path:
+    """BM25's parameters as selected on dev for a ranking of ``lexical``."""
+    return Path("metrics/lexical") / f"{name}.json"
 
 
 def interpolation(variant: str, seed: Seed) -> Path:

@@ -1,0 +1,28 @@
+"""The first stages of the chains with a retriever: BM25, the retriever, and both fused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peftir.study import layout
+from peftir.study.rows import BM25_NAME
+
+RRF, INTERPOLATED = "rrf", "interpolated"
+ALONE = "none"
+"""The name, in tables, of the re-ranker of a first stage that is not re-ranked."""
+WITH_FIRST = "+first"
+"""The suffix, in tables, of a re-ranker that is interpolated with the first stage."""
+
+
+def first_stages(retriever: str) -> dict[str, Path]:
+    """The folders of the first stages' runs, by the names of the first stages in tables and folders.
+
+    Args:
+        retriever: the name of the retriever's run, such as ``zero_shot`` or ``lora-13``.
+    """
+    return {
+        BM25_NAME: layout.BM25_RUNS,
+        retriever: layout.run(f"retrieval/{retriever}"),
+        RRF: layout.fusion(retriever) / RRF,
+        INTERPOLATED: layout.fusion(retriever) / INTERPOLATED,
+    }
