@@ -35,10 +35,12 @@ def _lines(study: Study) -> Iterator[str]:
         yield from _table(results(stage))
         yield ""
         yield escape(sentences.explanation(stage))
-        for note in (sentences.marks(stage), *sentences.selection(study, stage)):
+        for note in (sentences.marks(stage), *sentences.notes(study, stage)):
             if note:
                 yield ""
                 yield escape(note)
+    if study.chains:
+        yield from _chains(study)
     if study.tests:
         yield from _test_sets(study)
     yield ""
@@ -65,6 +67,17 @@ def _lines(study: Study) -> Iterator[str]:
                 yield ""
                 yield escape(note)
     yield ""
+
+
+def _chains(study: Study) -> Iterator[str]:
+    yield ""
+    yield "## Chains"
+    for chain in study.chains:
+        yield ""
+        yield f"### Chains with {escape(chain.retriever)}"
+        yield from _tables(chain.table())
+        yield ""
+        yield escape(chain.explanation())
 
 
 def _test_sets(study: Study) -> Iterator[str]:

@@ -10,13 +10,13 @@ from peftir.statistics.comparisons import TESTS, RowComparison, Spread, pairs
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.sources import shown
-from peftir.study.tasks import BY_NAME, TaskName
+from peftir.study.tasks import BY_NAME
 
 if TYPE_CHECKING:
     from peftir.study.params import Params
 
-WORDS = ["stage", "row", "measure"]
-"""The columns of the tables of metrics that are not numbers."""
+WORDS = ["row", "measure"]
+"""The columns of the tables of metrics that are not numbers, but for the one that divides a table."""
 
 
 def read_test_set(root: Path, params: Params, name: str) -> TestSetStudy:
@@ -43,10 +43,18 @@ def read_test_set(root: Path, params: Params, name: str) -> TestSetStudy:
 
 
 def read_spread(
-    artefact: Artefact, task: TaskName, rows: list[str], measures: list[str]
+    artefact: Artefact, task: str, rows: list[str], measures: list[str], column: str = "stage"
 ) -> dict[str, dict[str, Spread]]:
-    """The means of ``task`` in a table of :func:`peftir.statistics.comparisons.spread`, by row, measure."""
-    lines = {(line["row"], line["measure"]): line for line in _lines(artefact, task, WORDS)}
+    """The means of ``task`` in a table of :func:`peftir.statistics.comparisons.spread`, by row, measure.
+
+    Args:
+        artefact: the table.
+        task: a value of ``column``.
+        rows: the expected rows.
+        measures: the expected measures.
+        column: by which the table is divided.
+    """
+    lines = {(line["row"], line["measure"]): line for line in _lines(artefact, task, [column, *WORDS])}
     for row in rows:
         for measure in measures:
             if (row, measure) not in lines:
@@ -55,12 +63,12 @@ def read_spread(
 
 
 def read_comparisons(
-    artefact: Artefact, task: TaskName, rows: list[str], measures: list[str]
+    artefact: Artefact, task: str, rows: list[str], measures: list[str], column: str = "stage"
 ) -> dict[str, dict[tuple[str, str], RowComparison]]:
     """As :func:`read_spread` for :func:`~peftir.statistics.comparisons.comparisons`, by measure and pair."""
     lines = {
         (line["measure"], line["row"], line["other"]): line
-        for line in _lines(artefact, task, [*WORDS, "other"])
+        for line in _lines(artefact, task, [column, *WORDS, "other"])
     }
     found: dict[str, dict[tuple[str, str], RowComparison]] = {measure: {} for measure in measures}
     for measure in measures:
@@ -72,10 +80,10 @@ def read_comparisons(
     return found
 
 
-def _lines(artefact: Artefact, task: TaskName, words: list[str]) -> list[dict[str, Any]]:
-    """The lines of a table that are of ``task``."""
+def _lines(artefact: Artefact, task: str, words: list[str]) -> list[dict[str, Any]]:
+    """The lines of a table whose first of the columns ``words``, which are no numbers, is ``task``."""
     table = artefact.table(words)
-    return table[table["stage"] == task].to_dict("records")
+    return table[table[words[0]] == task].to_dict("records")
 
 
 def _spread(line: dict[str, Any]) -> Spread:

@@ -41,7 +41,7 @@ class Section:
     results: Table
     explanation: str
     marks: str | None
-    selection: list[str]
+    notes: list[str]
     tests: Table
     asked: str
     """The comparisons whose p-values are corrected together."""
@@ -101,7 +101,7 @@ def _section(study: Study, stage: StageStudy, looks: Looks) -> Section:
         results=results(stage),
         explanation=sentences.explanation(stage),
         marks=sentences.marks(stage),
-        selection=sentences.selection(study, stage),
+        notes=sentences.notes(study, stage),
         tests=tests(stage),
         asked=sentences.corrected_together(stage),
         trade_off=_trade_off(stage, looks),

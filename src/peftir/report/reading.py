@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from peftir.report.chains import read_chains
 from peftir.report.learned import read_learned
 from peftir.report.measured import read_comparisons, read_spread, read_test_set
 from peftir.report.rivals import kind
@@ -40,6 +41,7 @@ def read_study(root: Path, params: Params) -> Study:
         dev_held_out=content.get("dev_held_out", False),
         resources={stage: _read_resources(root, stage) for stage in ("prepare", "bm25")},
         tests=[read_test_set(root, params, name) for name in params.tests],
+        chains=list(read_chains(root, params)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from peftir.report import published
 from peftir.report.study import ModelRecord, StageStudy, Study
 from peftir.statistics.significance import ALPHA
 from peftir.study.rows import Row
@@ -125,7 +126,13 @@ def splits(study: Study) -> list[str]:
     return notes
 
 
-def selection(study: Study, stage: StageStudy) -> list[str]:
+def notes(study: Study, stage: StageStudy) -> list[str]:
+    """Notes on a results table: on model selection, and on BM25’s published measures."""
+    found = _selection(study, stage)
+    return [*found, *published.notes(study)] if stage.task == "retrieval" else found
+
+
+def _selection(study: Study, stage: StageStudy) -> list[str]:
     """Notes on model selection on dev: few queries, untrained models, and ties."""
     notes = []
     dev = min([fold["dev"] for fold in study.folds] or [study.queries["dev"]])

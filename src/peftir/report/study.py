@@ -15,6 +15,7 @@ from peftir.study.seeds import Seed
 from peftir.study.tasks import TaskName
 
 if TYPE_CHECKING:
+    from peftir.report.chains import ChainStudy
     from peftir.study.params import Params, TrainingParams
 
 
@@ -216,6 +217,8 @@ class Study:
     """Of the stages that run once, by name."""
     tests: list[TestSetStudy]
     """Further test sets, in the order of ``params.yaml``."""
+    chains: list[ChainStudy]
+    """The chains with each retriever that ``params.yaml`` names for them."""
 
     @property
     def variants(self) -> list[str]:

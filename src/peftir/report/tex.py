@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from peftir.report import sentences, testsets
 from peftir.report.cells import Cell, TableRow
+from peftir.report.chains import ChainStudy
 from peftir.report.results import results
 from peftir.report.rivals import same_budget
 from peftir.report.study import StageStudy, Study
@@ -48,7 +49,24 @@ def _lines(study: Study) -> Iterator[str]:
         if study.tests:
             yield ""
             yield from _test_sets(study, stage)
+    for chain in study.chains:
+        yield ""
+        yield from _chains(chain)
     yield ""
+
+
+def _chains(chain: ChainStudy) -> Iterator[str]:
+    table = chain.table()
+    blocks = [
+        [
+            [_escape(f"{row.title}, {group.title}"), *map(_measured, [row.cells[0], *row.cells[3:]])]
+            for row in group.rows
+        ]
+        for group in table.groups
+    ]
+    columns = ["First stage and re-ranker", *map(_escape, [table.columns[0], *table.columns[3:]])]
+    caption = f"Chains with {chain.retriever}. {chain.explanation()}"
+    yield from _tabular(_escape(caption), f"chains-{chain.retriever}", columns, blocks)
 
 
 def _table(study: Study, stage: StageStudy) -> Iterator[str]:
