@@ -25,11 +25,11 @@ Values = Callable[[str, str, int, str], Iterable[float]]
 
 
 def make_params(folder: Path, **changes: Any) -> Params:
-    """The repository's ``params.yaml`` with top-level blocks updated by ``changes``."""
+    """The repository's ``params.yaml`` with top-level blocks updated, and lists replaced, by ``changes``."""
     content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
     content["variants"]["untrained"] = []
     for block, change in changes.items():
-        content[block] |= change
+        content[block] = content[block] | change if isinstance(change, dict) else change
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return load_params(path)

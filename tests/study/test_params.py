@@ -57,6 +57,53 @@ MISTAKES = {
         ["full", "lroa"],
         ["variants.retriever", "'lroa'", "zero_shot, full, lora"],
     ),
+    "candidates that are no run": (
+        ("reranking", "candidates"),
+        "lora",
+        ["reranking.candidates", "'lora'", "one of bm25, retrieval/zero_shot, retrieval/full-13"],
+    ),
+    "candidates of a seed that is not trained": (
+        ("reranking", "candidates"),
+        "retrieval/lora-7",
+        ["reranking.candidates", "'retrieval/lora-7'", "retrieval/lora-13"],
+    ),
+    "a chain of no retriever": (("chains",), ["lora"], ["chains", "'lora'", "one of zero_shot, full-13"]),
+    "a chain twice": (("chains",), ["zero_shot", "zero_shot"], ["chains", "each name once"]),
+    "a lexical ranking that is BM25": (
+        ("lexical",),
+        {"bm25": {"type": "rm3", "feedback_terms": 1, "feedback_documents": 1, "query_weight": 0.5}},
+        ["lexical.bm25", "another name", "the row of BM25 itself"],
+    ),
+    "a lexical ranking with a variant's name": (
+        ("lexical",),
+        {"LoRA": {"type": "rm3", "feedback_terms": 1, "feedback_documents": 1, "query_weight": 0.5}},
+        ["lexical.LoRA", "another name", "'lora' is a variant of methods"],
+    ),
+    "a lexical ranking without its keys": (
+        ("lexical",),
+        {"rm3": {"type": "rm3", "k1": [0.9]}},
+        ["lexical.rm3", "feedback_documents, feedback_terms, query_weight with type: rm3"],
+    ),
+    "a lexical ranking of no type": (
+        ("lexical",),
+        {"prf": {"type": "rocchio"}},
+        ["lexical.prf.type", "'rocchio'", "'bm25' or 'rm3'"],
+    ),
+    "a grid beyond BM25's values": (
+        ("lexical",),
+        {"tuned": {"type": "bm25", "k1": [0.9], "b": [0.4, 1.4], "selected_by": "RR@10"}},
+        ["lexical.tuned.b.1", "1.4", "less than or equal to 1"],
+    ),
+    "no train query": (
+        ("collection", "train_share"),
+        0.0,
+        ["collection.train_share", "0.0", "greater than 0"],
+    ),
+    "more than all train queries": (
+        ("collection", "train_share"),
+        2.0,
+        ["collection.train_share", "2.0", "less than or equal to 1"],
+    ),
     "a variant twice": (("variants", "retriever"), ["full", "full"], ["variants.retriever", "once"]),
     "no variant": (("variants", "reranker"), [], ["variants.reranker", "at least 1"]),
     "an untrained re-ranker": (("variants", "reranker"), ["zero_shot"], ["variants.reranker", "'zero_shot'"]),
@@ -318,6 +365,25 @@ def test_a_mistake_names_its_key_in_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in message
     assert message.startswith(str(tmp_path / "params.yaml"))
     assert [part for part in expected if part not in message] == []
+
+
+@pytest.mark.parametrize(("key", "value"), [("candidates", "retrieval/zero_shot"), ("chains", ["zero_shot"])])
+def test_with_folds_bm25_alone_ranks_for_all_of_them(tmp_path: Path, key: str, value: Any) -> None:
+    content = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", DEFAULT.read_text()))
+    content["collection"]["folds"] = 2
+    content["seeds"] = {"retriever": ["13f1", "13f2"], "reranker": ["13f1", "13f2"]}
+    (content["reranking"] if key == "candidates" else content)[key] = value
+    with pytest.raises(PeftirError, match=rf"{key}: .*expected (bm25|\[\]), since collection.folds is 2"):
+        load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))
+
+
+def test_candidates_are_as_deep_as_what_is_taken_from_them(tmp_path: Path) -> None:
+    text = DEFAULT.read_text().replace("candidates: bm25 ", "candidates: retrieval/zero_shot ")
+    text = text.replace("  depth: 1000             # documents kept per query\n", "  depth: 7\n")
+    with pytest.raises(
+        PeftirError, match="reranking.depth: 10: expected 7 at most, since retrieval.depth is 7"
+    ):
+        load_params(_file(tmp_path, text))
 
 
 @pytest.mark.parametrize("measure", ["RR@10", "nDCG@10", "AP", "R@5", "P(rel=2)@9", "Rprec", "RBP(p=0.8)@10"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from peftir.data.collection import Collection
 from peftir.ranking.fusion import interpolated_rankings, reciprocal_rank_fusion
 from peftir.ranking.interpolation import best_weight
-from peftir.ranking.runs import Run, read_run, write_run
+from peftir.ranking.runs import Hits, Run, read_run, write_run
 from peftir.study import layout
 from peftir.study.chain import INTERPOLATED, RRF
 from peftir.study.params import Params
@@ -41,7 +41,7 @@ def fuse(root: Path, params: Params, retriever: str) -> float:
     return weight
 
 
-def _both(root: Path, retriever: str, split: str) -> dict[str, tuple[list[tuple[str, float]], ...]]:
+def _both(root: Path, retriever: str, split: str) -> dict[str, tuple[Hits, Hits]]:
     """BM25's and the retriever's hits of each query that either has hits for."""
     folders = (layout.BM25_RUNS, layout.run(f"retrieval/{retriever}"))
     bm25, dense = (read_run(root / folder / f"{split}.trec") for folder in folders)
