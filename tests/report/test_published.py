@@ -87,7 +87,8 @@ def with_bm25(study: Study, **means: float) -> Study:
 def test_a_report_has_both_figures_and_a_warning_where_they_differ_by_more_than_002(study: Study) -> None:
     near = with_bm25(study, **{"nDCG@10": 0.6789 + 0.0019, "R@100": 0.9253})
     assert list(published.notes(near)) == [
-        "Anserini’s published BM25 on the test queries: nDCG@10 0.6789 (here 0.6808), R@100 0.9253 (here 0.9253)."
+        "Anserini’s published BM25 on the test queries: nDCG@10 0.6789 (here 0.6808), R@100 0.9253 "
+        "(here 0.9253)."
     ]
     _, warning = published.notes(with_bm25(study, **{"nDCG@10": 0.6789 - 0.0021, "R@100": 0.9253}))
     assert warning.startswith("Warning: BM25’s nDCG@10 on the test queries differs from the published value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -381,7 +382,7 @@ def test_candidates_are_as_deep_as_what_is_taken_from_them(tmp_path: Path) -> No
     text = DEFAULT.read_text().replace("candidates: bm25 ", "candidates: retrieval/zero_shot ")
     text = text.replace("  depth: 1000             # documents kept per query\n", "  depth: 7\n")
     with pytest.raises(
-        PeftirError, match="reranking.depth: 10: expected 7 at most, since retrieval.depth is 7"
+        PeftirError, match=r"reranking.depth: 10: expected 7 at most, since retrieval.depth is 7"
     ):
         load_params(_file(tmp_path, text))
 

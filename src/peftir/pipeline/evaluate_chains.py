@@ -19,12 +19,16 @@ from peftir.system.files import replacing
 
 
 def write_chain_metrics(root: Path, params: Params, retriever: str) -> Iterator[Path]:
-    """Write the means and the comparisons of the chains with ``retriever``, and give the files' paths.
+    """Evaluate the chains with ``retriever``; write means and comparisons, and give the files' paths."""
+    yield from write_tables(root, per_query(root, params, retriever), retriever)
+
+
+def write_tables(root: Path, table: pd.DataFrame, retriever: str) -> Iterator[Path]:
+    """Write how sure the means and differences of ``table``, as of :func:`per_query`, are; give the paths.
 
     The column ``reranker`` is a variant, with a suffix if it is interpolated with the first stage, or
     ``none``; ``row`` is the first stage. P-values are corrected over the first stages of one re-ranker.
     """
-    table = per_query(root, params, retriever)
     others = [name for name in first_stages(retriever) if name != BM25_NAME]
     families = {
         str(reranker): [[(name, BM25_NAME) for name in others]] for reranker in table["stage"].unique()
