@@ -378,8 +378,12 @@ def test_with_folds_bm25_alone_ranks_for_all_of_them(tmp_path: Path, key: str, v
         load_params(_file(tmp_path, yaml.safe_dump(content, sort_keys=False)))
 
 
-def test_candidates_are_as_deep_as_what_is_taken_from_them(tmp_path: Path) -> None:
-    text = DEFAULT.read_text().replace("candidates: bm25 ", "candidates: retrieval/zero_shot ")
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [("candidates: bm25 ", "candidates: retrieval/zero_shot "), ("chains: [] ", "chains: [zero_shot] ")],
+)
+def test_first_stages_are_as_deep_as_what_is_taken_from_them(tmp_path: Path, line: str, changed: str) -> None:
+    text = DEFAULT.read_text().replace(line, changed)
     text = text.replace("  depth: 1000             # documents kept per query\n", "  depth: 7\n")
     with pytest.raises(
         PeftirError, match=r"reranking.depth: 10: expected 7 at most, since retrieval.depth is 7"

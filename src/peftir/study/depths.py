@@ -40,7 +40,7 @@ def of_retrieval(given: Params) -> Depths:
 
 def of_reranking(given: Params) -> Depths:
     """What cuts the rankings that re-ranking's table compares."""
-    return of_candidates(given) | {"reranking.keep": given.reranking.keep}
+    return _of_first_stages(given) | {"reranking.keep": given.reranking.keep}
 
 
 def of_candidates(given: Params) -> Depths:
@@ -50,6 +50,11 @@ def of_candidates(given: Params) -> Depths:
     return {"retrieval.depth": given.retrieval.depth}
 
 
+def _of_first_stages(given: Params) -> Depths:
+    """What cuts the candidates and, where there are chains, both rankings that these start from."""
+    return of_candidates(given) | (of_retrieval(given) if given.chains else {})
+
+
 def cutoff(measure: str) -> int:
     """The rank down to which ``measure``, as ir-measures spells it, looks; 0 for one that looks at all."""
     found = re.search(r"@(\d+)$|\bcutoff=(\d+)", measure)
@@ -57,9 +62,13 @@ def cutoff(measure: str) -> int:
 
 
 def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
-    candidates, trained_on = of_candidates(given), {"bm25.train_depth": given.bm25.train_depth}
-    yield "reranking.depth", given.reranking.depth, {"reranking.keep": given.reranking.keep} | candidates
-    yield "reranker.dev_depth", given.reranker.dev_depth, candidates
+    trained_on = {"bm25.train_depth": given.bm25.train_depth}
+    yield (
+        "reranking.depth",
+        given.reranking.depth,
+        {"reranking.keep": given.reranking.keep} | _of_first_stages(given),
+    )
+    yield "reranker.dev_depth", given.reranker.dev_depth, of_candidates(given)
     if given.retriever.hard_negatives:
         yield "retriever.negatives_depth", given.retriever.negatives_depth, trained_on
     yield "reranker.negatives_depth", given.reranker.negatives_depth, trained_on
