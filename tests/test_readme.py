@@ -68,7 +68,7 @@ def outs() -> Iterator[str]:
 def is_made(path: str) -> bool:
     """Whether a stage, DVC or make makes ``path``, or something inside it."""
     name = path.strip("/").replace("V-S", "*-*").replace("lora-13", "*-*")
-    name = re.sub(r"/[VT](?=[./]|$)", "/*", name)
+    name = re.sub(r"/[VTNR](?=[./]|$)", "/*", name)
     made = [re.sub(r"\$\{[^}]*\}", "*", out) for out in outs()] + [
         ".dvc/cache",
         ".venv/bin/activate",
