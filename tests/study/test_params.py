@@ -407,6 +407,9 @@ def test_a_query_with_hard_negatives_may_be_alone(tmp_path: Path) -> None:
     [
         ("bm25", "'bm25' is the row of BM25 itself"),
         ("BM25", "'bm25' is the row of BM25 itself"),
+        ("rrf", "'rrf' is a line of the tables of chains"),
+        ("Interpolated", "'interpolated' is a line of the tables of chains"),
+        ("none", "'none' is a line of the tables of chains"),
         ("lora.small", "letters, digits and underscores"),
         ("lora-13", "letters, digits and underscores"),
         ("lora+bm25", "letters, digits and underscores"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from statistics import fmean
@@ -66,21 +65,19 @@ class Lexical:
         self, collection: Collection, split: str, values: Bm25Values, depth: int | None = None
     ) -> Rankings:
         """The hits of each query of ``split``, ``bm25.depth`` if no ``depth`` is given."""
-        given, threads = self._given, self._bm25.threads
-        rank = partial(search, self._index, collection.queries(split), *values, threads=threads)
-        if given.feedback_terms and given.feedback_documents and given.query_weight is not None:
-            expansion = Expansion(given.feedback_terms, given.feedback_documents, given.query_weight)
-            rank = partial(
-                search_expanded,
-                self._index,
-                collection.queries(split),
-                *values,
-                threads=threads,
-                expansion=expansion,
-            )
-        return search_excluding_own(
-            lambda most: rank(depth=most), depth or self._bm25.depth, collection.own_documents
-        )
+        queries, expansion = collection.queries(split), self._expansion()
+
+        def search_to(most: int) -> Rankings:
+            settings = (self._index, queries, *values, most, self._bm25.threads)
+            return search_expanded(*settings, expansion) if expansion else search(*settings)
+
+        return search_excluding_own(search_to, depth or self._bm25.depth, collection.own_documents)
+
+    def _expansion(self) -> Expansion | None:
+        given = self._given
+        if given.feedback_terms is None or given.feedback_documents is None or given.query_weight is None:
+            return None
+        return Expansion(given.feedback_terms, given.feedback_documents, given.query_weight)
 
 
 def rank_lexically(root: Path, params: Params, name: str) -> Bm25Values:

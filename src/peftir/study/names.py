@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from peftir.study.chain import ALONE, INTERPOLATED, RRF
+
 LONGEST = 64
 NO_NAMES = dict.fromkeys(
     ("true", "false", "yes", "no", "on", "off", "null", "y", "n"), "no name in every YAML"
 )
-RESERVED = {"bm25": "the row of BM25 itself", **NO_NAMES}
+RESERVED = {
+    "bm25": "the row of BM25 itself",
+    **dict.fromkeys((RRF, INTERPOLATED, ALONE), "a line of the tables of chains"),
+    **NO_NAMES,
+}
 
 
 def of_variants(methods: Iterable[str]) -> dict[str, str]:
@@ -20,7 +26,8 @@ def of_variants(methods: Iterable[str]) -> dict[str, str]:
 def problem(variants: Iterable[str], reserved: Mapping[str, str] = RESERVED) -> str | None:
     """The first of ``variants`` whose name is none, or another's, and what was expected.
 
-    Test sets are named by the same rules, but for ``reserved``: they have no rows, only folders and items.
+    Lexical rankings and test sets are named by the same rules, but for ``reserved``: the former have other
+    names than variants, the latter have no rows, only folders and items.
 
     A dot or a hyphen would be taken apart where DVC looks up ``methods.NAME`` and where a folder is called
     ``NAME-SEED``; two names that differ in case alone are one folder on many file systems.
