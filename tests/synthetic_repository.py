@@ -39,7 +39,9 @@ class Repository:
         self.root = root
         root.mkdir(exist_ok=True)
         git(root, "init", "--quiet", "--initial-branch=main")
-        (root / ".gitignore").write_text("*\n!params.yaml\n!metrics\n!metrics/queries.parquet\n")
+        kept = ["queries.parquet", "spread.tsv", "comparisons.tsv", "variants.json", "learning.json"]
+        lines = ["*", "!params.yaml", "!metrics", *(f"!metrics/{name}" for name in kept)]
+        (root / ".gitignore").write_text("\n".join(lines) + "\n")
 
     def state(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from peftir.pipeline.evaluate import families, write_statistics
+from peftir.pipeline.evaluate import families, variants, write_statistics
 from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.study.rows import rows_of
@@ -44,25 +44,27 @@ def write_study(root: Path, params: Params, values: Values) -> None:
         _write_json(root / layout.resources(step), {"seconds": 12.5, "peak_memory_mb": 700})
     tables = []
     for stage, task in TASKS.items():
-        variants, seeds = params.variants.trained(stage), params.seeds.at(stage)
+        trained, seeds = params.variants.trained(stage), params.seeds.at(stage)
         once = params.variants.untrained if task == "retrieval" else []
         rows = [(row, -1) for row in ("bm25", *once)]
-        rows += [(variant, seed) for variant in variants for seed in numbers(seeds)]
+        rows += [(variant, seed) for variant in trained for seed in numbers(seeds)]
         if task == "reranking":
-            rows += [(f"{variant}+bm25", seed) for variant in variants for seed in numbers(seeds)]
+            rows += [(f"{variant}+bm25", seed) for variant in trained for seed in numbers(seeds)]
         measures = params.measures.at(task)
         table = pd.concat([_per_query(task, row, seed, m, values) for row, seed in rows for m in measures])
         means = table.groupby(["row", "measure"])["value"].mean().round(4)
         _write_json(root / layout.metrics(task), {r: {m: means[r, m] for m in measures} for r in dict(rows)})
         tables.append(table)
-        for variant in variants:
+        for variant in trained:
             for seed in seeds:
                 write_model(root, params, stage, variant, seed)
         for variant in once:
             write_untrained(root, variant)
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(root / layout.PER_QUERY, index=False)
-    list(write_statistics(root, table, families(root, params)))
+    described = variants(root, params)
+    _write_json(root / layout.VARIANTS, described)
+    list(write_statistics(root, table, families(described, params)))
     _write_json(root / layout.EXPLORER, made_up_explorer(params, test))
 
 

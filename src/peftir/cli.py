@@ -109,6 +109,12 @@ def _run_diff(arguments: argparse.Namespace) -> int:
     return int(any(line.verdict == arguments.fail_on for line in found.lines))
 
 
+def _compare(commands: Commands) -> None:
+    from peftir.pipeline.compare.command import add_compare
+
+    add_compare(commands)
+
+
 def _power(commands: Commands) -> None:
     command = commands.add_parser(
         "power",
@@ -145,24 +151,36 @@ def _check(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
         help="check documents, queries and judgements of a source",
-        description="Read all of a source and print its contents, how much of the texts the lengths in "
-        "params.yaml truncate, and every problem with its file and line. Exits with 1 if there is a problem, "
-        "which would stop the stage prepare.",
+        description="Read all of a source, or of the sources in params.yaml, and print their contents, how "
+        "much of the texts the lengths in params.yaml truncate, and every problem with its file and line. "
+        "Exits with 1 if there is a problem, which would stop the stage prepare or prepare_test.",
         epilog="example: peftir check beir:../nfcorpus",
     )
-    command.add_argument("source", metavar="SOURCE", help="as collection.source in params.yaml")
+    command.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="as collection.source in params.yaml; default: the collection and the test sets there",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=_run_check)
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
     from peftir.data.check import as_text
-    from peftir.pipeline.check import check_source
+    from peftir.pipeline.check import check_source, check_sources
     from peftir.study.params import load_params
 
-    findings = check_source(Path(), load_params(), arguments.source)
-    print(json.dumps(asdict(findings), indent=2) if arguments.json else as_text(findings))
-    return 1 if findings.problems else 0
+    if arguments.source:
+        found = [check_source(Path(), load_params(), arguments.source)]
+    else:
+        found = check_sources(Path(), load_params())
+    if arguments.json:
+        contents = [asdict(findings) for findings in found]
+        print(json.dumps(contents[0] if arguments.source else contents, indent=2))
+    else:
+        print("\n\n".join(map(as_text, found)))
+    return int(any(findings.problems for findings in found))
 
 
 def _export(commands: Commands) -> None:
@@ -255,6 +273,7 @@ COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _count,
     _check,
     _diff,
+    _compare,
     _power,
     _export,
     _serve,

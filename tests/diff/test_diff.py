@@ -20,7 +20,8 @@ from peftir.diff.changes import changed_params
 from peftir.diff.compare import RevisionComparison, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
-from peftir.diff.tables import as_text
+from peftir.diff.tables import as_json, as_markdown, as_text
+from peftir.study import layout
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from synthetic_repository import TRAINED, Repository, git
@@ -321,3 +322,61 @@ def test_studies_without_a_common_query_are_not_compared(repository: Repository,
     frame.to_parquet(scores, index=False)
     with pytest.raises(PeftirError, match="no test query is in both"):
         compare(revision(repository.root, "HEAD"), workspace(repository.root))
+
+
+def with_test_set(repository: Repository, name: str, prefix: str = "t", **given) -> str:
+    """A commit of the study with a test set, on which the models do what they do on their own queries."""
+    tests = {name: {"source": "beir:other"}}
+    repository.state([13], changes={"tests": tests}, **given)
+    frame = pd.read_parquet(repository.root / layout.QUERIES)
+    frame["query"] = [f"{prefix}{query}" for query in frame["query"]]
+    path = repository.root / layout.of(name, layout.QUERIES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path)
+    git(repository.root, "add", ".")
+    git(repository.root, "add", "--force", str(path))
+    git(repository.root, "commit", "--quiet", "--all", "--message", name)
+    return git(repository.root, "rev-parse", "HEAD")
+
+
+def test_test_sets_have_lines_of_their_own(repository: Repository) -> None:
+    before = with_test_set(repository, "moved")
+    found = repository.compare(before, with_test_set(repository, "moved", quality={"lora": -6}))
+    for test in (None, "moved"):
+        worse = {line.row for line in found.lines if line.test == test and line.verdict == "worse"}
+        assert worse == {"lora", "lora+bm25"}
+    assert found.tests == {"moved": (200, 200, 200)}
+    text = as_text(found)
+    assert "\n\nRetrieval on moved:\n" in text and "Means on moved over 200 test queries." in text
+    assert "retrieval on moved bm25, zero_shot, full" in text  # the same for every query
+    # All lines are one family.
+    of_lora = [line for line in found.lines if line.row == "lora" and line.measure == "RR@10"]
+    assert len({line.corrected for line in of_lora if line.task == "retrieval"}) == 1
+    assert "### Re-ranking on moved" in as_markdown(found)
+    assert {line["test"] for line in json.loads(as_json(found))["lines"]} == {None, "moved"}
+
+
+def test_test_sets_that_are_new_or_have_other_queries_are_named(repository: Repository) -> None:
+    before = repository.commit([13])
+    first = with_test_set(repository, "moved")
+    new = repository.compare(before, first)
+    assert (new.tests_added, new.tests_removed, new.tests) == (["moved"], [], {})
+    assert "New test sets: moved." in as_text(new)
+    other = repository.compare(first, with_test_set(repository, "moved", prefix="u"))
+    assert {line.test for line in other.lines} == {None}
+    assert "Not compared on moved: of its 200 queries before and 200 after, none is in both." in as_text(
+        other
+    )
+
+
+def test_a_test_set_without_metrics_in_git_and_a_name_that_is_none_are_named(repository: Repository) -> None:
+    commit = with_test_set(repository, "moved")
+    path = repository.root / "params.yaml"
+    content = yaml.safe_load(path.read_text())
+    for tests, message in (
+        ({"second": {"source": "x"}}, r"^metrics/tests/second/queries.parquet: not found; run `dvc repro`"),
+        ({"../..": {"source": "x"}}, r"not the params of a study: .*tests\.\.\./\.\.: expected a letter"),
+    ):
+        path.write_text(yaml.safe_dump(content | {"tests": tests}))
+        with pytest.raises(PeftirError, match=message):
+            compare(revision(repository.root, commit), workspace(repository.root))

@@ -10,7 +10,7 @@ import pytest
 
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
-from peftir.pipeline.evaluate import families, means, per_query, rankings, write_metrics
+from peftir.pipeline.evaluate import families, means, per_query, rankings, variants, write_metrics
 from peftir.ranking.runs import Run, write_run
 from peftir.statistics.comparisons import comparisons, spread
 from peftir.study import layout
@@ -81,14 +81,16 @@ def root(tmp_path: Path) -> Path:
     for path, run in RUNS.items():
         write_run(tmp_path / path, run, tag="test")
     for stage in ("retriever", "reranker"):
-        write_training(tmp_path, layout.training(stage, "lora", 13), "lora", 100_000)
+        for seed in (13, 14):
+            write_training(tmp_path, layout.training(stage, "lora", seed), "lora", 100_000, best_step=seed)
     return tmp_path
 
 
-def write_training(root: Path, path: Path, method: str, trained: int) -> None:
+def write_training(root: Path, path: Path, method: str, trained: int, **more: int) -> None:
     """What evaluate reads of a training's record."""
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(json.dumps({"type": method, "weights": {"trained": trained}}))
+    weights = {"trained": trained, "head": 0, "backbone": 2_000_000}
+    (root / path).write_text(json.dumps({"type": method, "weights": weights, **more}))
 
 
 def metrics(root: Path, task: str) -> dict[str, dict[str, float]]:
@@ -104,11 +106,21 @@ def test_metrics_are_those_worked_out_by_hand(root: Path, params: Params) -> Non
         layout.PER_QUERY,
         layout.metrics("retrieval"),
         layout.metrics("reranking"),
+        layout.VARIANTS,
         layout.SPREAD,
         layout.COMPARISONS,
     ]
     assert metrics(root, "retrieval") == rounded(RETRIEVAL)
     assert metrics(root, "reranking") == rounded(RERANKING)
+
+
+def test_what_the_trainings_wrote_of_the_variants_is_kept(root: Path, params: Params) -> None:
+    list(write_metrics(root, params))
+    found = json.loads((root / layout.VARIANTS).read_text())
+    assert list(found) == ["retrieval", "reranking"]
+    weights = {"trained": 100_000, "head": 0, "backbone": 2_000_000}
+    assert found["retrieval"] == {"lora": {"type": "lora", "weights": weights, "best_steps": [13, 14]}}
+    assert found["reranking"]["lora"]["best_steps"] == [13]
 
 
 def test_rows_and_measures_come_in_the_order_of_params(root: Path, params: Params) -> None:
@@ -204,7 +216,7 @@ def test_all_rankings_of_a_task_are_cut_at_one_depth(root: Path, tmp_path: Path)
 def test_spread_and_comparisons_are_those_of_the_per_query_table(root: Path, params: Params) -> None:
     list(write_metrics(root, params))
     table = per_query(root, params)
-    compared = comparisons(table, families(root, params))
+    compared = comparisons(table, families(variants(root, params), params))
     for path, expected in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, compared)):
         pd.testing.assert_frame_equal(pd.read_csv(root / path, sep="\t"), expected)
     # By hand, RR@2 of lora: 1/3 with one seed and 1/6 with the other.

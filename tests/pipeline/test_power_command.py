@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -63,3 +64,18 @@ def test_a_study_without_seeds_or_pairs_is_refused(
 def test_a_folder_without_metrics_is_named(tmp_path: Path) -> None:
     with pytest.raises(PeftirError, match=r"queries\.parquet: not found; expected"):
         requirements(tmp_path, 0.01)
+
+
+def test_a_test_set_has_lines_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics/tests/dl19"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    columns = [f"retrieval {row} {seed} RR" for row in ("full", "lora") for seed in (13, 14)]
+    for path, queries in ((tmp_path / "metrics", 30), (folder, 20)):
+        table = pd.DataFrame(random.random((queries, 4)), columns=columns)
+        table.assign(query=[str(number) for number in range(queries)]).to_parquet(path / "queries.parquet")
+    found = requirements(tmp_path, 0.1)
+    assert [(each.stage, each.queries) for each in found] == [
+        *[("retrieval", 30)] * 2,
+        *[("retrieval on dl19", 20)] * 2,
+    ]

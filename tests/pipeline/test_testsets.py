@@ -17,10 +17,12 @@ from sentence_transformers import SentenceTransformer
 from peftir.data.collection import Collection
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
+from peftir.diff.digest import read_scores
 from peftir.models import saving
 from peftir.pipeline.backbone import settle
 from peftir.pipeline.bm25 import index_words, rank_by_words
 from peftir.pipeline.bm25_test import rank_test_by_words
+from peftir.pipeline.check import check_sources
 from peftir.pipeline.evaluate import per_query, write_metrics
 from peftir.pipeline.evaluate_test import evaluate_test, families
 from peftir.pipeline.index import index_documents
@@ -421,3 +423,29 @@ def test_a_name_that_is_not_in_params_is_refused(root: Path, params: Params) -> 
     for function in (prepare_test, lambda *given: list(evaluate_test(*given))):
         with pytest.raises(PeftirError, match=r"^tests\.none: not in params\.yaml; .* second, moved$"):
             function(root, params, "none")
+
+
+def test_check_reads_the_sources_of_the_collection_and_of_its_test_sets(
+    params: Params, tmp_path: Path
+) -> None:
+    """The test set of the same corpus judges documents of the collection; one of them is not in it."""
+    documents = {name: text for name, text in DOCUMENTS.items() if name != "d20"}
+    source = write_source(tmp_path / "main", documents, FIRST)
+    collection = params.collection.model_copy(update={"source": source, "documents": None})
+    main, second, moved = check_sources(tmp_path, params.model_copy(update={"collection": collection}))
+    assert (main.test, main.documents, second.documents) == (None, 23, 23)
+    assert [problem.partition(": ")[0] for problem in main.problems] == ["collection.source"]  # no train
+    [problem] = second.problems
+    assert problem.startswith("tests.second: ") and "judges document 'd20', which is not in" in problem
+    assert (moved.test, moved.problems, moved.splits["test"].queries) == ("moved", [], 6)
+
+
+def test_what_git_keeps_of_a_test_set_has_every_query_and_run(root: Path) -> None:
+    table = pd.read_parquet(root / layout.of("moved", layout.PER_QUERY))
+    scores = read_scores(root / layout.of("moved", layout.QUERIES), "")
+    assert scores.queries == sorted(SECOND)
+    assert scores.measures == {"retrieval": ["nDCG@10"], "reranking": ["RR@10", "nDCG@5"]}
+    for (task, row, seed), values in scores.runs.items():
+        lines = table[(table.stage == task) & (table.row == row) & (table.seed == seed)]
+        wide = lines.pivot(index="query", columns="measure", values="value")[scores.measures[task]]
+        assert (values == wide.round(4).to_numpy()).all()

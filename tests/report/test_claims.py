@@ -8,6 +8,8 @@ from typing import Any
 from unittest.mock import ANY
 
 import numpy as np
+import pytest
+from scipy import stats
 
 from peftir.report.claims import Claim, claims
 from peftir.report.evidence import ReportedValue
@@ -224,3 +226,25 @@ def test_what_was_not_analysed_is_not_decided(tmp_path: Path) -> None:
     found = claims(study_of(tmp_path, AS_IN_THE_PAPER), lone)
     assert answers(found) == [True, True, True, None]
     assert found[3].by_task["retrieval"].evidence.groups["Against iaa_l"]["lora"][-1].text == "no test"
+
+
+def test_figures_of_learning_are_corrected_with_those_of_other_studies(tmp_path: Path) -> None:
+    """LoRA's and the adapter's mean heights are two tests, and with those of another study four."""
+    stages = study_of(tmp_path, ALL_ALIKE)
+    noisy = chaos([None, None, None])
+
+    heights = {name: figures | {"auc": [0.6, 0.6, 0.6]} for name, figures in LEARNED["retrieval"].items()}
+    heights |= {"lora": heights["lora"] | {"auc": [0.5, 0.51, 0.53]}}
+    heights |= {"adapter": heights["adapter"] | {"auc": [0.3, 0.7, 0.55]}}
+
+    def p_of_lora(beside: list[dict[str, Any]]) -> float:
+        others = {stage.task: [(stage, figures[stage.task]) for figures in beside] for stage in stages}
+        found = claims(stages, {"retrieval": heights, "reranking": heights}, others)
+        return found[1].by_task["retrieval"].evidence.groups[""]["lora"][1].number
+
+    raw = stats.ttest_1samp([0.1, 0.09, 0.07], 0).pvalue
+    assert p_of_lora([]) == pytest.approx(2 * raw)
+    other = {"retrieval": noisy, "reranking": noisy}
+    assert p_of_lora([other]) == pytest.approx(4 * raw)
+    # What was trained once for both is one test.
+    assert p_of_lora([{"retrieval": heights, "reranking": heights}, other]) == p_of_lora([other])

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from peftir.pipeline.evaluate import families, write_statistics
+from peftir.pipeline.evaluate import families, variants, write_statistics
 from peftir.report import write_report
+from peftir.report.reading import read_study
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.statistics.significance import two_level_test
 from peftir.study import layout
@@ -194,18 +195,60 @@ def test_cost_table_takes_means_of_seconds_and_the_most_of_memory(study: tuple[P
         [column.replace("\u00a0", " ") for column in table[0]],
         {row[0]: row[1:] for row in table[1:]},
     )
-    assert head[1:7] == [
+    assert head[1:8] == [
         "weights trained",
         "share",
         "stored, MB",
+        "MB per task of 100",
         "training, s",
         "s per step",
         "training, peak MiB",
     ]
-    assert rows["lora"][:6] == ["100,000", "0.50 %", "0.40", "15.0", "0.75", "3,000"]
-    assert rows["zero_shot"][:6] == ["0", "0.00 %", "0.00", "–", "–", "–"]
-    assert head[7:] == ["indexing, s", "indexing, peak MiB", "retrieval, s", "retrieval, peak MiB"]
-    assert rows["full"][6:] == ["100.0", "1,500", "100.0", "1,500"]
+    # A hundredth of 20 million weights of four bytes, and a model of one's own.
+    assert rows["lora"][:7] == ["100,000", "0.50 %", "0.40", "1.20", "15.0", "0.75", "3,000"]
+    assert rows["zero_shot"][:7] == ["0", "0.00 %", "0.00", "0.80", "–", "–", "–"]
+    assert head[8:] == ["indexing, s", "indexing, peak MiB", "retrieval, s", "retrieval, peak MiB"]
+    assert rows["full"][3:] == ["80.00", "100.0", "0.75", "1,500", "100.0", "1,500", "100.0", "1,500"]
+
+
+PARTS = {"weights": 76.0, "gradients": 0.4, "optimizer": 0.8, "best_step": 0.4}
+
+
+@pytest.mark.parametrize("activations", [None, 22.4])
+def test_the_memory_of_a_step_is_shown_by_what_it_holds(
+    study: tuple[Path, Params], activations: float | None
+) -> None:
+    """On a GPU the parts add up to its peak; on a processor the peak is the process's."""
+    root, params = study
+    for stage in ("retriever", "reranker"):
+        for path in root.glob(f"metrics/resources/train_{stage}/*.json"):
+            lora = path.name.startswith("lora-13")
+            spent = {
+                "memory_mb": PARTS | {"activations": activations},
+                "tokens_per_second": 2000.0 if lora else 1000.0,
+                "mfu": None if activations is None else 0.5 if lora else 0.25,
+            }
+            path.write_text(json.dumps(json.loads(path.read_text()) | spent))
+    write_report(root, params)
+    page = read_page(root)
+    table = next(table for table in page.tables if "activations,\u00a0MiB" in table[0])
+    rows = {row[0]: row[1:] for row in table[1:]}
+    known = ["76.0", "0.4", "0.8", "0.4"]
+    assert rows["full"] == [
+        *known,
+        *(["–", "1,000", "–"] if activations is None else ["22.4", "1,000", "25.0 %"]),
+    ]
+    assert rows["lora"][5:] == ["1,500", "–" if activations is None else "37.5 %"]  # two seeds
+    html = (root / "report/index.html").read_text(encoding="utf-8")
+    assert ("GPU’s peak memory in training (MiB)" in html) == (activations is not None)
+    record = read_study(root, params).retrieval.training("full")[0]
+    assert record.training_memory_mb == pytest.approx(1500 if activations is None else 100.0)
+
+
+def test_trainings_without_a_record_of_their_steps_have_no_table_of_them(study: tuple[Path, Params]) -> None:
+    root, params = study
+    write_report(root, params)
+    assert not any("activations,\u00a0MiB" in table[0] for table in read_page(root).tables)
 
 
 def test_same_bytes_in_another_process_without_torch(study: tuple[Path, Params]) -> None:
@@ -282,7 +325,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
     table.loc[(table.stage == "retrieval") & (table.row == "lora"), "row"] = name
-    list(write_statistics(tmp_path, table, families(tmp_path, renamed)))
+    list(write_statistics(tmp_path, table, families(variants(tmp_path, renamed), renamed)))
 
     write_report(tmp_path, renamed)
     page = read_page(tmp_path)
@@ -338,6 +381,11 @@ def test_every_figure_has_a_caption_and_named_axes(study: tuple[Path, Params]) -
         *["RR@10 on dev (0 to 1) against optimizer steps", "training loss (nats) against optimizer steps"]
         * 2,
         "measure of the second ranking against measure of the first ranking",
+        *[
+            "RR@10 on test (0 to 1) against process’s peak memory in training (MiB)",
+            "RR@10 on test (0 to 1) against seconds of training, without evaluation",
+        ]
+        * 2,
     ]
     assert [tag for tag, _ in page.elements].count("figcaption") == len(labels)
     for label in labels:

@@ -63,6 +63,7 @@ metrics/learning_curves/reranker.tsv
 metrics/per_query.parquet
 metrics/retrieval.json
 metrics/reranking.json
+metrics/variants.json
 report/index.html
 report/results.md
 """

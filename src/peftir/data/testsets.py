@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from peftir.data.collection import Collection
-from peftir.data.content import Content, Document
+from peftir.data.content import Content, Document, Report, refuse
 from peftir.data.prepare import open_source
 from peftir.data.sources.fingerprint import fingerprint_of
 from peftir.data.writing import write_collection
@@ -40,19 +40,30 @@ def prepare_test_set(
         PeftirError: the source is unknown or something in it is wrong, it has no judged test query, or one of
             its judged documents is not in ``corpus``.
     """
-    with _errors_named_after(name):
-        content = open_source(source, None, ALL_IN_TEST)
-        judgements = content.qrels.get("test", ())
-        if next(iter(judgements), None) is None:
-            raise PeftirError(
-                f"collection.source: '{source}' has no judged test query; expected a source with some"
-            )
-        content = replace(content, qrels={"test": judgements})
+    with errors_named_after(name):
+        content = open_test_set(source)
         if corpus is not None:
             _check_judged(content, source, corpus)
             content = replace(content, documents=(Document(id, "", text) for id, text in corpus.texts()))
         files = fingerprint_of(source)
         return write_collection(folder, content, own_documents, files=files, corpus=corpus is None)
+
+
+def open_test_set(source: str, report: Report = refuse) -> Content:
+    """The content of a source with the judgements of the split ``test`` alone.
+
+    Args:
+        source: as for :func:`peftir.data.prepare.read_source`, and so is ``report``.
+
+    Raises:
+        PeftirError: the source is unknown, or its files are missing.
+    """
+    content = open_source(source, None, ALL_IN_TEST, report)
+    judgements = content.qrels.get("test", ())
+    if next(iter(judgements), None) is not None:
+        return replace(content, qrels={"test": judgements})
+    report(f"collection.source: '{source}' has no judged test query; expected a source with some")
+    return replace(content, qrels={})
 
 
 def _check_judged(content: Content, source: str, corpus: Collection) -> None:
@@ -70,12 +81,16 @@ def _check_judged(content: Content, source: str, corpus: Collection) -> None:
 
 
 @contextmanager
-def _errors_named_after(test: str) -> Iterator[None]:
-    """Sources name the keys of the collection in their errors; a test set has the same keys."""
+def errors_named_after(test: str) -> Iterator[None]:
+    """Errors about the keys of the collection become errors about those of the test set ``test``."""
     try:
         yield
     except PeftirError as error:
-        text = str(error)
-        for key in ("source", "own_documents"):
-            text = text.replace(f"collection.{key}", f"tests.{test}.{key}")
-        raise PeftirError(text) from error
+        raise PeftirError(named_after(test, str(error))) from error
+
+
+def named_after(test: str, text: str) -> str:
+    """``text`` about a source with the keys of a test set: sources name those of the collection."""
+    for key in ("source", "own_documents"):
+        text = text.replace(f"collection.{key}", f"tests.{test}.{key}")
+    return text

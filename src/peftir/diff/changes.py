@@ -20,7 +20,7 @@ class Change:
 
 def changed_params(before: Any, after: Any) -> list[Change]:
     """The keys whose values differ, in the order of the files."""
-    old, new = dict(_leaves(before)), dict(_leaves(after))
+    old, new = dict(leaves(before)), dict(leaves(after))
     return [
         Change(key, old.get(key, ABSENT), new.get(key, ABSENT))
         for key in dict.fromkeys([*old, *new])
@@ -28,10 +28,10 @@ def changed_params(before: Any, after: Any) -> list[Change]:
     ]
 
 
-def _leaves(block: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(block: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every value that is not a block, with its dotted key; a list is one value."""
     if isinstance(block, dict) and block:
         for name, value in block.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+            yield from leaves(value, f"{key}.{name}" if key else str(name))
     else:
         yield key, block

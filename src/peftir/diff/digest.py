@@ -46,9 +46,15 @@ def write_digest(root: Path, params: Params) -> Iterator[Path]:
     table = pd.read_parquet(root / layout.PER_QUERY)
     write_json(root / layout.SUMMARY, summary(table, params))
     yield layout.SUMMARY
-    with replacing(root / layout.QUERIES) as partial:
+    yield write_queries(root, table)
+
+
+def write_queries(root: Path, table: pd.DataFrame, test: str | None = None) -> Path:
+    """Write the measures per query, of the test set ``test`` if given; return the file's path."""
+    path = layout.of(test, layout.QUERIES)
+    with replacing(root / path) as partial:
         by_query(table).to_parquet(partial, index=False, compression="zstd")
-    yield layout.QUERIES
+    return path
 
 
 def summary(table: pd.DataFrame, params: Params) -> dict[str, dict[str, dict[str, float]]]:

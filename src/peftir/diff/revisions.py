@@ -10,18 +10,19 @@ from peftir.system.files import unusable
 from peftir.system.git import ask
 
 PARAMS = Path("params.yaml")
+WORKSPACE = "workspace"
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit of the study's repository, or its workspace."""
+    """A commit of the study's repository, its workspace, or another folder."""
 
     root: Path
     """The folder that holds ``params.yaml``."""
     name: str
-    """The name given by the user, or ``workspace``."""
+    """The name given by the user, or ``WORKSPACE``."""
     commit: str | None
-    """The commit's full hash; None for the workspace."""
+    """The commit's full hash; None for a folder."""
 
     @property
     def title(self) -> str:
@@ -40,13 +41,17 @@ class Revision:
             try:
                 return (self.root / path).read_bytes()
             except FileNotFoundError as error:
-                raise PeftirError(f"{path}: not found; {remedy}") from error
+                raise PeftirError(f"{self._shown(path)}: not found; {remedy}") from error
             except OSError as error:
-                raise unusable(path, error) from error
+                raise unusable(self._shown(path), error) from error
         done = ask(self.root, "show", f"{self.commit}:./{path.as_posix()}")
         if done.returncode:
             raise PeftirError(f"{self.title}: has no {path} in git; {remedy}")
         return done.stdout
+
+    def _shown(self, path: Path) -> Path:
+        """``path`` in the workspace, for messages; in another folder, with the folder."""
+        return path if self.name == WORKSPACE else Path(self.name) / path
 
 
 def study_around(folder: Path) -> Path:
@@ -57,7 +62,21 @@ def study_around(folder: Path) -> Path:
 
 def workspace(root: Path) -> Revision:
     """The current files in ``root``, committed or not."""
-    return Revision(root, "workspace", None)
+    return Revision(root, WORKSPACE, None)
+
+
+def revision_or_folder(root: Path, name: str) -> Revision:
+    """The folder ``name``, or else the revision ``name`` in the repository of ``root``.
+
+    Raises:
+        PeftirError: as for :func:`revision`.
+    """
+    if Path(name).is_dir():
+        return Revision(Path(name), name, None)
+    try:
+        return revision(root, name)
+    except PeftirError as error:
+        raise PeftirError(f"{error}; there is no folder '{name}' either") from error
 
 
 def revision(root: Path, name: str) -> Revision:

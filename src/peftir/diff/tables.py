@@ -27,8 +27,8 @@ def as_text(found: RevisionComparison) -> str:
     parts = [[f"{visible(found.before)} → {visible(found.after)}: {_counts(found)}"]]
     if found.changes:
         parts.append(_aligned([("params", "before", "after"), *map(_change, found.changes)]))
-    for task, lines in _by_task(found).items():
-        parts.append([f"{TITLES[task]}:", *_aligned([HEAD, *map(_cells, lines)])])
+    for title, lines in _by_title(found).items():
+        parts.append([f"{title}:", *_aligned([HEAD, *map(_cells, lines)])])
     parts.append(list(_notes(found, visible)))
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -39,13 +39,13 @@ def as_markdown(found: RevisionComparison) -> str:
     if found.changes:
         changes = ([code(cell) for cell in _change(change)] for change in found.changes)
         parts.append(table(("params", "before", "after"), changes))
-    for task, lines in _by_task(found).items():
+    for title, lines in _by_title(found).items():
         decided = [line for line in lines if line.verdict != "within noise"]
         noise = [line for line in lines if line.verdict == "within noise"]
-        parts.append([f"### {TITLES[task]}"])
+        parts.append([f"### {title}"])
         if decided:
             parts.append(_rows(decided))
-        parts.append(list(_chart([line for line in found.lines if line.task == task])))
+        parts.append(list(_chart([line for line in found.lines if _title(line.test, line.task) == title])))
         if noise:
             parts.append([f"<details><summary>{len(noise)} within noise</summary>"])
             parts.append(_rows(noise))
@@ -75,7 +75,14 @@ def _as_object(line: Line) -> dict[str, Any]:
     shown = {
         name: round(value, DECIMALS + 1) if math.isfinite(value) else None for name, value in numbers.items()
     }
-    return {"task": line.task, "row": line.row, "measure": line.measure, **shown, "verdict": line.verdict}
+    return {
+        "test": line.test,
+        "task": line.task,
+        "row": line.row,
+        "measure": line.measure,
+        **shown,
+        "verdict": line.verdict,
+    }
 
 
 def _tally(found: RevisionComparison) -> dict[str, int]:
@@ -87,13 +94,18 @@ def _counts(found: RevisionComparison) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in _tally(found).items())
 
 
-def _by_task(found: RevisionComparison) -> dict[str, list[Line]]:
-    """The lines with a difference in at least one query, by task."""
-    tasks: dict[str, list[Line]] = {}
+def _by_title(found: RevisionComparison) -> dict[str, list[Line]]:
+    """The lines with a difference in at least one query, by test set and task."""
+    titles: dict[str, list[Line]] = {}
     for line in found.lines:
         if _differs(line):
-            tasks.setdefault(line.task, []).append(line)
-    return tasks
+            titles.setdefault(_title(line.test, line.task), []).append(line)
+    return titles
+
+
+def _title(test: str | None, task: str) -> str:
+    """The title of a table; names of test sets are checked when read, so they need no escaping."""
+    return TITLES[task] if test is None else f"{TITLES[task]} on {test}"
 
 
 def _differs(line: Line) -> bool:
@@ -122,25 +134,38 @@ def _label(name: str) -> str:
 
 def _notes(found: RevisionComparison, name: Callable[[str], str]) -> Iterator[str]:
     """Yield sentences about the comparison; ``name`` formats the names of rows."""
-    different = {(line.task, line.row) for line in found.lines if _differs(line)}
-    same = [(line.task, line.row) for line in found.lines if (line.task, line.row) not in different]
-    for what, rows in (
-        ("The same for every query", same),
-        ("New", found.added),
-        ("Removed", found.removed),
-    ):
-        if rows:
-            yield f"{what}: {'; '.join(_named(rows, name))}."
-    compared, before, after = found.queries
-    if compared < max(before, after):
-        yield (f"Means over the {compared:,} test queries in both, of {before:,} before and {after:,} after.")
-    else:
-        yield f"Means over {compared:,} test queries."
+    rows = list(dict.fromkeys((line.test, line.task, line.row) for line in found.lines))
+    different = {(line.test, line.task, line.row) for line in found.lines if _differs(line)}
+    listings: dict[str, list[tuple[str | None, str, str]]] = {
+        "The same for every query": [row for row in rows if row not in different],
+        "New": [(None, *row) for row in found.added],
+        "Removed": [(None, *row) for row in found.removed],
+    }
+    for what, listed in listings.items():
+        if listed:
+            yield f"{what}: {'; '.join(_named(listed, name))}."
+    for what, tests in (("New", found.tests_added), ("Removed", found.tests_removed)):
+        if tests:
+            yield f"{what} test sets: {', '.join(tests)}."
+    yield _means("", found.queries)
+    yield from (_means(f" on {test}", count) for test, count in found.tests.items())
     if different:
         yield (
             f"Intervals are over queries and over seeds, {_seeds(found)}. Better or worse is what is still "
             f"so at p ≤ {ALPHA} after Holm's correction for all lines compared."
         )
+
+
+def _means(on: str, queries: tuple[int, int, int]) -> str:
+    """The sentence about the queries that means are over; ``on`` names the test set."""
+    compared, before, after = queries
+    if not compared:
+        return f"Not compared{on}: of its {before:,} queries before and {after:,} after, none is in both."
+    if compared < max(before, after):
+        return (
+            f"Means{on} over the {compared:,} test queries in both, of {before:,} before and {after:,} after."
+        )
+    return f"Means{on} over {compared:,} test queries."
 
 
 def _seeds(found: RevisionComparison) -> str:
@@ -157,10 +182,10 @@ def _seeds(found: RevisionComparison) -> str:
     return f"{measured}; at {' and '.join(TITLES[task].lower() for task in found.seeds_assumed)} {assumed}"
 
 
-def _named(rows: list[tuple[str, str]], name: Callable[[str], str]) -> Iterator[str]:
-    for task in dict.fromkeys(task for task, _ in rows):
-        names = dict.fromkeys(name(row) for other, row in rows if other == task)
-        yield f"{TITLES[task].lower()} {', '.join(names)}"
+def _named(rows: list[tuple[str | None, str, str]], name: Callable[[str], str]) -> Iterator[str]:
+    for test, task in dict.fromkeys(row[:2] for row in rows):
+        names = dict.fromkeys(name(row) for *place, row in rows if place == [test, task])
+        yield f"{_title(test, task)[0].lower()}{_title(test, task)[1:]} {', '.join(names)}"
 
 
 def _change(change: Change) -> tuple[str, ...]:

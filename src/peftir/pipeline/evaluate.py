@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,9 @@ from peftir.study.seeds import Seed, draw, fold_of, numbers
 from peftir.study.tasks import TASKS, Task, TaskName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
+
+Described = dict[TaskName, dict[str, dict[str, Any]]]
+"""The content of ``metrics/variants.json``: by task and variant, its type, weights and best steps."""
 
 LINE = ["stage", "row", "seed", "query", "measure"]
 DECIMALS = 4  # of means that people read as they are, with `dvc metrics show`
@@ -129,39 +133,59 @@ def means(table: pd.DataFrame, task: TaskName) -> dict[str, dict[str, float]]:
 
 def write_metrics(root: Path, params: Params) -> Iterator[Path]:
     """Evaluate all runs; write the per-query table and what follows from it, and give their paths."""
-    table, asked = per_query(root, params), families(root, params)
+    table, described = per_query(root, params), variants(root, params)
     yield write_per_query(root, table)
     for task in TASKS:
         write_json(root / layout.metrics(task.name), means(table, task.name))
         yield layout.metrics(task.name)
-    yield from write_statistics(root, table, asked)
+    write_json(root / layout.VARIANTS, described)
+    yield layout.VARIANTS
+    yield from write_statistics(root, table, families(described, params))
 
 
-def families(root: Path, params: Params) -> Families:
-    """The comparisons that marks and claims ask for, from what the trainings wrote of methods and weights.
+def variants(root: Path, params: Params) -> Described:
+    """What the trainings wrote of each variant: its type, its weights, and the best step of each model.
 
     Raises:
         PeftirError: an artefact of training is missing or not as expected.
     """
     return {
-        task.name: families_of(
-            task.name,
-            {variant: _competitor(root, params, task, variant) for variant in params.variants.at(task.name)},
-            [row.name for row in params.rows(task.name) if row.variant is None],
-        )
+        task.name: {name: _described(root, params, task, name) for name in params.variants.at(task.name)}
         for task in TASKS
     }
 
 
-def _competitor(root: Path, params: Params, task: Task, variant: str) -> Competitor:
+def _described(root: Path, params: Params, task: Task, variant: str) -> dict[str, Any]:
     untrained = variant in params.variants.untrained
-    seed = None if untrained else params.seeds.at(task.stage)[0]
     stage = "untrained" if untrained else f"train_{task.stage}"
-    artefact = Artefact(root, layout.training(task.stage, variant, seed), stage)
-    content = artefact.json()
-    return Competitor(
-        kind(str(artefact.get(content, "type"))), int(artefact.number(content, "weights", "trained"))
-    )
+    artefacts = [
+        Artefact(root, layout.training(task.stage, variant, seed), stage)
+        for seed in ([None] if untrained else params.seeds.at(task.stage))
+    ]
+    contents = [artefact.json() for artefact in artefacts]
+    first, content = artefacts[0], contents[0]
+    return {
+        "type": str(first.get(content, "type")),
+        "weights": {
+            part: int(first.number(content, "weights", part)) for part in ("trained", "head", "backbone")
+        },
+        "best_steps": [
+            0 if untrained else int(artefact.number(each, "best_step"))
+            for artefact, each in zip(artefacts, contents, strict=True)
+        ],
+    }
+
+
+def families(described: Described, params: Params) -> Families:
+    """The comparisons that marks and claims ask for, from the types and weights of the variants."""
+    return {
+        task: families_of(
+            task,
+            {name: Competitor(kind(each["type"]), each["weights"]["trained"]) for name, each in of.items()},
+            [row.name for row in params.rows(task) if row.variant is None],
+        )
+        for task, of in described.items()
+    }
 
 
 def write_per_query(root: Path, table: pd.DataFrame, test: str | None = None) -> Path:
@@ -180,7 +204,7 @@ def write_statistics(
     Args:
         root: the study's folder.
         table: as of :func:`per_query`.
-        asked: as of :func:`families`, or of :func:`peftir.pipeline.evaluate_test.families` for a test set.
+        asked: of :func:`families`, or of :func:`peftir.pipeline.evaluate_test.families` for a test set.
         test: the test set, if the table is of one.
     """
     for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table, asked))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from peftir.diff.digest import write_queries
 from peftir.pipeline.evaluate import means, per_query, write_per_query, write_statistics
 from peftir.pipeline.testsets import settings_of
 from peftir.statistics.comparisons import Families
@@ -22,6 +23,7 @@ def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
     write_json(root / layout.means_of(test), {task.name: means(table, task.name) for task in TASKS})
     yield layout.means_of(test)
     yield from write_statistics(root, table, families(params), test)
+    yield write_queries(root, table, test)
 
 
 def families(params: Params) -> Families:

@@ -35,6 +35,7 @@ class Requirement:
     """A line of the table; ``None`` where no number is enough, as long as the other stays."""
 
     stage: str
+    """For a test set, with its name: ``retrieval on dl19``."""
     measure: str
     goal: str
     """``differ``: find a true difference; ``match``: call equal methods alike."""
@@ -60,7 +61,7 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     The variances are the means over all pairs of the stage's trained variants, re-rankers without BM25.
 
     Args:
-        folder: has ``metrics/queries.parquet``.
+        folder: has ``metrics/queries.parquet`` and, with test sets, one file for each in ``metrics/tests``.
         difference: the true difference to find, and the margin within which methods are alike.
         comparisons: alpha is divided by it, as for the smallest p-value of a family of that size.
 
@@ -70,9 +71,12 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     file = folder / layout.QUERIES
     if not file.exists():
         raise PeftirError(f"{file}: not found; expected the folder of a study whose stage 'evaluate' has run")
-    scores = read_scores(file, str(file))
+    files = {"": file} | {
+        f" on {path.parent.name}": path for path in sorted(folder.glob(str(layout.of("*", layout.QUERIES))))
+    }
     found = [
-        _requirement(stage, measure, goal, values, difference, ALPHA / comparisons)
+        _requirement(f"{stage}{on}", measure, goal, values, difference, ALPHA / comparisons)
+        for on, scores in ((on, read_scores(path, str(path))) for on, path in files.items())
         for stage, measures in scores.measures.items()
         for place, measure in enumerate(measures)
         if len(values := _trained(scores, stage, place)) > 1

@@ -32,7 +32,7 @@ from peftir.training.tokens import tokenized
 def train_retriever(
     root: Path, params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
 ) -> dict[str, Any]:
-    """Train ``variant`` and write its folder; gives what the steps took in seconds."""
+    """Train ``variant`` and write its folder; gives what the steps took."""
     params = settled(root, params)
     check_settings(root, params)
     number, fold = draw(seed)

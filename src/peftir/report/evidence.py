@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any, NamedTuple
 
-from peftir.report.study import StageStudy
+from peftir.report.study import StageResults
 from peftir.statistics.comparisons import RowComparison, signed
 from peftir.study.seeds import draw
 
@@ -56,7 +56,7 @@ def probability(value: float) -> ReportedValue:
     return ReportedValue("< 0.001" if value < 0.001 else f"{value:.3f}", value)
 
 
-def numbers(stage: StageStudy, learning: Figures, name: str, figure: str) -> dict[int, float]:
+def numbers(stage: StageResults, learning: Figures, name: str, figure: str) -> dict[int, float]:
     """A figure of learning by seed, without unknown values; with folds, the mean over the seed's folds.
 
     Folds share most of their train queries, so they are not independent trainings.

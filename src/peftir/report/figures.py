@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -39,17 +40,51 @@ def loss_curves(stage: StageStudy, looks: Looks) -> str:
 
 def trade_off(stage: StageStudy, looks: Looks) -> str:
     """The test measure by number of trained weights; hollow markers are re-rankers without interpolation."""
-    name, y = f"{stage.task}-weights", f"{stage.measure} on test (0 to 1)"
-    with drawing(name, "weights trained (number, log scale)", y) as figure:
+    label = "weights trained (number, log scale)"
+    return _against(stage, looks, "weights", label, lambda name: stage.weights(name).trained, log=True)
+
+
+def against_memory(stage: StageStudy, looks: Looks) -> str:
+    """The test measure by peak memory of training, as :func:`trade_off`."""
+    whose = "GPU’s" if stage.on_gpu else "process’s"
+
+    def memory(name: str) -> float:
+        return max(spent.training_memory_mb for spent in stage.training(name))
+
+    return _against(stage, looks, "memory", f"{whose} peak memory in training (MiB)", memory)
+
+
+def against_seconds(stage: StageStudy, looks: Looks) -> str:
+    """The test measure by seconds of a training's steps, as :func:`trade_off`."""
+    label = f"{'GPU ' * stage.on_gpu}seconds of training, without evaluation"
+
+    def seconds(name: str) -> float:
+        return fmean((spent.seconds_per_step or 0) * stage.settings.steps for spent in stage.training(name))
+
+    return _against(stage, looks, "seconds", label, seconds)
+
+
+def _against(
+    stage: StageStudy,
+    looks: Looks,
+    cost: str,
+    label: str,
+    cost_of: Callable[[str], float],
+    log: bool = False,
+) -> str:
+    """The test measure of each trained variant by what it costs, with its interval."""
+    with drawing(f"{stage.task}-{cost}", label, f"{stage.measure} on test (0 to 1)") as figure:
         for row in stage.rows:
             if row.variant in stage.trained:
-                weights, look = stage.weights(row.variant).trained, looks[row.variant]
-                _interval(figure.axes, weights, stage.spread[row.name][stage.measure], look)
+                x, look = cost_of(row.variant), looks[row.variant]
+                _interval(figure.axes, x, stage.spread[row.name][stage.measure], look)
                 filled = row.interpolated or stage.task == "retrieval"
-                _mark(figure.axes, weights, stage.mean(row.name), look, filled)
-        figure.axes.set_xscale("log")
+                _mark(figure.axes, x, stage.mean(row.name), look, filled)
+        if log:
+            figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
-        figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        shown = _short if log else "{:,g}".format
+        figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value)))
         untrained = [row for row in stage.rows if row.variant not in stage.trained]
         _levels(figure.axes, {row.title: stage.mean(row.name) for row in untrained})
     return figure.svg

@@ -51,6 +51,10 @@ class Section:
     curves: list[Drawn]
     learning: LearningSection | None
     costs: Table
+    steps: Table | None
+    """What the steps of training take."""
+    costly: list[Drawn]
+    """Quality against memory and against seconds."""
 
 
 def render_page(study: Study, explorer: Explorer) -> str:
@@ -110,6 +114,8 @@ def _section(study: Study, stage: StageStudy, looks: Looks) -> Section:
         curves=[_dev_curves(stage, looks), _loss_curves(stage, looks)] if stage.trained else [],
         learning=_learning(stage, looks),
         costs=variants.costs(stage),
+        steps=variants.steps(stage),
+        costly=_costly(stage, looks) if stage.trained else [],
     )
 
 
@@ -125,19 +131,37 @@ def _learning(stage: StageStudy, looks: Looks) -> LearningSection | None:
 
 
 def _trade_off(stage: StageStudy, looks: Looks) -> Drawn:
-    marks = ""
-    if stage.task == "reranking":
-        first = stage.rows[0].title
-        marks = (
-            f" A filled mark is the re-ranker interpolated with {first}, a hollow one the re-ranker alone."
-        )
     seeds = " and seeds" if len(stage.seeds) > 1 else ""
     caption = (
         f"{stage.measure} on the test queries over the number of weights trained in the encoder, with its "
-        f"95 % interval (bootstrap over queries{seeds}).{marks} The dashed lines need no training. "
+        f"95 % interval (bootstrap over queries{seeds}).{_filled(stage)} The dashed lines need no training. "
         "Higher and further left is better."
     )
     return Drawn("Effectiveness against size", Markup(figures.trade_off(stage, looks)), caption)
+
+
+def _filled(stage: StageStudy) -> str:
+    """The meaning of filled and hollow marks; empty where all are filled."""
+    if stage.task == "retrieval":
+        return ""
+    first = stage.rows[0].title
+    return f" A filled mark is the re-ranker interpolated with {first}, a hollow one the re-ranker alone."
+
+
+def _costly(stage: StageStudy, looks: Looks) -> list[Drawn]:
+    whole = "the GPU" if stage.on_gpu else "the whole process, libraries included"
+    memory = (
+        f"{stage.measure} on the test queries, with its 95 % interval, over the peak memory of {whole} in "
+        f"training.{_filled(stage)} Higher and further left is better."
+    )
+    seconds = (
+        "The same over the seconds of a training’s steps, as means over its trainings, on the machine that "
+        "ran the study."
+    )
+    return [
+        Drawn("Effectiveness against memory", Markup(figures.against_memory(stage, looks)), memory),
+        Drawn("Effectiveness against time", Markup(figures.against_seconds(stage, looks)), seconds),
+    ]
 
 
 def _interpolation(stage: StageStudy, looks: Looks) -> Drawn:

@@ -149,9 +149,15 @@ def _read_interpolation(root: Path, variant: str, seed: Seed) -> Interpolation:
 def _read_resources(root: Path, step: str, variant: str | None = None, seed: Seed | None = None) -> Resources:
     artefact = Artefact(root, layout.resources(step, variant, seed), step)
     content = artefact.json()
-    per_step = "seconds_per_step"
+
+    def known(name: str) -> float | None:
+        return artefact.number(content, name) if content.get(name) is not None else None
+
     return Resources(
         seconds=artefact.number(content, "seconds"),
         peak_memory_mb=artefact.number(content, "peak_memory_mb"),
-        seconds_per_step=artefact.number(content, per_step) if content.get(per_step) is not None else None,
+        seconds_per_step=known("seconds_per_step"),
+        memory_mb=content.get("memory_mb", {}),
+        tokens_per_second=known("tokens_per_second"),
+        mfu=known("mfu"),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,7 @@ from peftir.report.rivals import Competitor, baselines, peers
 from peftir.statistics.comparisons import RowComparison, Spread
 from peftir.study.rows import Row
 from peftir.study.seeds import Seed
-from peftir.study.tasks import TaskName
+from peftir.study.tasks import BY_NAME, TaskName
 
 if TYPE_CHECKING:
     from peftir.report.chains import ChainStudy
@@ -40,6 +41,21 @@ class Resources:
     seconds: float
     peak_memory_mb: float
     seconds_per_step: float | None
+    memory_mb: dict[str, float | None] = field(default_factory=dict)
+    """Of a training step, by what it holds; ``activations`` is None without a GPU."""
+    tokens_per_second: float | None = None
+    mfu: float | None = None
+    """The share of the GPU's peak that the training reached."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the memory is a GPU's, which is known to the last part."""
+        return self.memory_mb.get("activations") is not None
+
+    @property
+    def training_memory_mb(self) -> float:
+        """The peak of the GPU's memory in a step, else that of the process."""
+        return sum(filter(None, self.memory_mb.values())) if self.on_gpu else self.peak_memory_mb
 
 
 @dataclass(frozen=True)
@@ -76,11 +92,10 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
-class StageStudy:
-    """All of one stage: retrieval or re-ranking."""
+class StageResults(ABC):
+    """The results of one stage, retrieval or re-ranking, which the claims are about."""
 
     task: TaskName
-    settings: TrainingParams
     variants: list[str]
     trainings: list[Seed]
     """The seeds of each trained variant's models as in ``params.yaml``: with their folds if there are any."""
@@ -97,10 +112,14 @@ class StageStudy:
     """The mean over test queries and seeds and how sure it is, by row and measure."""
     comparisons: dict[str, dict[tuple[str, str], RowComparison]]
     """By measure and pair of rows, either way round."""
-    models: dict[str, list[ModelRecord]]
-    """By variant, in the order of the seeds in ``params.yaml``."""
-    learned: Learned | None
-    """What the analysis of learning found, if it has run."""
+
+    @abstractmethod
+    def weights(self, variant: str) -> ParameterCounts:
+        """The weights of ``variant``, which are the same for every seed."""
+
+    @abstractmethod
+    def best_steps(self, variant: str) -> list[int]:
+        """The step of each model of ``variant``, in the order of the seeds in ``params.yaml``."""
 
     @property
     def single(self) -> str:
@@ -115,16 +134,16 @@ class StageStudy:
     @property
     def trained(self) -> list[str]:
         """The variants that train anything."""
-        return [variant for variant in self.variants if self.models[variant][0].weights.trained > 0]
+        return [variant for variant in self.variants if self.weights(variant).trained > 0]
 
     def untrained(self, variant: str) -> int:
         """How many models of a trained variant are of step 0, since no later one was better on dev."""
-        return sum(model.best_step == 0 for model in self.models[variant])
+        return self.best_steps(variant).count(0)
 
     @property
     def learned_something(self) -> list[str]:
         """The trained variants of which some model is of a later step than 0."""
-        return [name for name in self.trained if self.untrained(name) < len(self.models[name])]
+        return [name for name in self.trained if any(self.best_steps(name))]
 
     @property
     def queries(self) -> int:
@@ -151,17 +170,23 @@ class StageStudy:
         return self.comparisons[measure or self.measure].get((row, reference))
 
     @property
-    def _competitors(self) -> dict[str, Competitor]:
+    def without_model(self) -> list[str]:
+        """The names of the rows without a model."""
+        return [row.name for row in self.rows if row.variant is None]
+
+    @property
+    def competitors(self) -> dict[str, Competitor]:
+        """The variants, with what determines their comparisons."""
         return {name: Competitor(self.kinds[name], self.weights(name).trained) for name in self.variants}
 
     @property
     def baselines(self) -> list[str]:
         """The rows that every trained variant is compared with: untrained variants, or else the first row."""
-        return baselines(self._competitors, self.rows[0].name)
+        return baselines(self.competitors, self.rows[0].name)
 
     def peers(self, variant: str) -> list[str]:
         """The variants of other methods that train about as many weights as ``variant``."""
-        return peers(variant, self._competitors)
+        return peers(variant, self.competitors)
 
     def rival(self, row: str, measure: str | None = None) -> str | None:
         """The row with the best mean among the other methods that train as many weights as an IAA's ``row``.
@@ -179,9 +204,33 @@ class StageStudy:
         rival = self.rival(row, measure)
         return self.comparisons[measure or self.measure][row, rival] if rival else None
 
+
+@dataclass(frozen=True)
+class StageStudy(StageResults):
+    """All of one stage, as the report needs it."""
+
+    settings: TrainingParams
+    models: dict[str, list[ModelRecord]]
+    """By variant, in the order of the seeds in ``params.yaml``."""
+    learned: Learned | None
+    """What the analysis of learning found, if it has run."""
+
     def weights(self, variant: str) -> ParameterCounts:
         """The weights of ``variant``, which are the same for every seed."""
         return self.models[variant][0].weights
+
+    def best_steps(self, variant: str) -> list[int]:
+        """The step of each model of ``variant``, in the order of the seeds in ``params.yaml``."""
+        return [model.best_step for model in self.models[variant]]
+
+    def training(self, variant: str) -> list[Resources]:
+        """What each training of a trained ``variant`` took."""
+        return [model.resources[BY_NAME[self.task].dvc_stages[0]] for model in self.models[variant]]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether every training ran on a GPU."""
+        return all(spent.on_gpu for name in self.trained for spent in self.training(name))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import mean
 
 import numpy as np
 
 from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decimals, text, weights_trained
-from peftir.report.study import ModelRecord, StageStudy, Study
+from peftir.report.study import ModelRecord, Resources, StageStudy, Study
 from peftir.study.tasks import BY_NAME
 
 NOUNS = {"index": "indexing", "retrieve": "retrieval", "rerank": "re\u2011ranking"}
 NBSP = "\u00a0"
+TASKS = 100
+"""The number of tasks that share a backbone."""
+BYTES = 4  # of a weight of the backbone, in float32
 
 
 def methods(study: Study) -> Table:
@@ -41,6 +45,7 @@ def costs(study: StageStudy) -> Table:
     training, *using = BY_NAME[study.task].dvc_stages
     head = study.task == "reranking"
     columns = ["weights trained", "share", *(["head"] if head else []), f"stored,{NBSP}MB"]
+    columns += [f"MB{NBSP}per task of{NBSP}{TASKS}"]
     columns += [f"training,{NBSP}s", f"s{NBSP}per{NBSP}step", f"training, peak{NBSP}MiB"]
     columns += [
         column for step in using for column in (f"{NOUNS[step]},{NBSP}s", f"{NOUNS[step]}, peak{NBSP}MiB")
@@ -59,11 +64,51 @@ def costs(study: StageStudy) -> Table:
             *weights_trained(weights),
             *([count(weights.head)] if head else []),
             decimals(mean(model.stored_bytes for model in models) / 1e6, 2),
+            _per_task(study, name),
             *training_cells,
             *(cell for step in using for cell in (_seconds(models, step), _peak(models, step))),
         ]
 
     return Table(columns, [Group(None, [TableRow(name, name, cells(name)) for name in study.variants])])
+
+
+def steps(study: StageStudy) -> Table | None:
+    """The memory of each variant's training steps by what it holds, their tokens per second, and MFU.
+
+    ``None`` if no training has recorded these.
+    """
+    parts = ["weights", "gradients", "optimizer", "best_step", "activations"]
+    columns = [f"{part.replace('_', ' ')},{NBSP}MiB" for part in parts]
+    columns += [f"tokens{NBSP}per{NBSP}s", "MFU"]
+    spent = {name: study.training(name) for name in study.trained}
+    if not any(each.memory_mb for trainings in spent.values() for each in trainings):
+        return None
+
+    def cells(trainings: list[Resources]) -> list[Cell]:
+        known = [[each.memory_mb.get(part) for each in trainings] for part in parts]
+        rates = [each.tokens_per_second for each in trainings]
+        shares = [None if each.mfu is None else 100 * each.mfu for each in trainings]
+        return [
+            *(_if_known(values, max, "{:,.1f}") for values in known),
+            _if_known(rates, mean, "{:,.0f}"),
+            _if_known(shares, mean, "{:.1f} %"),
+        ]
+
+    rows = [TableRow(name, name, cells(trainings)) for name, trainings in spent.items()]
+    return Table(columns, [Group(None, rows)])
+
+
+def _if_known(values: list[float | None], over: Callable[[list[float]], float], form: str) -> Cell:
+    """One value of all trainings; none if it is unknown for one."""
+    known = [value for value in values if value is not None]
+    return Cell(form.format(over(known)), over(known)) if len(known) == len(values) else NONE
+
+
+def _per_task(study: StageStudy, name: str) -> Cell:
+    """MB per task where ``TASKS`` tasks share a backbone, each with its own model of the variant."""
+    own = mean(model.stored_bytes for model in study.models[name])
+    shared = 0 if study.kinds[name] == "full" else BYTES * study.weights(name).backbone
+    return decimals((own + shared / TASKS) / 1e6, 2)
 
 
 def interpolation_weights(study: StageStudy) -> Table:

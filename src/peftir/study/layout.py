@@ -18,6 +18,7 @@ SURFACES = Path("metrics/surfaces.json")
 SPREAD = Path("metrics/spread.tsv")
 COMPARISONS = Path("metrics/comparisons.tsv")
 SUMMARY = Path("metrics/summary.json")
+VARIANTS = Path("metrics/variants.json")
 QUERIES = Path("metrics/queries.parquet")
 EXPLORER = Path("metrics/explorer.json")
 

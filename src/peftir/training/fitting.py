@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from peftir import tuners
 from peftir.models import saving
@@ -20,10 +20,12 @@ from peftir.study.seeds import Seed
 from peftir.study.tasks import StageName
 from peftir.system.files import write_json
 from peftir.training.checkpoint import Checkpoint
-from peftir.training.distributed import rank
+from peftir.training.costs import Costs
+from peftir.training.distributed import rank, world_size
 from peftir.training.examples import Batches, Example
 from peftir.training.gradients import trained_modules
 from peftir.training.loop import train
+from peftir.training.operations import peak_operations, training_operations
 from peftir.training.settings import Settings
 from peftir.training.state import Point
 
@@ -55,7 +57,7 @@ def fit(
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
 ) -> dict[str, Any]:
-    """Train ``model`` with ``variant``'s method and write it to its folder; return the seconds of the steps.
+    """Train ``model`` with ``variant``'s method and write it to its folder; return what the steps took.
 
     ``backward`` computes the gradients of a batch and returns its loss. ``evaluate`` returns the dev measure
     by which the best step is selected. In a process group only rank 0 writes.
@@ -89,9 +91,13 @@ def fit(
         {name: module.weights for name, module in modules.items()},
         checkpoint,
     )
-    timing = {"seconds_per_step": outcome.seconds_per_step, "seconds_at": outcome.seconds_at}
+    spent = {
+        "seconds_per_step": outcome.seconds_per_step,
+        "seconds_at": outcome.seconds_at,
+        **_costs(saving.transformer_of(model), outcome.costs, params.backbone.precision),
+    }
     if rank() > 0:
-        return timing
+        return spent
     folder = root / layout.model(stage, variant, seed)
     trained = {
         "precision": params.backbone.precision,
@@ -121,4 +127,15 @@ def fit(
         },
     )
     checkpoint.remove()
-    return timing
+    return spent
+
+
+def _costs(model: nn.Module, costs: Costs, precision: str) -> dict[str, Any]:
+    """The memory of a step in MiB, tokens per second, and the share of the GPUs' peak; null if unknown."""
+    rate, share = None, None
+    if costs.seconds > 0 and costs.tokens:
+        rate = round(costs.tokens / costs.seconds, 1)
+        if peak := peak_operations(precision):
+            operations = training_operations(model, costs.tokens, costs.squares) / costs.seconds
+            share = round(operations / (peak * world_size()), 4)
+    return {"memory_mb": costs.memory.figures(), "tokens_per_second": rate, "mfu": share}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from peftir.training.checkpoint import Checkpoint
+from peftir.training.costs import Costs, StepMeter, step_memory
 from peftir.training.distributed import broadcast, rank, seed_per_rank
 from peftir.training.gradients import GradientNorms
 from peftir.training.settings import Settings
@@ -40,6 +41,7 @@ class Outcome:
         seconds_at: seconds up to each point of the learning curve, by step, without evaluation.
         gradients: mean gradient norms since the previous point, before clipping, by module; one value per
             point after step 0.
+        costs: of the steps since the training was started or resumed.
     """
 
     best_step: int
@@ -47,6 +49,7 @@ class Outcome:
     seconds_per_step: float
     seconds_at: dict[int, float]
     gradients: dict[str, list[float]]
+    costs: Costs
 
 
 def train(
@@ -84,12 +87,17 @@ def train(
         run.end_point(0, evaluate)
     remaining = islice(batches, run.step, None)
     progress = {"unit": "step", "mininterval": 5, "initial": run.step, "disable": rank() > 0}
-    for batch in tqdm(remaining, "training", len(batches), **progress):
-        run.take_step(backward, batch)
-        if run.step % settings.evaluate_every == 0 or run.step == len(batches):
-            run.end_point(run.step, evaluate)
-            if checkpoint and run.step < len(batches) and broadcast(checkpoint.due):
-                run.save(checkpoint)
+    meter, before = StepMeter(), run.seconds
+    with meter.counting(model):
+        for batch in tqdm(remaining, "training", len(batches), **progress):
+            with meter.step():
+                run.take_step(backward, batch)
+            if run.step % settings.evaluate_every == 0 or run.step == len(batches):
+                run.end_point(run.step, evaluate)
+                if checkpoint and run.step < len(batches) and broadcast(checkpoint.due):
+                    run.save(checkpoint)
+    memory = step_memory(model, run.optimizer, run.best.kept.values(), meter.peak)
+    costs = Costs(memory, *meter.tokens(), seconds=run.seconds - before)
     run.best.restore()
     per_step = round(run.seconds / max(1, len(batches)), 3)
-    return Outcome(run.best.step, run.best.dev, per_step, run.seconds_at, run.norms.means)
+    return Outcome(run.best.step, run.best.dev, per_step, run.seconds_at, run.norms.means, costs)

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from peftir.data.check import Ruler, as_text, check
+from peftir.data.check import Ruler, as_text, check, check_test_set
+from peftir.data.content import Document
 from peftir.system.errors import PeftirError
 
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
@@ -222,3 +223,42 @@ def test_folds_are_told_with_their_sizes(folder):
         )
     assert "1 dev queries in a fold: fewer than 10" in text
     assert not look(folder).folds
+
+
+def look_at_test_set(folder, **changes):
+    settings = {"own_documents": False, "corpus": None, "rulers": RULERS} | changes
+    return check_test_set("dl19", f"beir:{folder}", **settings)
+
+
+def test_a_test_set_is_its_test_queries_alone(folder):
+    found = look_at_test_set(folder)
+    assert {split: counts.queries for split, counts in found.splits.items()} == {
+        "train": 0,
+        "dev": 0,
+        "test": 2,
+    }
+    text = as_text(found)
+    assert text.startswith(f"tests.dl19: beir:{folder}\n") and text.endswith("\nno problem")
+    assert "set tests.dl19.own_documents to true" in text
+
+
+def test_every_problem_of_a_test_set_has_its_name(folder):
+    """Of the documents of a collection, d1 alone is one of those it judges."""
+    corpus = [Document("d1", "", "one"), Document("d8", "", "two")]
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("q3\td3\t-1\n")
+    found = look_at_test_set(folder, corpus=corpus)
+    assert [problem.partition(";")[0].replace(f"{folder}/", "") for problem in found.problems] == [
+        "tests.dl19: qrels/test.tsv:1: judges document 'd2', which is not in the corpus",
+        "tests.dl19: qrels/test.tsv:3: the grade is -1",
+    ]
+    assert found.documents == 2
+    assert "2 problems; the stage prepare_test@dl19 stops at the first:\n" in as_text(found)
+
+
+def test_a_test_set_without_a_judged_query_or_without_files_is_named(folder):
+    (folder / "qrels" / "test.tsv").write_text("")
+    message = f"tests.dl19.source: 'beir:{folder}' has no judged test query; expected a source with some"
+    assert look_at_test_set(folder).problems == [f"tests.dl19: {message}"]
+    with pytest.raises(PeftirError, match=r"^tests\.dl19: .*no such folder; expected beir:FOLDER"):
+        look_at_test_set(folder / "none")

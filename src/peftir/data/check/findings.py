@@ -50,6 +50,7 @@ class Findings:
         dev_held_out: whether dev is held out from the source's train queries.
         folds: number of queries by split, for each fold.
         not_read: files of the source that are known but not used.
+        test: the name of the test set, if the source is one.
     """
 
     source: str
@@ -68,13 +69,14 @@ class Findings:
     not_read: list[str]
     problems: list[str]
     further_problems: int
+    test: str | None = None
 
 
 def as_text(findings: Findings) -> str:
     """The findings as text, problems last."""
     f = findings
     lines = [
-        f"{f.source}",
+        f.source if f.test is None else f"tests.{f.test}: {f.source}",
         f"documents  {f.documents:,}: {f.empty_documents:,} without text, {f.titles_alone:,} with a title "
         f"alone, {f.repeated_documents:,} with the words of an earlier one",
     ]
@@ -88,7 +90,8 @@ def as_text(findings: Findings) -> str:
     if f.queries_that_are_documents and not f.own_documents:
         lines.append(
             f"{f.queries_that_are_documents:,} of the queries are documents of the corpus, by id and words: "
-            "set collection.own_documents to true, or each is ranked first for itself"
+            f"set {'collection' if f.test is None else f'tests.{f.test}'}.own_documents to true, or each is "
+            "ranked first for itself"
         )
     if f.replaced.texts:
         lines.append(
@@ -146,12 +149,15 @@ def _of_lengths(kind: str, lengths: Lengths) -> str:
 
 def _problems(findings: Findings) -> list[str]:
     count = len(findings.problems) + findings.further_problems
+    if not count and findings.test is not None:
+        return ["no problem"]
     if not count:
         return ["no problem; in params.yaml set collection.source to it and collection.documents to null"]
+    stage = "prepare" if findings.test is None else f"prepare_test@{findings.test}"
     left_out = count - min(SHOWN, len(findings.problems))
     more = [f"… and {left_out:,} more; --json lists more"] if left_out else []
     return [
-        f"{count:,} problem{'s' * (count > 1)}; the stage prepare stops at the first:",
+        f"{count:,} problem{'s' * (count > 1)}; the stage {stage} stops at the first:",
         *findings.problems[:SHOWN],
         *more,
     ]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from tqdm import tqdm
 
 from peftir.data.check.findings import Findings, Replaced, Split
 from peftir.data.check.lengths import Ruler, Sample, lengths_of
 from peftir.data.collection import SPLITS, full_text
+from peftir.data.content import Content, Document
 from peftir.data.ids import KnownIds, short
 from peftir.data.prepare import read_source
 from peftir.data.sources.pairs import words
 from peftir.data.splits import Folds, HeldOut, sizes
+from peftir.data.testsets import named_after, open_test_set
 from peftir.data.validation import Validation
+from peftir.system.errors import PeftirError
 
 MOST_PROBLEMS = 10_000  # kept in memory; further ones are only counted
 
@@ -39,6 +43,49 @@ def check(
     """
     problems = _Problems()
     content = read_source(source, documents=None, splits=splits, folds=folds, report=problems)
+    made = Folds.of(folds, splits) if folds else None
+    return _findings(source, content, own_documents, made, rulers, problems)
+
+
+def check_test_set(
+    name: str,
+    source: str,
+    *,
+    own_documents: bool,
+    corpus: Iterable[Document] | None,
+    rulers: Mapping[str, Ruler],
+) -> Findings:
+    """As :func:`check` for the test set ``name``, which each problem names.
+
+    Args:
+        corpus: the documents that the queries are of; ``None`` for those of the source.
+
+    Raises:
+        PeftirError: the source is unknown, or its files are missing.
+    """
+    problems = _Problems()
+    try:
+        content = open_test_set(source, problems)
+        if corpus is not None:
+            content = replace(content, documents=corpus)
+        found = _findings(source, content, own_documents, None, rulers, problems)
+    except PeftirError as error:
+        raise PeftirError(_of_test_set(name, str(error))) from error
+    return replace(found, test=name, problems=[_of_test_set(name, problem) for problem in found.problems])
+
+
+def _of_test_set(name: str, problem: str) -> str:
+    return f"tests.{name}: {named_after(name, problem)}"
+
+
+def _findings(
+    source: str,
+    content: Content,
+    own_documents: bool,
+    folds: Folds | None,
+    rulers: Mapping[str, Ruler],
+    problems: _Problems,
+) -> Findings:
     checked = Validation(content, own_documents, problems, problems.count)
     samples = {kind: Sample() for kind in rulers}
 
@@ -55,7 +102,7 @@ def check(
     for split in SPLITS:
         for judgement in checked.judgements(split):
             judged[split].add(judgement.query, judgement.grade)
-    fold_splits = checked.folds(Folds.of(folds, splits)) if folds else []
+    fold_splits = checked.folds(folds) if folds else []
     query_words: dict[str, list[str]] = {split: [] for split in SPLITS}
     queries_that_are_documents = 0
     for query, split in checked.queries():

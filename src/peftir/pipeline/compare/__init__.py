@@ -1,0 +1,3 @@
+"""Compare several studies by what git keeps of them: ``peftir compare``. Internal."""
+
+__all__: list[str] = []

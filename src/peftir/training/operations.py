@@ -1,0 +1,61 @@
+"""Floating-point operations of a training, and the share of a GPU's peak that they reach (MFU).
+
+Model FLOPs utilization (Chowdhery et al. 2022, *PaLM*, appendix B) counts what a training needs, not what is
+computed again for gradient checkpointing or caching. A matrix of n weights in the encoder takes 2 n
+operations per token forward, 2 n backward for the gradient of its input, and 2 n for its own gradient if it
+is trained. Attention takes 4 d per pair of tokens and layer forward, with the hidden size d, and twice as
+many backward. Vectors, embeddings, pooler and head are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from torch import nn
+
+from peftir.tuners.places import Backbone
+
+PEAKS = {
+    "H200 NVL": {"bfloat16": 835e12, "float32": 60e12},
+    "H200": {"bfloat16": 989e12, "float32": 67e12},
+    "H100 80GB HBM3": {"bfloat16": 989e12, "float32": 67e12},
+    "H100 PCIe": {"bfloat16": 756e12, "float32": 51e12},
+    "A100": {"bfloat16": 312e12, "float32": 19.5e12},
+    "L40S": {"bfloat16": 362e12, "float32": 91.6e12},
+    "L4": {"bfloat16": 121e12, "float32": 30.3e12},
+}
+"""Operations per second of dense matrix products, from NVIDIA's data sheets, by words in the GPU's name; the
+first that fit count. float32 is without TF32, which trainings do not use."""
+
+
+def training_operations(model: Any, tokens: int, squares: int) -> float:
+    """The operations of the training steps in which ``model`` read ``tokens``.
+
+    Args:
+        model: a transformers model, with the inserted modules.
+        tokens: the number of tokens.
+        squares: the sum of the squared lengths of the texts, in tokens.
+    """
+    encoder, pooler = model.base_model, Backbone.of(model).pooler
+    once = set() if pooler is None else {*pooler.modules()}  # computed once per text, if at all
+    linear = [each for each in encoder.modules() if isinstance(each, nn.Linear) and each not in once]
+    matrices = sum(each.in_features * each.out_features for each in linear)
+    trained = sum(each.weight.numel() for each in linear if each.weight.requires_grad)
+    attention = 3 * 4 * model.config.hidden_size * model.config.num_hidden_layers
+    return float((4 * matrices + 2 * trained) * tokens + attention * squares)
+
+
+def peak_operations(precision: str) -> float | None:
+    """The operations per second that this machine's GPU has at most; None without a GPU, or if unknown."""
+    return peak_of(torch.cuda.get_device_name(), precision) if torch.cuda.is_available() else None
+
+
+def peak_of(name: str, precision: str) -> float | None:
+    """The peak of the GPU called ``name``; None for one that is not in ``PEAKS``, or a part of one (MIG)."""
+    if "MIG" in name:
+        return None
+    return next(
+        (peaks[precision] for words, peaks in PEAKS.items() if re.search(rf"\b{words}\b", name)), None
+    )
