@@ -181,10 +181,13 @@ def families(described: Described, params: Params) -> Families:
     return {
         task: families_of(
             task,
-            {name: Competitor(kind(each["type"]), each["weights"]["trained"]) for name, each in of.items()},
+            {
+                name: Competitor(kind(each["type"]), each["weights"]["trained"])
+                for name, each in described[task].items()
+            },
             [row.name for row in params.rows(task) if row.variant is None],
         )
-        for task, of in described.items()
+        for task in described
     }
 
 

@@ -10,7 +10,7 @@ from peftir.diff.changes import ABSENT, leaves
 from peftir.diff.compare import variants_at
 from peftir.study.tasks import TASKS
 
-UNRELATED = ("seeds", "variants", "learning", "threads", "tests", "measures")
+UNRELATED = ("seeds", "variants", "lexical", "chains", "learning", "threads", "tests", "measures")
 """Blocks whose differences do not set the results of a variant apart."""
 
 
