@@ -210,6 +210,7 @@ class TrainingParams(Block):
 class RetrieverParams(TrainingParams):
     """Training of the bi-encoder."""
 
+    tune: Literal["both", "query", "separate"] = "both"
     query_length: Annotated[int, Field(ge=4)]
     document_length: Annotated[int, Field(ge=4)]
     query_prefix: str

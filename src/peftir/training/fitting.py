@@ -10,9 +10,9 @@ from typing import Any
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
-from peftir import tuners
 from peftir.models import saving
 from peftir.models.precision import processor
+from peftir.models.sides import count, tunable_of
 from peftir.study import layout
 from peftir.study.identity import identity
 from peftir.study.params import Params
@@ -64,7 +64,7 @@ def fit(
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)
-    modules = trained_modules(saving.transformer_of(model))
+    modules = trained_modules(tunable_of(model))
     checkpoint = Checkpoint(
         root / layout.checkpoint(stage, variant, seed),
         identity(
@@ -105,7 +105,7 @@ def fit(
         "threads": params.threads,
     }
     saving.save(model, folder, params.backbone.name, params.backbone.revision, root, training=trained)
-    weights = tuners.count(saving.transformer_of(model))
+    weights = count(model)
     write_json(
         root / layout.training(stage, variant, seed),
         {
