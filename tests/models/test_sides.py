@@ -139,6 +139,20 @@ def test_sides_start_equal_and_the_untouched_one_has_no_dropout_and_no_gradient(
     assert not any(weight.requires_grad for weight in encoders["document"].parameters())
 
 
+@pytest.mark.parametrize("tune", ["query", "separate"])
+def test_sides_share_the_memory_of_what_is_frozen(backbone: Path, tune: str) -> None:
+    kept = {}
+    for method in ("lora", "full"):
+        model = tuned(backbone, tune, METHODS[method])
+        weights = list(model.parameters())
+        kept[method] = len({weight.data_ptr() for weight in weights if weight.numel()})
+        trained = [weight.data_ptr() for weight in weights if weight.requires_grad]
+        assert len(set(trained)) == len(trained)
+    alone = len(list(new_model(backbone, "both").parameters()))
+    added = 2 * 2 * 2 * (1 if tune == "query" else 2)  # two matrices for two projections of two layers
+    assert kept == {"lora": alone + added, "full": 2 * alone}
+
+
 def test_a_text_without_a_side_is_an_error(backbone: Path) -> None:
     with pytest.raises(ValueError, match="Could not determine route"):
         new_model(backbone, "separate").encode(TEXTS)

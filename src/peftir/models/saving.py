@@ -23,6 +23,7 @@ from peftir.models.sides import (
     alone,
     joined,
     modules_of,
+    share_frozen,
     side_folder,
     side_folders,
     transformers_of,
@@ -57,6 +58,7 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
     try:
         for encoder in encoders.values():
             settled = tuners.attach(encoder, method.type, **knobs)
+        share_frozen(model)
         return settled
     except tuners.TunerError as error:
         shared = " (of each side)" if len(encoders) > 1 else ""

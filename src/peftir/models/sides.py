@@ -13,6 +13,7 @@ import copy
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Router, Transformer
 
@@ -40,7 +41,7 @@ def with_sides(transformer: Transformer, tune: Tune) -> Transformer | Router:
     return joined(transformer, document)
 
 
-def joined(query: Transformer, document: Transformer) -> Router:
+def joined(query: Any, document: Any) -> Router:
     """The two sides as one module, with one tokenizer."""
     document.processor = query.processor
     return Router({"query": [query], "document": [document]}, default_route=None, allow_empty_key=False)
@@ -82,6 +83,17 @@ def tuned_sides(model: SentenceTransformer | CrossEncoder) -> Tune:
     if len(encoders) == 1:
         return "both"
     return "query" if is_untouched(encoders["document"]) else "separate"
+
+
+def share_frozen(model: SentenceTransformer | CrossEncoder) -> None:
+    """Let the sides of ``model`` share the memory of weights that are equal and trained in neither."""
+    frozen: dict[str, Any] = {}
+    for encoder in transformers_of(model).values():
+        for name, weight in encoder.named_parameters():
+            if not weight.requires_grad:
+                first = frozen.setdefault(name.replace(".base_layer", ""), weight)
+                if first is not weight and torch.equal(first, weight):
+                    weight.data = first.data
 
 
 def side_folder(folder: Path, side: str) -> Path:
