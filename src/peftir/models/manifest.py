@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig
 
@@ -146,8 +146,10 @@ def _output(model: SentenceTransformer | CrossEncoder) -> dict[str, Any]:
         return {"head": "one score, not squashed"}
     pooling = next((module.pooling_mode for module in model if isinstance(module, Pooling)), None)
     sides = tuned_sides(model)
+    dense = [[module.in_features, module.out_features] for module in model if isinstance(module, Dense)]
     return {
         "pooling": pooling,
         "similarity": model.similarity_fn_name,
+        **({"dense": dense} if dense else {}),
         **({} if sides == "both" else {"tune": sides}),
     }

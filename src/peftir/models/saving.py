@@ -22,12 +22,14 @@ from peftir.models.backbone import (
 from peftir.models.sides import (
     alone,
     joined,
+    layers_after,
     modules_of,
     share_frozen,
     side_folder,
     side_folders,
     transformers_of,
     tunable_of,
+    tuned_sides,
 )
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
@@ -58,6 +60,9 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
     try:
         for encoder in encoders.values():
             settled = tuners.attach(encoder, method.type, **knobs)
+        # Dense layers are common to both sides, of which one may have to stay as it is.
+        all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
+        layers_after(model).requires_grad_(all_trained)
         share_frozen(model)
         return settled
     except tuners.TunerError as error:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Router, Transformer
+from torch import nn
 
 from peftir import tuners
 from peftir.tuners.untouched import is_untouched, leave_untouched
@@ -108,11 +109,21 @@ def side_folders(folder: Path) -> dict[str, Path]:
 
 
 def count(model: SentenceTransformer | CrossEncoder) -> tuners.Weights:
-    """Count the parameters of ``model``: trained ones of both sides together, the backbone's once."""
+    """Count the parameters of ``model``: trained ones of both sides together, the backbone's once.
+
+    The Dense layers of a bi-encoder are part of the backbone.
+    """
     counts = [tuners.count(encoder) for encoder in transformers_of(model).values()]
+    dense = list(layers_after(model).parameters())
+    trained = sum(weight.numel() for weight in dense if weight.requires_grad)
     return tuners.Weights(
-        trained=sum(each.trained for each in counts),
-        trained_as_paper=sum(each.trained_as_paper for each in counts),
+        trained=sum(each.trained for each in counts) + trained,
+        trained_as_paper=sum(each.trained_as_paper for each in counts) + trained,
         head=counts[0].head,
-        backbone=counts[0].backbone,
+        backbone=counts[0].backbone + sum(weight.numel() for weight in dense),
     )
+
+
+def layers_after(model: SentenceTransformer | CrossEncoder) -> nn.Module:
+    """The modules of ``model`` after the transformers model: pooling, Dense layers and normalization."""
+    return nn.ModuleList(list(model)[1:])

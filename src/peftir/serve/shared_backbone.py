@@ -11,8 +11,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from peftir import tuners
 from peftir.models import manifest, saving
 from peftir.models.backbone import record_of
-from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.serve.chains import ModelName
 from peftir.study.params import Params
@@ -68,10 +68,7 @@ class SharedBackbone:
     def _host(self, stage: StageName) -> SentenceTransformer | CrossEncoder:
         if not self._hosts:
             root, params = self._root, settled(self._root, self._params)
-            backbone = params.backbone
-            reranker = new_crossencoder(
-                backbone.name, revision=backbone.revision, root=root, length=params.reranker.length
-            )
+            backbone, reranker = params.backbone, new_reranker(root, params)
             retriever = new_retriever(root, params)
             retriever[0].model = saving.transformer_of(reranker).base_model
             self._record = record_of(backbone.name, backbone.revision, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from pydantic import (
@@ -83,7 +84,7 @@ class BackboneParams(Block):
 
     name: str
     revision: str | None
-    pooling: Literal["cls", "mean", "last"]
+    pooling: Literal["cls", "mean", "last", "model"]
     precision: Literal["bfloat16", "float32"]
     dropout: bool
 
@@ -221,9 +222,26 @@ class RetrieverParams(TrainingParams):
     dev_documents: Several
 
 
+class YesNoParams(Block):
+    """How a causal language model is asked whether a document is relevant."""
+
+    prompt: str
+    yes: str = "yes"
+    no: str = "no"
+
+    @field_validator("prompt")
+    @classmethod
+    def _both_texts_once(cls, prompt: str) -> str:
+        found = re.findall(r"\{(?:query|document)\}", prompt)
+        if found != ["{query}", "{document}"]:
+            raise ValueError(f"a text with {{query}} and then {{document}}, each once, not {prompt!r}")
+        return prompt
+
+
 class RerankerParams(TrainingParams):
     """Training of the cross-encoder."""
 
+    yes_no: YesNoParams | None = None
     length: Annotated[int, Field(ge=8)]
     negatives: Positive
     head_learning_rate: Rate

@@ -33,6 +33,7 @@ CODE = (
     "data.collection",
     "models",
     "pipeline.backbone",
+    "pipeline.new_reranker",
     "pipeline.new_retriever",
     "pipeline.settings",
     "ranking.candidates",
