@@ -28,8 +28,8 @@ from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
 from peftir.models.sides import count
 from peftir.models.tokenizing import PATTERNS
-from peftir.study.blocks import YesNoParams
 from peftir.study.params import MethodParams
+from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
 from tiny_backbone import write_tiny_bert
 

@@ -29,6 +29,8 @@ WEIGHTS = (
     *("config.json", "*.safetensors", "*.safetensors.index.json"),
     *("*_Dense/config.json", "*_Dense/*.safetensors"),
 )
+# Files of a tuned model that a training can go on from: those of its adapters.
+ADAPTER = ("adapter_*", "*/adapter_*")
 TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab*", "merges.txt", "*.model"),

@@ -19,7 +19,7 @@ from peftir.models.starts import head_outputs, is_causal
 from peftir.models.templates import Template
 from peftir.models.yes_no import answer_weights, with_prompt
 from peftir.ranking.runs import Run
-from peftir.study.blocks import YesNoParams
+from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
 from peftir.tuners.places import Backbone
 

@@ -33,7 +33,7 @@ from peftir.models.sides import (
 )
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
-from peftir.system.files import replacing, unusable
+from peftir.system.files import changed_file, replacing, unusable
 from peftir.tuners.loading import magnitudes_for_transformers
 from peftir.tuners.places import Backbone
 
@@ -68,6 +68,44 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
     except tuners.TunerError as error:
         shared = " (of each side)" if len(encoders) > 1 else ""
         raise PeftirError(f"params.yaml: methods.{variant}.{error}{shared}") from error
+
+
+def start_from(
+    model: SentenceTransformer | CrossEncoder, variant: str, folder: Path, backbone: dict[str, Any]
+) -> None:
+    """Give the adapters that were attached to ``model`` the weights of the trained model in ``folder``.
+
+    Args:
+        model: with ``variant``'s method attached.
+        variant: for errors.
+        folder: a model that :func:`save` wrote.
+        backbone: of ``model``, as of :func:`peftir.models.backbone.record_of`.
+
+    Raises:
+        PeftirError: there is no such model in ``folder``, or it is of another backbone, method or size, or of
+            other sides.
+    """
+    key = f"params.yaml: methods.{variant}.start_from"
+    if not adapter_configs(folder):
+        raise PeftirError(f"{key}: {folder}: no adapter_config.json; expected the folder of a tuned model")
+    try:
+        recorded = manifest.read(folder)
+    except (OSError, ValueError) as error:
+        raise unusable(folder / manifest.FILE, error) from error
+    file = changed_file(recorded["backbone"]["sha256"], backbone["sha256"])
+    if file is not None:
+        raise PeftirError(
+            f"{key}: {folder}: was trained on another backbone than {backbone['name']}: {file} has other "
+            "content; expected a model of the same backbone"
+        )
+    folders, encoders = side_folders(folder), transformers_of(model)
+    if folders.keys() != encoders.keys():
+        raise PeftirError(f"{key}: {folder}: expected a model that was trained with the same retriever.tune")
+    try:
+        for side, encoder in encoders.items():
+            tuners.continue_from(encoder, folders[side])
+    except tuners.TunerError as error:
+        raise PeftirError(f"params.yaml: methods.{variant}.{error}") from error
 
 
 def head_of(model: SentenceTransformer | CrossEncoder) -> Callable[[str], bool]:

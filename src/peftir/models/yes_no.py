@@ -16,7 +16,7 @@ from tokenizers import normalizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from peftir.study.blocks import YesNoParams
+from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
 
 LM_HEAD = "lm_head.weight"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationInfo,
@@ -16,6 +13,8 @@ from pydantic import (
 )
 
 from peftir.study import seeds
+from peftir.study.block import Block
+from peftir.study.starts import StartFrom, YesNoParams
 from peftir.study.tasks import StageName, TaskName
 
 T = TypeVar("T")
@@ -26,12 +25,6 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 ScheduleName = Literal["linear", "cosine", "constant"]
 NonEmpty = Annotated[list[str], Field(min_length=1)]
-
-
-class Block(BaseModel):
-    """A block of ``params.yaml``: no unknown keys, no conversions between types, never changed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class PerStage(Block, Generic[T]):
@@ -101,6 +94,8 @@ class MethodParams(Block):
 
     type: str
     learning_rate: LearningRates | None = None
+    start_from: StartFrom | None = None
+    """Models of the same method to go on from, instead of the method's own initial weights."""
     budget: Rate | None = None
     """Share of the backbone's weights that may be trained; rank or length follow from it."""
     rank: Positive | None = None
@@ -137,15 +132,19 @@ class MethodParams(Block):
     @property
     def knobs(self) -> dict[str, Any]:
         """What is passed on to :func:`peftir.tuners.attach`: the knobs that were given."""
-        return self.model_dump(exclude={"type", "learning_rate"}, exclude_none=True)
+        return self.model_dump(exclude={"type", "learning_rate", "start_from"}, exclude_none=True)
 
     @model_validator(mode="after")
-    def _a_rate_if_trained(self) -> MethodParams:
+    def _a_rate_if_trained_and_a_start_if_an_adapter(self) -> MethodParams:
         if (self.learning_rate is None) != (self.type == "zero_shot"):
             raise ValueError(
                 "no learning_rate, since nothing is trained"
                 if self.type == "zero_shot"
                 else "a learning_rate with the keys retriever and reranker"
+            )
+        if self.start_from is not None and self.type in ("full", "zero_shot"):
+            raise ValueError(
+                f"no start_from, since {self.type} has no adapter; a folder tuned with full is a backbone"
             )
         return self
 
@@ -191,7 +190,7 @@ class TrainingParams(Block):
     negatives_depth: Positive
     warmup: Share
     schedule: ScheduleName = "linear"
-    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = Field([0.9, 0.999])
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     evaluate_every: Positive
@@ -220,22 +219,6 @@ class RetrieverParams(TrainingParams):
     hard_negatives: Annotated[int, Field(ge=0)]
     temperature: Annotated[float, Field(gt=0)]
     dev_documents: Several
-
-
-class YesNoParams(Block):
-    """How a causal language model is asked whether a document is relevant."""
-
-    prompt: str
-    yes: str = "yes"
-    no: str = "no"
-
-    @field_validator("prompt")
-    @classmethod
-    def _both_texts_once(cls, prompt: str) -> str:
-        found = re.findall(r"\{(?:query|document)\}", prompt)
-        if found != ["{query}", "{document}"]:
-            raise ValueError(f"a text with {{query}} and then {{document}}, each once, not {prompt!r}")
-        return prompt
 
 
 class RerankerParams(TrainingParams):

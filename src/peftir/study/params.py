@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError, model_validator
 
 from peftir.study import depths, learnable, names, seeds
+from peftir.study.block import Block
 from peftir.study.blocks import (
     BackboneParams,
-    Block,
     Bm25Params,
     CollectionParams,
     IndexParams,
