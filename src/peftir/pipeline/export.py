@@ -19,7 +19,7 @@ from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.study.tasks import StageName
+from peftir.study.tasks import UNTRAINED, StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
 from peftir.tuners.untouched import is_untouched
@@ -48,7 +48,7 @@ def export(
         PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
     """
     source = root / layout.model(stage, variant, seed)
-    maker = "untrained" if seed is None else f"train_{stage}"
+    maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
     if not (source / "modules.json").is_file():
         raise PeftirError(
             f"{source}: no trained model here; `dvc repro {maker}@{source.name}` makes it, if the variant "

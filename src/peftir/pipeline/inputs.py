@@ -23,8 +23,8 @@ from peftir.system.files import changed_file, fingerprint
 def changed_inputs(root: Path) -> Iterator[str]:
     """Yield a message for each input that has changed since the study read it.
 
-    Inputs are the folders of a backbone, of sources and of models to start from. There is no message if ``params.yaml`` names another
-    folder, since the stages that read it run again.
+    Inputs are the folders of a backbone, of sources and of models to start from. There is no message if
+    ``params.yaml`` names another folder, since the stages that read it run again.
     """
     file = root / "params.yaml"
     if not file.is_file():
@@ -53,8 +53,8 @@ def _changed_starts(root: Path, params: Params) -> Iterator[str]:
             before = json.loads(record.read_text(encoding="utf-8")).get("start_from", {})
             if file := changed_file(before, fingerprint(root / folder, ADAPTER)):
                 yield (
-                    f"{folder}/{file}: is not what it was when {variant} was trained from it; bring it back, or "
-                    f"train again: `dvc repro --force train_{stage}@{layout.key(variant, seed)}`"
+                    f"{folder}/{file}: is not what it was when {variant} was trained from it; bring it back, "
+                    f"or train again: `dvc repro --force train_{stage}@{layout.key(variant, seed)}`"
                 )
 
 

@@ -18,7 +18,7 @@ from peftir.study.params import Params
 from peftir.study.rows import BM25, Row
 from peftir.study.seeds import Seed, draw, numbers
 from peftir.study.sources import shown
-from peftir.study.tasks import BY_STAGE, StageName
+from peftir.study.tasks import BY_STAGE, UNTRAINED, StageName
 from peftir.system.markdown import code, escape, fenced, table
 
 PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
@@ -63,7 +63,7 @@ def model_card(
         PeftirError: the collection or the record of the training is missing.
     """
     manifest = Collection(root / layout.COLLECTION).manifest
-    maker = "untrained" if seed is None else f"train_{stage}"
+    maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
     training = Artefact(root, layout.training(stage, variant, seed), maker).json()
     parts = [
         _front_matter(root, params, stage, needs_backbone),
@@ -137,7 +137,7 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
-    trained = variant not in params.variants.untrained
+    trained = variant not in params.variants.once(task)
     entries = params.seeds.at(stage)
     seeds = numbers(entries)
     over = f"; mean of the seeds {', '.join(map(str, seeds))}" if trained and len(seeds) > 1 else ""

@@ -16,7 +16,7 @@ from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.serve.chains import ModelName
 from peftir.study.params import Params
-from peftir.study.tasks import StageName
+from peftir.study.tasks import UNTRAINED, StageName
 from peftir.system.errors import PeftirError
 
 
@@ -103,7 +103,7 @@ def _enable_adapters(transformer: Any, enabled: bool) -> None:
 
 
 def _unusable(name: ModelName, reason: str) -> PeftirError:
-    maker = "untrained" if name.seed is None else f"train_{name.stage}"
+    maker = UNTRAINED[name.stage] if name.seed is None else f"train_{name.stage}"
     return PeftirError(
         f"{name.folder}: the model cannot be used ({reason}); make it again: `dvc repro {maker}@{name.key}`"
     )

@@ -150,9 +150,10 @@ class MethodParams(Block):
 
 
 class Variants(Block):
-    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained retrievers."""
+    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained models."""
 
     untrained: list[str]
+    untrained_reranker: list[str] = Field([])
     retriever: NonEmpty
     reranker: NonEmpty
 
@@ -162,7 +163,11 @@ class Variants(Block):
 
     def at(self, task: TaskName) -> list[str]:
         """The variants that rank at ``task``, in the order of the tables."""
-        return [*self.untrained, *self.retriever] if task == "retrieval" else list(self.reranker)
+        return [*self.once(task), *(self.retriever if task == "retrieval" else self.reranker)]
+
+    def once(self, task: TaskName) -> list[str]:
+        """The untrained variants at ``task``, which run once for all seeds and folds."""
+        return self.untrained if task == "retrieval" else self.untrained_reranker
 
 
 def _seed(value: object) -> seeds.Seed:

@@ -85,7 +85,7 @@ def runs(task: TaskName, variant: str, seed: Seed | None) -> Path:
     return Path("runs") / task / key(variant, seed)
 
 
-def interpolation(variant: str, seed: Seed) -> Path:
+def interpolation(variant: str, seed: Seed | None) -> Path:
     """The weight of a re-ranker beside the first stage, as chosen on dev."""
     return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
 

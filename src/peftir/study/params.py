@@ -30,7 +30,7 @@ from peftir.study.blocks import (
     Variants,
 )
 from peftir.study.mistakes import in_one_line
-from peftir.study.tasks import BY_NAME, StageName, TaskName
+from peftir.study.tasks import BY_NAME, TASKS, UNTRAINED, StageName, TaskName
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
@@ -113,7 +113,7 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _names_that_stay_apart(self) -> Params:
-        if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.reranker]):
+        if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.at("reranking")]):
             raise ValueError(f"methods.{wrong}")
         if wrong := names.problem(self.tests, names.NO_NAMES):
             raise ValueError(f"tests.{wrong}")
@@ -130,15 +130,22 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _untrained_variants_are_listed_as_such(self) -> Params:
-        for name in self.variants.untrained:
-            if self.methods[name].type != "zero_shot":
-                raise ValueError(
-                    f"variants.untrained: '{name}': expected a method of type zero_shot; trained ones go "
-                    "under variants.retriever and variants.reranker"
-                )
+        for task, key in ((task, UNTRAINED[task.stage]) for task in TASKS):
+            for name in self.variants.once(task.name):
+                if self.methods[name].type != "zero_shot":
+                    raise ValueError(
+                        f"variants.{key}: '{name}': expected a method of type zero_shot; trained ones go "
+                        "under variants.retriever and variants.reranker"
+                    )
+        if self.variants.untrained_reranker and self.collection.folds:
+            raise ValueError(
+                f"variants.untrained_reranker: {self.variants.untrained_reranker}: expected none, since "
+                "with collection.folds a model without a fold has no dev queries to choose a weight on"
+            )
         reasons: dict[StageName, str] = {
             "retriever": "zero_shot goes under variants.untrained, where it runs once whatever the seeds",
-            "reranker": "an untrained head means nothing",
+            "reranker": "an untrained head means nothing; a backbone that can score already goes under "
+            "variants.untrained_reranker",
         }
         for key, reason in reasons.items():
             for name in self.variants.trained(key):
