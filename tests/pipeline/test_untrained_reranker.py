@@ -27,6 +27,7 @@ from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text"]
+DEPTHS = {"negatives": 2, "dev_depth": 5}
 QUERIES = {"train": ["sort list", "open file"], "dev": ["line path"], "test": ["text number", "open"]}
 
 
@@ -58,7 +59,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
         methods={
             "lora": {"type": "lora", "rank": 2, "learning_rate": {"retriever": 0.001, "reranker": 0.001}}
         },
-        reranker={"length": 24, "steps": 1, "batch_size": 2, "evaluate_every": 1, "negatives": 2},
+        reranker={"length": 24, "steps": 1, "batch_size": 2, "evaluate_every": 1} | DEPTHS,
         variants={"untrained": [], "untrained_reranker": ["zero_shot"], "reranker": ["lora"]},
         reranking={"depth": 5},
     )

@@ -34,8 +34,8 @@ def rerank_untrained(root: Path, params: Params, variant: str) -> dict[str, floa
         and head_outputs(backbone_folder(backbone.name, backbone.revision, root)) is None
     ):
         raise PeftirError(
-            f"variants.untrained_reranker: '{variant}': expected a backbone that can score already: a trained "
-            "cross-encoder, or one that answers yes or no with reranker.yes_no; backbone.name "
+            f"variants.untrained_reranker: '{variant}': expected a backbone that can score already: a "
+            "trained cross-encoder, or one that answers yes or no with reranker.yes_no; backbone.name "
             f"'{backbone.name}' has no head"
         )
     model, method = new_reranker(root, params), params.methods[variant]
