@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from peftir.study import seeds
-from peftir.study.block import Block
+from peftir.study.block import Block, NonEmpty
 from peftir.study.starts import StartFrom, YesNoParams
 from peftir.study.tasks import StageName, TaskName
 
@@ -24,7 +24,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 ScheduleName = Literal["linear", "cosine", "constant"]
-NonEmpty = Annotated[list[str], Field(min_length=1)]
 
 
 class PerStage(Block, Generic[T]):
@@ -147,27 +146,6 @@ class MethodParams(Block):
                 f"no start_from, since {self.type} has no adapter; a folder tuned with full is a backbone"
             )
         return self
-
-
-class Variants(Block):
-    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained models."""
-
-    untrained: list[str]
-    untrained_reranker: list[str] = Field([])
-    retriever: NonEmpty
-    reranker: NonEmpty
-
-    def trained(self, stage: StageName) -> list[str]:
-        """The variants whose ``stage`` is trained."""
-        return self.retriever if stage == "retriever" else self.reranker
-
-    def at(self, task: TaskName) -> list[str]:
-        """The variants that rank at ``task``, in the order of the tables."""
-        return [*self.once(task), *(self.retriever if task == "retrieval" else self.reranker)]
-
-    def once(self, task: TaskName) -> list[str]:
-        """The untrained variants at ``task``, which run once for all seeds and folds."""
-        return self.untrained if task == "retrieval" else self.untrained_reranker
 
 
 def _seed(value: object) -> seeds.Seed:

@@ -27,10 +27,10 @@ from peftir.study.blocks import (
     Seeds,
     TestSetParams,
     TrainingParams,
-    Variants,
 )
 from peftir.study.mistakes import in_one_line
 from peftir.study.tasks import BY_NAME, TASKS, UNTRAINED, StageName, TaskName
+from peftir.study.variants import Variants
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
