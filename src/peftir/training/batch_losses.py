@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -83,8 +84,7 @@ class RetrieverLoss:
             for part in mini_batches(documents, size)
         ]
         if tuned_sides(self._model) == "query":
-            with torch.no_grad():
-                vectors_of_documents = torch.cat([encode() for encode in encode_documents])
+            vectors_of_documents = torch.cat([encode() for encode in encode_documents])
             return cached_backward(
                 encode_queries,
                 lambda vectors: self._loss(batch, torch.cat(vectors), vectors_of_documents),
@@ -115,10 +115,12 @@ class RetrieverLoss:
     def _vectors(
         self, task: TextKind, tokens_of: Callable[[Sequence[T]], TokenizedTexts], texts: Sequence[T]
     ) -> Tensor:
-        """The embeddings of ``texts``, ``[n, d]``."""
+        """The embeddings of ``texts``, ``[n, d]``; without a graph if their side is not trained."""
+        untouched = task == "document" and tuned_sides(self._model) == "query"
         tokens = self._template.encode([[tokens] for tokens in tokens_of(texts).tokens])
         inputs = features(self.tokenizer, tokens, self._model.device)
-        return self._model(inputs, task=task)["sentence_embedding"]
+        with torch.no_grad() if untouched else nullcontext():
+            return self._model(inputs, task=task)["sentence_embedding"]
 
     def _mask(self, batch: list[Example], documents: list[int]) -> Tensor:
         """True for documents that are neither a query's positive nor negatives, ``[batch, documents]``."""
