@@ -15,6 +15,7 @@ from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.study.rows import rows_of
 from peftir.study.seeds import Seed, draw, numbers
+from peftir.study.tasks import UNTRAINED
 
 BACKBONE = 20_000_000
 TRAINED = {"zero_shot": 0, "full": BACKBONE, "lora": 100_000, "adapter": 98_000, "iaa_l": 102_000}
@@ -45,8 +46,9 @@ def write_study(root: Path, params: Params, values: Values) -> None:
     tables = []
     for stage, task in TASKS.items():
         trained, seeds = params.variants.trained(stage), params.seeds.at(stage)
-        once = params.variants.untrained if task == "retrieval" else []
+        once = params.variants.once(task)
         rows = [(row, -1) for row in ("bm25", *once)]
+        rows += [(f"{variant}+bm25", -1) for variant in once if task == "reranking"]
         rows += [(variant, seed) for variant in trained for seed in numbers(seeds)]
         if task == "reranking":
             rows += [(f"{variant}+bm25", seed) for variant in trained for seed in numbers(seeds)]
@@ -59,7 +61,7 @@ def write_study(root: Path, params: Params, values: Values) -> None:
             for seed in seeds:
                 write_model(root, params, stage, variant, seed)
         for variant in once:
-            write_untrained(root, variant)
+            write_untrained(root, stage, variant)
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(root / layout.PER_QUERY, index=False)
     described = variants(root, params)
@@ -133,12 +135,15 @@ def write_model(
         _write_json(root / layout.interpolation(variant, seed), {"weight": 0.7, "dev": tried})
 
 
-def write_untrained(root: Path, variant: str) -> None:
-    """Write what the stage ``untrained`` left behind."""
+def write_untrained(root: Path, stage: Any, variant: str) -> None:
+    """Write what the stage ``untrained``, or ``untrained_reranker``, left behind."""
     weights = {"trained": 0, "head": 0, "backbone": BACKBONE}
-    _write_json(root / layout.training("retriever", variant, None), {"type": variant, "weights": weights})
-    spent = {"seconds": 210, "peak_memory_mb": 1500, "index_seconds": 100.04, "retrieve_seconds": 100.04}
-    _write_json(root / layout.resources("untrained", variant), spent)
+    _write_json(root / layout.training(stage, variant, None), {"type": variant, "weights": weights})
+    spent: dict[str, Any] = {"seconds": 210, "peak_memory_mb": 1500}
+    spent |= {f"{step}_seconds": 100.04 for step in STEPS[stage][1:]}
+    _write_json(root / layout.resources(UNTRAINED[stage], variant), spent)
+    if stage == "reranker":
+        _write_json(root / layout.interpolation(variant, None), {"weight": 0.5, "dev": {"0.5": 0.4}})
 
 
 def _per_query(task: str, row: str, seed: int, measure: str, values: Values) -> pd.DataFrame:

@@ -60,6 +60,7 @@ class Lesson:
     killed_in: int | None = None
     mini_batch_size: int | None = None
     gradient_checkpointing: bool = False
+    tune: Any = "both"
 
 
 def batches(stage: str, data: TrainingData) -> list[list[Example]]:
@@ -96,7 +97,8 @@ def new_model(lesson: Lesson) -> Any:
     if lesson.stage == "reranker":
         model: Any = new_crossencoder(backbone, length=24)
     else:
-        model = new_biencoder(backbone, pooling="mean", query_length=8, document_length=16)
+        sizes = {"query_length": 8, "document_length": 16}
+        model = new_biencoder(backbone, pooling="mean", tune=lesson.tune, **sizes)
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
     method |= KNOBS.get(lesson.method, {"rank": 4})
     saving.attach(model, "tuned", MethodParams.model_validate(method))

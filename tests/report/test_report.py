@@ -703,3 +703,23 @@ def test_latex_tables_are_whole(tmp_path: Path) -> None:
         lines = [line for line in body.splitlines() if "&" in line]
         assert len(lines) > 3 and {line.count("&") + 1 for line in lines} == {columns}
         assert body.count("\\midrule") >= 2
+
+
+def test_an_untrained_reranker_is_a_row_and_the_baseline_of_the_others(tmp_path: Path) -> None:
+    blocks = {**SMALL, "variants": {**SMALL["variants"], "untrained_reranker": ["zero_shot"]}}
+    params = make_params(tmp_path, **blocks)
+    scores = RR | {
+        ("reranking", "zero_shot", -1): [0.5, 0.5, 0.5, 0.5],
+        ("reranking", "zero_shot+bm25", -1): [1, 0.5, 0.5, 0.5],
+    }
+    write_study(tmp_path, params, lambda task, row, seed, measure: scores[task, row, seed])
+    write_report(tmp_path, params)
+    text = (tmp_path / "report/results.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| zero_shot")]
+    assert any("0.500" in row for row in rows)
+    assert [row.split("|")[1].strip() for row in rows].count("zero_shot + BM25") >= 1
+    pairs = pd.read_csv(tmp_path / layout.COMPARISONS, sep="\t")
+    found = pairs[pairs.stage == "reranking"]
+    assert {("full", "zero_shot"), ("lora", "zero_shot")} <= {*zip(found.row, found.other, strict=True)}
+    page = (tmp_path / "report/index.html").read_text()
+    assert "step 0 is the untrained re-ranker" in page

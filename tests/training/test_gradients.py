@@ -27,7 +27,7 @@ CONFIG = BertConfig(
 def test_every_trained_weight_is_in_one_module(type: str, kind: type) -> None:
     model = kind(CONFIG)
     tuners.attach(model, type, **KNOBS.get(type, {"rank": 2}))
-    modules = trained_modules(model)
+    modules = trained_modules({"": model})
     listed = [id(weight) for module in modules.values() for weight in module.weights]
     assert sorted(listed) == sorted(id(w) for w in model.parameters() if w.requires_grad)
     assert {0, 1} <= {module.layer for module in modules.values()}
@@ -36,7 +36,7 @@ def test_every_trained_weight_is_in_one_module(type: str, kind: type) -> None:
 def test_modules_are_named_by_place_with_their_layer() -> None:
     model = BertForSequenceClassification(CONFIG)
     tuners.attach(model, "iaa_m", rank=2, aside_rank=3)
-    modules = trained_modules(model)
+    modules = trained_modules({"": model})
     assert [(name, module.layer) for name, module in modules.items()] == [
         ("bert.encoder.layer.0.attention.output.dropout.adapter", 0),
         ("bert.encoder.layer.0.output.dropout.adapter", 0),
@@ -51,7 +51,7 @@ def test_modules_are_named_by_place_with_their_layer() -> None:
 def test_of_full_fine_tuning_the_layers_are_the_modules() -> None:
     model = BertModel(CONFIG)
     tuners.attach(model, "full")
-    modules = trained_modules(model)
+    modules = trained_modules({"": model})
     assert [module.layer for module in modules.values() if module.layer is not None] == [0, 1]
     assert "embeddings.word_embeddings" in modules and "pooler.dense" in modules
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ STAGES = ("retriever", "reranker")
 
 # The unit of float64, 2e-16, times the numbers that are added up on the way, some 1e4 of each, with a margin.
 ROUNDING = 1e-10
+
+SIDED = ("lora", "iaa_l", "full")
+"""Methods that are tried with sides of their own."""
 
 TRAINED = [name for name in METHODS if name != "zero_shot"]
 
@@ -95,10 +99,25 @@ def test_the_gradients_are_those_of_the_whole_batch(
         assert_equal(other, plain, ROUNDING)
 
 
+@pytest.mark.parametrize("method", SIDED)
+@pytest.mark.parametrize("tune", ["query", "separate"])
+def test_sides_have_the_gradients_of_the_whole_batch(
+    tune: str, method: str, backbone: Path, tmp_path: Path
+) -> None:
+    lesson = Lesson("retriever", method, backbone, tmp_path, tune=tune)
+    plain, *others = steps(lesson, {}, *WAYS.values())
+    tuned = {name.split(".")[2] for name, gradient in plain.items() if gradient.any() and name != "loss"}
+    assert tuned == ({"query"} if tune == "query" else {"query", "document"})
+    for other in others:
+        assert_equal(other, plain, ROUNDING)
+
+
 def test_two_processes_have_the_gradients_of_the_whole_batch(backbone: Path, tmp_path: Path) -> None:
     def lessons(folder: str, **way: Any) -> list[Lesson]:
-        places = {(s, m): tmp_path / folder / f"{s}-{m}" for s in STAGES for m in TRAINED}
-        made = [Lesson(*names, backbone, out, **way) for names, out in places.items()]
+        places = {(s, m, "both"): tmp_path / folder / f"{s}-{m}" for s in STAGES for m in TRAINED}
+        for tune, method in product(("query", "separate"), SIDED):
+            places["retriever", method, tune] = tmp_path / folder / f"{tune}-{method}"
+        made = [Lesson(s, m, backbone, out, tune=tune, **way) for (s, m, tune), out in places.items()]
         for lesson in made:
             lesson.out.mkdir(parents=True)
         return made

@@ -17,7 +17,7 @@ from peftir.statistics.significance import ALPHA, Array, Difference, holm
 from peftir.study import layout, names
 from peftir.study.rows import BM25_NAME, NO_SEED, Row, name_of, rows_of
 from peftir.study.seeds import numbers
-from peftir.study.tasks import RETRIEVAL, TASKS, Task
+from peftir.study.tasks import TASKS, UNTRAINED, Task
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 
@@ -241,9 +241,13 @@ def _read_scores(revision: Revision, test: str | None, expected: set[tuple[str, 
 
 def variants_at(params: Any, task: Task) -> list[str]:
     """The variants that rank at ``task`` by the content of a ``params.yaml``, old or new."""
+    return [*_once_at(params, task), *params["variants"][task.stage]]
+
+
+def _once_at(params: Any, task: Task) -> list[str]:
     # A study from before `untrained` has zero_shot among the variants with seeds.
-    once = params["variants"].get("untrained", []) if task is RETRIEVAL else []
-    return [*once, *params["variants"][task.stage]]
+    once: list[str] = params["variants"].get(UNTRAINED[task.stage], [])
+    return once
 
 
 def rows_in(params: Any, task: Task) -> list[Row]:
@@ -255,8 +259,8 @@ def rows_in(params: Any, task: Task) -> list[Row]:
 
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:
     """Yield task, row and seed of every run defined by ``params.yaml``."""
-    once = params["variants"].get("untrained", [])
     for task in TASKS:
+        once = _once_at(params, task)
         for row in rows_in(params, task):
             without_seed = row.variant is None or row.variant in once
             for seed in [NO_SEED] if without_seed else numbers(params["seeds"][task.stage]):

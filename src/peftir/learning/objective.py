@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from peftir import tuners
 from peftir.models import saving
+from peftir.models.sides import transformers_of, tunable_of
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
@@ -94,9 +95,12 @@ def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.
     Adapters are loaded frozen and are unfrozen here. In a model without an adapter all weights were trained.
     """
     model.eval()
-    transformer = saving.transformer_of(model)
-    if getattr(transformer, "peft_config", None):
+    if any(getattr(transformer, "peft_config", None) for transformer in transformers_of(model).values()):
         model.requires_grad_(False)
+    for transformer in tunable_of(model).values():
+        if not getattr(transformer, "peft_config", None):
+            transformer.requires_grad_(True)
+            continue
         transformer.set_adapter(transformer.active_adapters())
         for adapter in transformer.active_adapters():
             # The backbone's own biases, where PEFT's option bias trains and saves them.

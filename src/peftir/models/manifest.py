@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig
 
+from peftir.models.sides import modules_of, tuned_sides
 from peftir.system.errors import PeftirError
 from peftir.system.files import write_json
 
@@ -80,8 +81,7 @@ def refuse_other_formats(model: nn.Module, name: str) -> None:
 
 def describe(model: SentenceTransformer | CrossEncoder) -> Sections:
     """The sections of the manifest that describe ``model``."""
-    module: Any = model[0]
-    tokenizer, config = model.tokenizer, module.model.config
+    tokenizer, config = model.tokenizer, next(iter(modules_of(model).values())).model.config
     return {
         "weights": {"dtype": "float32", "attention": config._attn_implementation},
         "tokens": {
@@ -134,9 +134,9 @@ def compare(model: SentenceTransformer | CrossEncoder, recorded: Sections) -> No
 
 
 def _lengths(model: SentenceTransformer | CrossEncoder) -> dict[str, int]:
-    module: Any = model[0]
     if isinstance(model, CrossEncoder):
         return {"length": model.max_length}
+    module = next(iter(modules_of(model).values()))
     return {"query_length": module.query_length, "document_length": module.document_length}
 
 
@@ -145,4 +145,11 @@ def _output(model: SentenceTransformer | CrossEncoder) -> dict[str, Any]:
     if isinstance(model, CrossEncoder):
         return {"head": "one score, not squashed"}
     pooling = next((module.pooling_mode for module in model if isinstance(module, Pooling)), None)
-    return {"pooling": pooling, "similarity": model.similarity_fn_name}
+    sides = tuned_sides(model)
+    dense = [[module.in_features, module.out_features] for module in model if isinstance(module, Dense)]
+    return {
+        "pooling": pooling,
+        "similarity": model.similarity_fn_name,
+        **({"dense": dense} if dense else {}),
+        **({} if sides == "both" else {"tune": sides}),
+    }

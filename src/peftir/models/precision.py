@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from peftir.tuners.places import Backbone
 
@@ -18,7 +17,7 @@ from peftir.tuners.places import Backbone
 def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     """A context in which the matrix products of ``model``'s encoder run in ``precision``.
 
-    The encoder is the transformers model inside ``model``, with the inserted modules. It returns its hidden
+    The encoder is each transformers model inside ``model``, with the inserted modules. It returns its hidden
     states in float32, and later steps are computed in float32: pooling, similarities, a re-ranker's head
     (including BERT's pooler), scores and loss. bfloat16 has 8 significant bits: a similarity near 0.8 would
     be rounded to a multiple of 0.004, and then divided by a temperature such as 0.05.
@@ -29,8 +28,7 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     if precision == "float32":
         yield
         return
-    backbone = Backbone.of(next(part for part in model.modules() if isinstance(part, PreTrainedModel)))
-    encoder, kind = backbone.model.base_model, device().type
+    kind = device().type
 
     def in_bfloat16(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with torch.autocast(kind, dtype=torch.bfloat16):
@@ -41,12 +39,12 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
             return forward(states.float())
 
     # The outer context keeps autocast's cache of bfloat16 weights between calls of the encoder.
-    with torch.autocast(kind, enabled=False), running(encoder, in_bfloat16):
-        if backbone.pooler is None:
-            yield
-        else:
-            with running(backbone.pooler, in_float32):
-                yield
+    with torch.autocast(kind, enabled=False), ExitStack() as modules:
+        for backbone in Backbone.all_in(model):
+            modules.enter_context(running(backbone.model.base_model, in_bfloat16))
+            if backbone.pooler is not None:
+                modules.enter_context(running(backbone.pooler, in_float32))
+        yield
 
 
 def not_rounded(values: torch.Tensor) -> torch.Tensor:

@@ -12,10 +12,28 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, base_name, on_own_backbone, record_of
+from peftir.models.backbone import (
+    adapter_configs,
+    backbone_folder,
+    base_name,
+    on_own_backbone,
+    record_of,
+)
+from peftir.models.sides import (
+    alone,
+    joined,
+    layers_after,
+    modules_of,
+    share_frozen,
+    side_folder,
+    side_folders,
+    transformers_of,
+    tunable_of,
+    tuned_sides,
+)
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
-from peftir.system.files import replacing, unusable
+from peftir.system.files import changed_file, replacing, unusable
 from peftir.tuners.loading import magnitudes_for_transformers
 from peftir.tuners.places import Backbone
 
@@ -24,18 +42,68 @@ Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 
 
 def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
-    """The transformers model inside ``model``, to which tuners attach."""
-    return model[0].model
+    """The transformers model inside ``model``, to which tuners attach; of several, the queries'."""
+    return next(iter(transformers_of(model).values()))
 
 
 def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: MethodParams) -> dict[str, Any]:
     """Freeze the backbone of ``model``, insert ``method``'s trainable weights and return its settings.
 
+    A budget is that of all sides together, so each gets an equal share of it.
+
     Raises:
         PeftirError: the settings are invalid or do not fit the backbone.
     """
+    encoders, knobs = tunable_of(model), method.knobs
+    if method.budget is not None:
+        knobs["budget"] = method.budget / len(encoders)
     try:
-        return tuners.attach(transformer_of(model), method.type, **method.knobs)
+        for encoder in encoders.values():
+            settled = tuners.attach(encoder, method.type, **knobs)
+        # Dense layers are common to both sides, of which one may have to stay as it is.
+        all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
+        layers_after(model).requires_grad_(all_trained)
+        share_frozen(model)
+        return settled
+    except tuners.TunerError as error:
+        shared = " (of each side)" if len(encoders) > 1 else ""
+        raise PeftirError(f"params.yaml: methods.{variant}.{error}{shared}") from error
+
+
+def start_from(
+    model: SentenceTransformer | CrossEncoder, variant: str, folder: Path, backbone: dict[str, Any]
+) -> None:
+    """Give the adapters that were attached to ``model`` the weights of the trained model in ``folder``.
+
+    Args:
+        model: with ``variant``'s method attached.
+        variant: for errors.
+        folder: a model that :func:`save` wrote.
+        backbone: of ``model``, as of :func:`peftir.models.backbone.record_of`.
+
+    Raises:
+        PeftirError: there is no such model in ``folder``, or it is of another backbone, method or size, or of
+            other sides.
+    """
+    key = f"params.yaml: methods.{variant}.start_from"
+    if not adapter_configs(folder):
+        raise PeftirError(f"{key}: {folder}: no adapter_config.json; expected the folder of a tuned model")
+    try:
+        recorded = manifest.read(folder)
+    except (OSError, ValueError) as error:
+        raise unusable(folder / manifest.FILE, error) from error
+    file = changed_file(recorded["backbone"]["sha256"], backbone["sha256"])
+    if file is not None:
+        raise PeftirError(
+            f"{key}: {folder}: was trained on another backbone than {backbone['name']}: {file} has other "
+            "content; expected a model of the same backbone"
+        )
+    folders, encoders = side_folders(folder), transformers_of(model)
+    if folders.keys() != encoders.keys():
+        raise PeftirError(f"{key}: {folder}: expected a model that was trained with the same retriever.tune")
+    try:
+        for side, encoder in encoders.items():
+            tuners.continue_from(encoder, folders[side])
     except tuners.TunerError as error:
         raise PeftirError(f"params.yaml: methods.{variant}.{error}") from error
 
@@ -65,10 +133,11 @@ def save(
         root: the study's folder, to which the path of a local backbone is relative in the adapter.
         training: the section of the manifest about the training.
     """
-    for config in getattr(transformer_of(model), "peft_config", {}).values():
-        # PEFT reads the backbone's config.json when it saves, from the hub if this is no folder.
-        config.base_model_name_or_path = str(backbone_folder(backbone, revision, root))
-        config.revision = revision
+    for encoder in transformers_of(model).values():
+        for config in getattr(encoder, "peft_config", {}).values():
+            # PEFT reads the backbone's config.json when it saves, from the hub if this is no folder.
+            config.base_model_name_or_path = str(backbone_folder(backbone, revision, root))
+            config.revision = revision
     # A tokenizer would save the truncation and padding of its last call.
     if tokenizer := getattr(model.tokenizer, "backend_tokenizer", None):
         tokenizer.no_truncation()
@@ -76,11 +145,14 @@ def save(
     # A tokenizer would save whether this process is offline.
     getattr(model.tokenizer, "init_kwargs", {}).pop("local_files_only", None)
     with replacing(folder) as partial:
-        model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
-        if (weights := partial / "adapter_model.safetensors").is_file():
-            magnitudes_for_transformers(weights)
-        _normalize(partial / "adapter_config.json", base_name(backbone, root))
-        _record_loading(partial / "sentence_bert_config.json", model)
+        for side in modules_of(model):
+            target = str(side_folder(partial, side))
+            alone(model, side).save_pretrained(target, create_model_card=False, safe_serialization=True)
+        for config_file in adapter_configs(partial):
+            magnitudes_for_transformers(config_file.with_name("adapter_model.safetensors"))
+            _normalize(config_file, base_name(backbone, root))
+        for side in modules_of(model):
+            _record_loading(side_folder(partial, side) / "sentence_bert_config.json", model)
         sections = {"backbone": record_of(backbone, revision, root), **manifest.describe(model)}
         manifest.write(partial, sections | ({"training": training} if training else {}))
         for path in partial.rglob("*"):
@@ -89,7 +161,7 @@ def save(
 
 def stored_bytes(folder: Path) -> int:
     """The size in bytes of the weights in a model's folder."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
 def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model:
@@ -111,8 +183,12 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
         recorded = manifest.read(folder)
         with on_own_backbone(folder, recorded["backbone"], root) as place:
             model = kind(str(place))
-        if (folder / "adapter_config.json").is_file():
-            tuners.verify(transformer_of(model), folder)
+            if "document" in (folders := side_folders(place)):
+                model[0] = joined(model[0], kind(str(folders["document"]))[0])
+        encoders = transformers_of(model)
+        for side, saved in side_folders(folder).items():
+            if (saved / "adapter_config.json").is_file():
+                tuners.verify(encoders[side], saved)
         manifest.refuse_other_formats(model, str(folder))
         manifest.compare(model, recorded)
         return model
@@ -146,13 +222,12 @@ def _not_loaded(folder: Path, error: Exception) -> PeftirError:
 
 def _normalize(config: Path, base: str) -> None:
     """Set an adapter's backbone to ``base`` and sort its lists, some of which PEFT writes from sets."""
-    if config.is_file():
-        content = json.loads(config.read_text(encoding="utf-8"))
-        for key, value in content.items():
-            if isinstance(value, list) and all(isinstance(item, str) for item in value):
-                content[key] = sorted(value)
-        content["base_model_name_or_path"] = base
-        config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    content = json.loads(config.read_text(encoding="utf-8"))
+    for key, value in content.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            content[key] = sorted(value)
+    content["base_model_name_or_path"] = base
+    config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _record_loading(config: Path, model: SentenceTransformer | CrossEncoder) -> None:

@@ -32,6 +32,7 @@ NORMALIZERS = (
     normalizers.NFKC,
     normalizers.NFKD,
     normalizers.Precompiled,  # SentencePiece's table, by grapheme or character
+    normalizers.Prepend,
     normalizers.Strip,
     normalizers.StripAccents,
 )

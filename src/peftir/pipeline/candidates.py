@@ -27,7 +27,7 @@ class Reranker:
         seed: its seed.
     """
 
-    def __init__(self, root: Path, params: Params, variant: str, seed: Seed) -> None:
+    def __init__(self, root: Path, params: Params, variant: str, seed: Seed | None) -> None:
         self._root, self._given, self._precision = root, params.reranking, params.backbone.precision
         self._folder = root / layout.model("reranker", variant, seed)
         self._model = saving.load(CrossEncoder, self._folder, root)

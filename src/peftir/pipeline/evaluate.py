@@ -22,7 +22,7 @@ from peftir.study.depths import of_candidates
 from peftir.study.params import Params
 from peftir.study.rows import NO_SEED, Row
 from peftir.study.seeds import Seed, draw, fold_of, numbers
-from peftir.study.tasks import TASKS, Task, TaskName
+from peftir.study.tasks import TASKS, UNTRAINED, Task, TaskName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing, write_json
 
@@ -59,7 +59,7 @@ def rankings(params: Params, test: str | None = None) -> Iterator[Ranking]:
                 continue
             paths = {
                 entry: layout.of(test, layout.runs(task, row.variant, entry)) / name
-                for entry in ([None] if row.variant in params.variants.untrained else entries)
+                for entry in ([None] if row.variant in params.variants.once(task) else entries)
             }
             for seed in [NO_SEED] if None in paths else numbers(entries):
                 of_seed = {fold_of(entry): path for entry, path in paths.items() if _number(entry) == seed}
@@ -156,8 +156,8 @@ def variants(root: Path, params: Params) -> Described:
 
 
 def _described(root: Path, params: Params, task: Task, variant: str) -> dict[str, Any]:
-    untrained = variant in params.variants.untrained
-    stage = "untrained" if untrained else f"train_{task.stage}"
+    untrained = variant in params.variants.once(task.name)
+    stage = UNTRAINED[task.stage] if untrained else f"train_{task.stage}"
     artefacts = [
         Artefact(root, layout.training(task.stage, variant, seed), stage)
         for seed in ([None] if untrained else params.seeds.at(task.stage))

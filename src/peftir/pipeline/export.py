@@ -12,15 +12,17 @@ from sentence_transformers import CrossEncoder
 
 from peftir import tuners
 from peftir.models import manifest, saving
-from peftir.models.backbone import own_backbone
+from peftir.models.backbone import adapter_configs, own_backbone
+from peftir.models.sides import modules_of, side_folders
 from peftir.pipeline.backbone import as_settled
 from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.study.tasks import StageName
+from peftir.study.tasks import UNTRAINED, StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
+from peftir.tuners.untouched import is_untouched
 
 
 def export(
@@ -46,7 +48,7 @@ def export(
         PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
     """
     source = root / layout.model(stage, variant, seed)
-    maker = "untrained" if seed is None else f"train_{stage}"
+    maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
     if not (source / "modules.json").is_file():
         raise PeftirError(
             f"{source}: no trained model here; `dvc repro {maker}@{source.name}` makes it, if the variant "
@@ -54,13 +56,13 @@ def export(
         )
     if folder.exists():
         raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
-    adapter = source / "adapter_config.json"
-    config = json.loads(adapter.read_text(encoding="utf-8")) if adapter.is_file() else {}
+    adapters = adapter_configs(source)
     card = model_card(
-        root, as_settled(root, params), variant, stage, seed, needs_backbone=bool(config) and not merged
+        root, as_settled(root, params), variant, stage, seed, needs_backbone=bool(adapters) and not merged
     )
     with replacing(folder) as partial:
-        if config and merged:
+        if adapters and merged:
+            config = json.loads(adapters[0].read_text(encoding="utf-8"))
             _write_merged(root, source, config, saving.MODEL_TYPES[stage], partial, variant)
         else:
             shutil.copytree(source, partial)
@@ -70,19 +72,16 @@ def export(
 def _write_merged(
     root: Path, source: Path, config: dict[str, Any], kind: Any, target: Path, variant: str
 ) -> None:
-    """Write the model in ``source`` with its adapter merged into the backbone."""
+    """Write the model in ``source`` with its adapters merged into the backbone; ``config`` is that of one."""
     name, revision = config["base_model_name_or_path"], config.get("revision")
     model = saving.load(kind, source, root)
-    encoder = saving.transformer_of(model)
-    head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
     recorded = manifest.read(source)
     folder = own_backbone(source, recorded["backbone"], root)
-    whole = type(encoder).from_pretrained(folder, **manifest.loading(folder), **head)
-    whole.config.pad_token_id = encoder.config.pad_token_id
-    tuned = PeftModel.from_pretrained(whole, str(source))
-    tuners.verify(tuned, source)
+    modules = modules_of(model)
     try:
-        model[0].model = tuned.merge_and_unload(safe_merge=True)
+        for side, saved in side_folders(source).items():
+            if (saved / "adapter_config.json").is_file():
+                modules[side].model = _merged(modules[side].model, saved, folder, kind)
     except tuners.TunerError as error:
         raise PeftirError(
             f"--merged: {variant}: its modules are no change of the backbone's own weights, and "
@@ -90,3 +89,15 @@ def _write_merged(
             f"leave --merged out, and load it where {name} can be had or is in the cache"
         ) from error
     saving.save(model, target, name, revision, root, training=recorded.get("training"))
+
+
+def _merged(encoder: Any, saved: Path, backbone: Path, kind: Any) -> Any:
+    """The transformers model ``encoder``, loaded again from its parts, with its adapter merged."""
+    head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
+    whole = type(encoder).from_pretrained(backbone, **manifest.loading(backbone), **head)
+    whole.config.pad_token_id = encoder.config.pad_token_id
+    if is_untouched(encoder):
+        return whole
+    tuned = PeftModel.from_pretrained(whole, str(saved))
+    tuners.verify(tuned, saved)
+    return tuned.merge_and_unload(safe_merge=True)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from peftir.data.sources.fingerprint import fingerprint_of
-from peftir.models.backbone import is_local
+from peftir.models.backbone import ADAPTER, is_local
 from peftir.pipeline.backbone import is_settled, settled
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
+from peftir.study.tasks import TASKS
 from peftir.system.errors import PeftirError
-from peftir.system.files import changed_file
+from peftir.system.files import changed_file, fingerprint
 
 
 def changed_inputs(root: Path) -> Iterator[str]:
     """Yield a message for each input that has changed since the study read it.
 
-    Inputs are the folders of a backbone and of sources. There is no message if ``params.yaml`` names another
-    folder, since the stages that read it run again.
+    Inputs are the folders of a backbone, of sources and of models to start from. There is no message if
+    ``params.yaml`` names another folder, since the stages that read it run again.
     """
     file = root / "params.yaml"
     if not file.is_file():
@@ -34,11 +36,26 @@ def changed_inputs(root: Path) -> Iterator[str]:
     except PeftirError as error:
         yield str(error)
         return
+    yield from _changed_starts(root, params)
     if changed := _changed_source(root / layout.COLLECTION, params.collection.source):
         yield _told(changed, "the collection", "prepare")
     for name, test in params.tests.items():
         if changed := _changed_source(root / layout.of(name, layout.COLLECTION), test.source):
             yield _told(changed, f"the test set {name}", f"prepare_test@{name}")
+
+
+def _changed_starts(root: Path, params: Params) -> Iterator[str]:
+    for stage in (task.stage for task in TASKS):
+        for variant, seed in product(params.variants.trained(stage), params.seeds.at(stage)):
+            given, record = params.methods[variant].start_from, root / layout.training(stage, variant, seed)
+            if given is None or (folder := given.at(stage)) is None or not record.is_file():
+                continue
+            before = json.loads(record.read_text(encoding="utf-8")).get("start_from", {})
+            if file := changed_file(before, fingerprint(root / folder, ADAPTER)):
+                yield (
+                    f"{folder}/{file}: is not what it was when {variant} was trained from it; bring it back, "
+                    f"or train again: `dvc repro --force train_{stage}@{layout.key(variant, seed)}`"
+                )
 
 
 def _told(changed: Path, what: str, stage: str) -> str:

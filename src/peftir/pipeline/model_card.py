@@ -18,7 +18,7 @@ from peftir.study.params import Params
 from peftir.study.rows import BM25, Row
 from peftir.study.seeds import Seed, draw, numbers
 from peftir.study.sources import shown
-from peftir.study.tasks import BY_STAGE, StageName
+from peftir.study.tasks import BY_STAGE, UNTRAINED, StageName
 from peftir.system.markdown import code, escape, fenced, table
 
 PIPELINES = {"retriever": "sentence-similarity", "reranker": "text-ranking"}
@@ -38,6 +38,18 @@ model = CrossEncoder("FOLDER")
 print(model.predict([("a query", "a document"), ("a query", "another")]))""",
 }
 
+USE_OF_SIDES = """from sentence_transformers import SentenceTransformer
+
+of_queries, of_documents = SentenceTransformer("FOLDER"), SentenceTransformer("FOLDER/document")
+queries = of_queries.encode_query(["a query"])
+documents = of_documents.encode_document(["a document", "another"])
+print(of_queries.similarity(queries, documents))"""
+SIDES = {
+    "query": "the queries’ is tuned, the documents’ is the backbone as it is",
+    "separate": "each has weights of its own, counted together",
+}
+"""What is tuned, where one model does not encode both."""
+
 
 def model_card(
     root: Path, params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
@@ -51,7 +63,7 @@ def model_card(
         PeftirError: the collection or the record of the training is missing.
     """
     manifest = Collection(root / layout.COLLECTION).manifest
-    maker = "untrained" if seed is None else f"train_{stage}"
+    maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
     training = Artefact(root, layout.training(stage, variant, seed), maker).json()
     parts = [
         _front_matter(root, params, stage, needs_backbone),
@@ -61,7 +73,7 @@ def model_card(
         "## Measures",
         _measures(root, params, variant, stage, manifest),
         "## Use",
-        _use(root, params, stage, needs_backbone),
+        _use(root, params, stage, needs_backbone, sides=seed is not None and params.retriever.tune in SIDES),
         "## Settings",
         "As in `params.yaml` when this was exported:",
         fenced(_settings(params, variant, stage), "yaml"),
@@ -95,6 +107,8 @@ def _facts(params: Params, training: dict[str, Any], manifest: dict[str, Any]) -
     yield "weights trained", f"{weights['trained']:,}, {weights['share']:.2%} of the backbone’s{head}"
     if training["seed"] is None:
         return
+    if training["stage"] == "retriever" and params.retriever.tune in SIDES:
+        yield "sides", SIDES[params.retriever.tune]
     yield (
         "training",
         f"{_draw(training['seed'])}, {training['steps']} steps, the best on dev was step "
@@ -124,7 +138,7 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     if variant not in rows:
         return "Not measured."
     measures = list(means[variant])
-    trained = variant not in params.variants.untrained
+    trained = variant not in params.variants.once(task)
     entries = params.seeds.at(stage)
     seeds = numbers(entries)
     over = f"; mean of the seeds {', '.join(map(str, seeds))}" if trained and len(seeds) > 1 else ""
@@ -139,9 +153,10 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     return f"{_table(('', *measures), lines)}\n\n{note}"
 
 
-def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> str:
+def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool, sides: bool) -> str:
+    use = USE_OF_SIDES if sides and stage == "retriever" else USE[stage]
     if not needs_backbone:
-        return fenced(USE[stage], "python")
+        return fenced(use, "python")
     name, revision = params.backbone.name, params.backbone.revision
     pinned = f" at revision {code(revision)}" if revision else ""
     if is_local(name, root):
@@ -149,7 +164,7 @@ def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> 
     return (
         f"The folder has the adapter alone: it needs {code(base_name(name, root))}{pinned}, and "
         "`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
-        + fenced(f"import peftir.tuners\n{USE[stage]}", "python")
+        + fenced(f"import peftir.tuners\n{use}", "python")
     )
 
 

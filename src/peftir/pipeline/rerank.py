@@ -10,13 +10,13 @@ from peftir.pipeline.candidates import Reranker
 from peftir.ranking.interpolation import choose_weight
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.seeds import Seed, draw
+from peftir.study.seeds import Seed, fold_of
 from peftir.system.files import replacing, write_json
 
 
-def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed) -> float:
+def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed | None) -> float:
     """Write the re-ranker's dev and test runs, alone and interpolated; return the interpolation weight."""
-    collection = Collection(root / layout.COLLECTION, draw(seed).fold)
+    collection = Collection(root / layout.COLLECTION, fold_of(seed))
     reranker, candidates = Reranker(root, params, variant, seed), layout.run(params.reranking.candidates)
     with replacing(root / layout.runs("reranking", variant, seed)) as partial:
         record = rerank_run(reranker, collection, root / candidates, partial, params.reranker.selected_by)

@@ -14,7 +14,7 @@ from peftir.study.seeds import Seed
 from peftir.system.files import replacing
 
 
-def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed) -> None:
+def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed | None) -> None:
     """Write the runs of ``test``, by the re-ranker alone and interpolated.
 
     The weight beside the candidates' scores is that chosen on the study's dev queries: a test set has none.

@@ -9,8 +9,9 @@ from typing import Any
 from sentence_transformers import CrossEncoder
 
 from peftir.data.collection import Qrels, TextLookup
-from peftir.models.crossencoder import new_crossencoder, score_candidates
+from peftir.models.crossencoder import score_candidates
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.settings import check_settings
 from peftir.ranking.interpolation import rerank
 from peftir.ranking.measures import mean_of
@@ -51,9 +52,7 @@ def train_reranker(
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
 
     seed_everything(number)
-    model = new_crossencoder(
-        params.backbone.name, revision=params.backbone.revision, root=root, length=settings.length
-    )
+    model = new_reranker(root, params)
     loss = RerankerLoss(model, settings.mini_batch_size)
     with tokenized(data, batches, loss, root / layout.tokens("reranker", variant, seed, rank())) as tokens:
         return fit(

@@ -52,7 +52,7 @@ def train_retriever(
     pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
 
     seed_everything(number)
-    model = new_retriever(root, params)
+    model = new_retriever(root, params, settings.tune)
     loss = RetrieverLoss(model, data.sampler, settings.temperature, settings.mini_batch_size)
     with tokenized(data, batches, loss, root / layout.tokens("retriever", variant, seed, rank())) as tokens:
         return fit(

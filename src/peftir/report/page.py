@@ -181,11 +181,10 @@ def _interpolation(stage: StageStudy, looks: Looks) -> Drawn:
 
 
 def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
-    start = "the untrained backbone" if stage.task == "retrieval" else "a head with random weights"
     caption = (
         f"{stage.settings.selected_by} of the {sentences.MODELS[stage.task]} on a sample of the "
-        f"dev queries over the optimizer steps; step 0 is {start}. The filled mark is the step that was "
-        f"kept.{sentences.thin_lines(stage)}"
+        f"dev queries over the optimizer steps; step 0 is {sentences.start_of(stage)}. The filled mark is "
+        f"the step that was kept.{sentences.thin_lines(stage)}"
     )
     return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption)
 

@@ -15,7 +15,7 @@ from peftir.report.study import Interpolation, ModelRecord, ParameterCounts, Res
 from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.seeds import Seed, numbers
-from peftir.study.tasks import BY_NAME, RETRIEVAL, TaskName
+from peftir.study.tasks import BY_NAME, UNTRAINED, TaskName
 
 if TYPE_CHECKING:
     from peftir.study.params import Params
@@ -47,13 +47,13 @@ def read_study(root: Path, params: Params) -> Study:
 
 def _read_stage(root: Path, params: Params, task: TaskName) -> StageStudy:
     stage = BY_NAME[task].stage
-    variants, untrained = params.variants.at(task), params.variants.untrained
+    variants, untrained = params.variants.at(task), params.variants.once(task)
     seeds, measures = params.seeds.at(stage), params.measures.at(task)
     settings = params.training(stage)
     rows = params.rows(task)
     names = [row.name for row in rows]
     models = {
-        name: [_read_untrained(root, name)]
+        name: [_read_untrained(root, task, name)]
         if name in untrained
         else [_read_model(root, task, name, seed, settings.selected_by) for seed in seeds]
         for name in variants
@@ -100,10 +100,11 @@ def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: s
     )
 
 
-def _read_untrained(root: Path, variant: str) -> ModelRecord:
-    """The record of the untrained backbone: a model without a seed, indexed and searched by one stage."""
-    training = Artefact(root, layout.training("retriever", variant, None), "untrained")
-    spent = Artefact(root, layout.resources("untrained", variant), "untrained")
+def _read_untrained(root: Path, task: TaskName, variant: str) -> ModelRecord:
+    """The record of the untrained backbone: a model without a seed, for which one stage does all."""
+    stage = UNTRAINED[BY_NAME[task].stage]
+    training = Artefact(root, layout.training(BY_NAME[task].stage, variant, None), stage)
+    spent = Artefact(root, layout.resources(stage, variant), stage)
     seconds = spent.json()
     return ModelRecord(
         variant=variant,
@@ -118,9 +119,9 @@ def _read_untrained(root: Path, variant: str) -> ModelRecord:
             step: Resources(
                 spent.number(seconds, f"{step}_seconds"), spent.number(seconds, "peak_memory_mb"), None
             )
-            for step in RETRIEVAL.dvc_stages[1:]
+            for step in BY_NAME[task].dvc_stages[1:]
         },
-        interpolation=None,
+        interpolation=_read_interpolation(root, variant, None) if task == "reranking" else None,
     )
 
 
@@ -136,7 +137,7 @@ def _no_curve() -> pd.Series:
     return pd.Series(dtype=float)
 
 
-def _read_interpolation(root: Path, variant: str, seed: Seed) -> Interpolation:
+def _read_interpolation(root: Path, variant: str, seed: Seed | None) -> Interpolation:
     artefact = Artefact(root, layout.interpolation(variant, seed), "rerank")
     content = artefact.json()
     dev = {float(weight): artefact.number(content, "dev", weight) for weight in artefact.get(content, "dev")}

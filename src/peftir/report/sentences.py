@@ -146,9 +146,9 @@ def _selection(study: Study, stage: StageStudy) -> list[str]:
     if stage.task == "reranking" and dev < FEW_DEV_QUERIES <= stage.settings.dev_queries:
         notes.append("The interpolation weights were selected by as few.")
     if any(stage.untrained(name) for name in stage.trained):
-        start = "the untrained backbone" if stage.task == "retrieval" else "a head with random weights"
         notes.append(
-            f"Kept untrained: no training step was better on dev than step 0 ({start}), so step 0 was kept."
+            f"Kept untrained: no training step was better on dev than step 0 ({start_of(stage)}), so step 0 "
+            "was kept."
         )
     for choice, tied in (
         ("step", lambda model: (model.dev == model.dev.max()).sum() > 1),
@@ -175,3 +175,12 @@ def _tied(stage: StageStudy, tied: Callable[[ModelRecord], Any]) -> list[str]:
 def _range(counts: list[int]) -> str:
     few, many = min(counts), max(counts)
     return f"{few:,}" if few == many else f"{few:,} to {many:,}"
+
+
+def start_of(stage: StageStudy) -> str:
+    """What training starts from."""
+    if stage.task == "retrieval":
+        return "the untrained backbone"
+    if len(stage.trained) < len(stage.variants):
+        return "the untrained re-ranker"
+    return "a head with random weights"

@@ -84,7 +84,9 @@ class Chains:
         names = [ModelName("retriever", variant, None) for variant in params.variants.untrained]
         names += _trained(params, "retriever")
         self.retrievers = {name.key: name for name in names if name.is_in(root) and _is_indexed(root, name)}
-        self.rerankers = {name.key: name for name in _trained(params, "reranker") if name.is_in(root)}
+        names = [ModelName("reranker", variant, None) for variant in params.variants.untrained_reranker]
+        names += _trained(params, "reranker")
+        self.rerankers = {name.key: name for name in names if name.is_in(root)}
 
     def first_stages(self) -> list[str]:
         """Every ``FIRST``."""

@@ -11,12 +11,12 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from peftir import tuners
 from peftir.models import manifest, saving
 from peftir.models.backbone import record_of
-from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settled
+from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.serve.chains import ModelName
 from peftir.study.params import Params
-from peftir.study.tasks import StageName
+from peftir.study.tasks import UNTRAINED, StageName
 from peftir.system.errors import PeftirError
 
 
@@ -68,10 +68,7 @@ class SharedBackbone:
     def _host(self, stage: StageName) -> SentenceTransformer | CrossEncoder:
         if not self._hosts:
             root, params = self._root, settled(self._root, self._params)
-            backbone = params.backbone
-            reranker = new_crossencoder(
-                backbone.name, revision=backbone.revision, root=root, length=params.reranker.length
-            )
+            backbone, reranker = params.backbone, new_reranker(root, params)
             retriever = new_retriever(root, params)
             retriever[0].model = saving.transformer_of(reranker).base_model
             self._record = record_of(backbone.name, backbone.revision, root)
@@ -92,6 +89,7 @@ class SharedBackbone:
             recorded = manifest.read(self._root / name.folder)
             if recorded["backbone"]["sha256"] != self._record["sha256"]:
                 raise ValueError(f"it was trained on another backbone than {self._params.backbone.name}")
+            recorded["output"].pop("tune", None)  # queries alone are encoded here
             manifest.compare(host, recorded)
         except (OSError, ValueError, KeyError) as error:
             raise _unusable(name, str(error)) from error
@@ -105,7 +103,7 @@ def _enable_adapters(transformer: Any, enabled: bool) -> None:
 
 
 def _unusable(name: ModelName, reason: str) -> PeftirError:
-    maker = "untrained" if name.seed is None else f"train_{name.stage}"
+    maker = UNTRAINED[name.stage] if name.seed is None else f"train_{name.stage}"
     return PeftirError(
         f"{name.folder}: the model cannot be used ({reason}); make it again: `dvc repro {maker}@{name.key}`"
     )

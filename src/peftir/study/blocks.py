@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationInfo,
@@ -15,6 +13,8 @@ from pydantic import (
 )
 
 from peftir.study import seeds
+from peftir.study.block import Block, NonEmpty
+from peftir.study.starts import StartFrom, YesNoParams
 from peftir.study.tasks import StageName, TaskName
 
 T = TypeVar("T")
@@ -24,13 +24,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 ScheduleName = Literal["linear", "cosine", "constant"]
-NonEmpty = Annotated[list[str], Field(min_length=1)]
-
-
-class Block(BaseModel):
-    """A block of ``params.yaml``: no unknown keys, no conversions between types, never changed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class PerStage(Block, Generic[T]):
@@ -84,7 +77,7 @@ class BackboneParams(Block):
 
     name: str
     revision: str | None
-    pooling: Literal["cls", "mean", "last"]
+    pooling: Literal["cls", "mean", "last", "model"]
     precision: Literal["bfloat16", "float32"]
     dropout: bool
 
@@ -101,6 +94,8 @@ class MethodParams(Block):
 
     type: str
     learning_rate: LearningRates | None = None
+    start_from: StartFrom | None = None
+    """Models of the same method to go on from, instead of the method's own initial weights."""
     budget: Rate | None = None
     """Share of the backbone's weights that may be trained; rank or length follow from it."""
     rank: Positive | None = None
@@ -137,33 +132,21 @@ class MethodParams(Block):
     @property
     def knobs(self) -> dict[str, Any]:
         """What is passed on to :func:`peftir.tuners.attach`: the knobs that were given."""
-        return self.model_dump(exclude={"type", "learning_rate"}, exclude_none=True)
+        return self.model_dump(exclude={"type", "learning_rate", "start_from"}, exclude_none=True)
 
     @model_validator(mode="after")
-    def _a_rate_if_trained(self) -> MethodParams:
+    def _a_rate_if_trained_and_a_start_if_an_adapter(self) -> MethodParams:
         if (self.learning_rate is None) != (self.type == "zero_shot"):
             raise ValueError(
                 "no learning_rate, since nothing is trained"
                 if self.type == "zero_shot"
                 else "a learning_rate with the keys retriever and reranker"
             )
+        if self.start_from is not None and self.type in ("full", "zero_shot"):
+            raise ValueError(
+                f"no start_from, since {self.type} has no adapter; a folder tuned with full is a backbone"
+            )
         return self
-
-
-class Variants(Block):
-    """Names of ``methods`` blocks to run: those that are trained, per stage, and untrained retrievers."""
-
-    untrained: list[str]
-    retriever: NonEmpty
-    reranker: NonEmpty
-
-    def trained(self, stage: StageName) -> list[str]:
-        """The variants whose ``stage`` is trained."""
-        return self.retriever if stage == "retriever" else self.reranker
-
-    def at(self, task: TaskName) -> list[str]:
-        """The variants that rank at ``task``, in the order of the tables."""
-        return [*self.untrained, *self.retriever] if task == "retrieval" else list(self.reranker)
 
 
 def _seed(value: object) -> seeds.Seed:
@@ -191,7 +174,7 @@ class TrainingParams(Block):
     negatives_depth: Positive
     warmup: Share
     schedule: ScheduleName = "linear"
-    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = Field([0.9, 0.999])
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     evaluate_every: Positive
@@ -211,6 +194,7 @@ class TrainingParams(Block):
 class RetrieverParams(TrainingParams):
     """Training of the bi-encoder."""
 
+    tune: Literal["both", "query", "separate"] = "both"
     query_length: Annotated[int, Field(ge=4)]
     document_length: Annotated[int, Field(ge=4)]
     query_prefix: str
@@ -224,6 +208,7 @@ class RetrieverParams(TrainingParams):
 class RerankerParams(TrainingParams):
     """Training of the cross-encoder."""
 
+    yes_no: YesNoParams | None = None
     length: Annotated[int, Field(ge=8)]
     negatives: Positive
     head_learning_rate: Rate

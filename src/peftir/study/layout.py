@@ -12,6 +12,7 @@ COLLECTION = Path("data/collection")
 BM25_INDEX = Path("data/bm25")
 LEXICAL_INDEX = Path("data/lexical")
 BM25_RUNS = Path("runs/bm25")
+SHARED_INDEX = Path("data/shared_index")
 PER_QUERY = Path("metrics/per_query.parquet")
 LEARNING = Path("metrics/learning.json")
 SURFACES = Path("metrics/surfaces.json")
@@ -128,7 +129,7 @@ def lexical(name: str) -> Path:
     return Path("metrics/lexical") / f"{name}.json"
 
 
-def interpolation(variant: str, seed: Seed) -> Path:
+def interpolation(variant: str, seed: Seed | None) -> Path:
     """The weight of a re-ranker beside the first stage, as chosen on dev."""
     return Path("metrics/interpolation") / f"{key(variant, seed)}.json"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError, model_validator
 
 from peftir.study import depths, first_stages, learnable, names, seeds
+from peftir.study.block import Block
 from peftir.study.blocks import (
     BackboneParams,
-    Block,
     Bm25Params,
     CollectionParams,
     IndexParams,
@@ -26,12 +26,12 @@ from peftir.study.blocks import (
     Seeds,
     TestSetParams,
     TrainingParams,
-    Variants,
 )
 from peftir.study.first_stages import LexicalParams, RerankingParams
 from peftir.study.mistakes import in_one_line
 from peftir.study.rows import Row, rows_of
-from peftir.study.tasks import BY_NAME, StageName, TaskName
+from peftir.study.tasks import BY_NAME, TASKS, UNTRAINED, StageName, TaskName
+from peftir.study.variants import Variants
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
@@ -126,7 +126,7 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _names_that_stay_apart(self) -> Params:
-        if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.reranker]):
+        if wrong := names.problem([*self.variants.at("retrieval"), *self.variants.at("reranking")]):
             raise ValueError(f"methods.{wrong}")
         if wrong := names.problem(self.tests, names.NO_NAMES):
             raise ValueError(f"tests.{wrong}")
@@ -151,15 +151,22 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _untrained_variants_are_listed_as_such(self) -> Params:
-        for name in self.variants.untrained:
-            if self.methods[name].type != "zero_shot":
-                raise ValueError(
-                    f"variants.untrained: '{name}': expected a method of type zero_shot; trained ones go "
-                    "under variants.retriever and variants.reranker"
-                )
+        for task, key in ((task, UNTRAINED[task.stage]) for task in TASKS):
+            for name in self.variants.once(task.name):
+                if self.methods[name].type != "zero_shot":
+                    raise ValueError(
+                        f"variants.{key}: '{name}': expected a method of type zero_shot; trained ones go "
+                        "under variants.retriever and variants.reranker"
+                    )
+        if self.variants.untrained_reranker and self.collection.folds:
+            raise ValueError(
+                f"variants.untrained_reranker: {self.variants.untrained_reranker}: expected none, since "
+                "with collection.folds a model without a fold has no dev queries to choose a weight on"
+            )
         reasons: dict[StageName, str] = {
             "retriever": "zero_shot goes under variants.untrained, where it runs once whatever the seeds",
-            "reranker": "an untrained head means nothing",
+            "reranker": "an untrained head means nothing; a backbone that can score already goes under "
+            "variants.untrained_reranker",
         }
         for key, reason in reasons.items():
             for name in self.variants.trained(key):

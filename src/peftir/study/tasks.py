@@ -31,4 +31,6 @@ RERANKING = Task("reranking", "reranker", "Re-ranking", "re-ranker", dvc_stages=
 TASKS = (RETRIEVAL, RERANKING)
 BY_NAME = {task.name: task for task in TASKS}
 BY_STAGE = {task.stage: task for task in TASKS}
+UNTRAINED: dict[StageName, str] = {"retriever": "untrained", "reranker": "untrained_reranker"}
+"""The DVC stage that makes the untrained models of a stage."""
 TITLES: dict[str, str] = {task.name: task.title for task in TASKS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
 from peftir.models.biencoder import TextKind, texts_and_length
+from peftir.models.sides import tuned_sides
 from peftir.models.templates import Template
 from peftir.models.tokenizing import features
 from peftir.training.distributed import all_reduce, gather_rows, shard
@@ -58,7 +60,9 @@ class RetrieverLoss:
         """The scalar loss of ``batch``."""
         queries, documents = self.reads(batch)
         return self._loss(
-            batch, self._vectors(tokens.queries, queries), self._vectors(tokens.documents, documents)
+            batch,
+            self._vectors("query", tokens.queries, queries),
+            self._vectors("document", tokens.documents, documents),
         )
 
     def backward(self, batch: list[Example], tokens: TokenTable) -> Tensor:
@@ -73,11 +77,18 @@ class RetrieverLoss:
             loss.backward()
             return loss.detach()
         encode_queries = [
-            partial(self._vectors, tokens.queries, part) for part in mini_batches(queries, size)
+            partial(self._vectors, "query", tokens.queries, part) for part in mini_batches(queries, size)
         ]
         encode_documents = [
-            partial(self._vectors, tokens.documents, part) for part in mini_batches(documents, size)
+            partial(self._vectors, "document", tokens.documents, part)
+            for part in mini_batches(documents, size)
         ]
+        if tuned_sides(self._model) == "query":
+            vectors_of_documents = torch.cat([encode() for encode in encode_documents])
+            return cached_backward(
+                encode_queries,
+                lambda vectors: self._loss(batch, torch.cat(vectors), vectors_of_documents),
+            )
 
         def loss_of(vectors: list[Tensor]) -> Tensor:
             count = len(encode_queries)
@@ -101,10 +112,15 @@ class RetrieverLoss:
         [prefix], length = texts_and_length(self._model, [""], task)
         return Reading(prefix, length - self._template.special)
 
-    def _vectors(self, tokens_of: Callable[[Sequence[T]], TokenizedTexts], texts: Sequence[T]) -> Tensor:
-        """The embeddings of ``texts``, ``[n, d]``."""
+    def _vectors(
+        self, task: TextKind, tokens_of: Callable[[Sequence[T]], TokenizedTexts], texts: Sequence[T]
+    ) -> Tensor:
+        """The embeddings of ``texts``, ``[n, d]``; without a graph if their side is not trained."""
+        untouched = task == "document" and tuned_sides(self._model) == "query"
         tokens = self._template.encode([[tokens] for tokens in tokens_of(texts).tokens])
-        return self._model(features(self.tokenizer, tokens, self._model.device))["sentence_embedding"]
+        inputs = features(self.tokenizer, tokens, self._model.device)
+        with torch.no_grad() if untouched else nullcontext():
+            return self._model(inputs, task=task)["sentence_embedding"]
 
     def _mask(self, batch: list[Example], documents: list[int]) -> Tensor:
         """True for documents that are neither a query's positive nor negatives, ``[batch, documents]``."""

@@ -10,15 +10,16 @@ from typing import Any
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
-from peftir import tuners
 from peftir.models import saving
+from peftir.models.backbone import ADAPTER, record_of
 from peftir.models.precision import processor
+from peftir.models.sides import count, tunable_of
 from peftir.study import layout
 from peftir.study.identity import identity
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.study.tasks import StageName
-from peftir.system.files import write_json
+from peftir.system.files import fingerprint, write_json
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.costs import Costs
 from peftir.training.distributed import rank, world_size
@@ -33,6 +34,7 @@ CODE = (
     "data.collection",
     "models",
     "pipeline.backbone",
+    "pipeline.new_reranker",
     "pipeline.new_retriever",
     "pipeline.settings",
     "ranking.candidates",
@@ -64,7 +66,11 @@ def fit(
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)
-    modules = trained_modules(saving.transformer_of(model))
+    start = root / folder if method.start_from and (folder := method.start_from.at(stage)) else None
+    if start is not None:
+        record = record_of(params.backbone.name, params.backbone.revision, root)
+        saving.start_from(model, variant, start, record)
+    modules = trained_modules(tunable_of(model))
     checkpoint = Checkpoint(
         root / layout.checkpoint(stage, variant, seed),
         identity(
@@ -77,6 +83,7 @@ def fit(
                 root / layout.BACKBONE,
                 root / layout.COLLECTION / "manifest.json",  # has the hashes of the other files
                 *(root / layout.BM25_RUNS / f"{split}.trec" for split in ("train", "dev")),
+                *([] if start is None else (start / name for name in fingerprint(start, ADAPTER))),
             ],
         ),
     )
@@ -98,14 +105,14 @@ def fit(
     }
     if rank() > 0:
         return spent
-    folder = root / layout.model(stage, variant, seed)
+    target = root / layout.model(stage, variant, seed)
     trained = {
         "precision": params.backbone.precision,
         "dropout": params.backbone.dropout,
         "threads": params.threads,
     }
-    saving.save(model, folder, params.backbone.name, params.backbone.revision, root, training=trained)
-    weights = tuners.count(saving.transformer_of(model))
+    saving.save(model, target, params.backbone.name, params.backbone.revision, root, training=trained)
+    weights = count(model)
     write_json(
         root / layout.training(stage, variant, seed),
         {
@@ -115,11 +122,12 @@ def fit(
             "type": method.type,
             "knobs": knobs,
             "weights": asdict(weights) | {"share": round(weights.share, 6)},
-            "bytes": saving.stored_bytes(folder) if method.learning_rate else 0,
+            "bytes": saving.stored_bytes(target) if method.learning_rate else 0,
             "steps": len(batches),
             "best_step": outcome.best_step,
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
+            **({} if start is None else {"start_from": fingerprint(start, ADAPTER)}),
             "gradients": {
                 name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
                 for name, norms in outcome.gradients.items()

@@ -16,7 +16,6 @@ from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedModel
 
 from peftir.models.precision import running
 from peftir.tuners.places import Backbone
@@ -27,12 +26,12 @@ def recomputing_layers(model: nn.Module) -> Iterator[None]:
     """A context in which forward and backward passes checkpoint each encoder layer.
 
     Args:
-        model: contains one transformers encoder, of a family that :mod:`peftir.tuners` supports.
+        model: contains transformers encoders, of families that :mod:`peftir.tuners` supports.
     """
-    backbone = Backbone.of(next(part for part in model.modules() if isinstance(part, PreTrainedModel)))
     with ExitStack() as layers:
-        for name in backbone.layers:
-            layers.enter_context(running(backbone.model.get_submodule(name), _checkpointed))
+        for backbone in Backbone.all_in(model):
+            for name in backbone.layers:
+                layers.enter_context(running(backbone.model.get_submodule(name), _checkpointed))
         yield
 
 

@@ -22,12 +22,20 @@ class Trained:
     weights: list[nn.Parameter]
 
 
-def trained_modules(model: PreTrainedModel) -> dict[str, Trained]:
-    """The trained weights of ``model`` by name of their module, from first to last.
+def trained_modules(models: Mapping[str, PreTrainedModel]) -> dict[str, Trained]:
+    """The trained weights of ``models`` by name of their module, from first to last.
 
     The module is the inserted one. The backbone's own weights are grouped by layer; those outside the layers,
-    by the module that holds them.
+    by the module that holds them. With several models, a name begins with that of its model.
     """
+    return {
+        f"{key}.{name}" if len(models) > 1 else name: module
+        for key, model in models.items()
+        for name, module in _trained_modules(model).items()
+    }
+
+
+def _trained_modules(model: PreTrainedModel) -> dict[str, Trained]:
     layers = Backbone.of(model).layers
     kinds = (BaseTunerLayer, ModulesToSaveWrapper)
     inserted_names = [name for name, module in model.named_modules() if isinstance(module, kinds)]

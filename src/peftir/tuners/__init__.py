@@ -58,6 +58,14 @@ A saved adapter is loaded onto its backbone; ``verify`` checks one that a librar
 >>> again = peft.PeftModel.from_pretrained(bert(), folder)
 >>> verify(again, folder)
 
+``continue_from`` gives an adapter the weights of a saved one of the same settings, to train it further:
+
+>>> from peftir.tuners import continue_from
+>>> model = bert()
+>>> attach(model, "lora", rank=4)
+{'rank': 4}
+>>> continue_from(model, folder)
+
 ``train_mode`` is ``model.train()`` for the inserted modules, whose dropout is the method's own; the backbone
 stays in evaluation mode:
 
@@ -81,7 +89,7 @@ from peftir.tuners.families import FAMILIES, Family
 from peftir.tuners.iaa_l import IaaLConfig
 from peftir.tuners.iaa_m import IaaMConfig
 from peftir.tuners.iaa_s import IaaSConfig
-from peftir.tuners.loading import load, verify
+from peftir.tuners.loading import continue_from, load, verify
 from peftir.tuners.mam import MamConfig
 from peftir.tuners.methods import Knob, Method
 from peftir.tuners.prefix import PrefixConfig
@@ -105,6 +113,7 @@ __all__ = [
     "TunerError",
     "Weights",
     "attach",
+    "continue_from",
     "count",
     "load",
     "make_config",

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+from peft import (
+    PeftConfig,
+    PeftModel,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
@@ -28,6 +34,11 @@ ALIGNMENT = 64
 
 MAGNITUDE = "lora_magnitude_vector"
 """What the names of DoRA's magnitudes end with."""
+
+NO_SETTINGS = (
+    *("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "task_type"),
+)
+"""Fields of a configuration that say where an adapter comes from."""
 
 WRAPPER = "base_model.model."
 """What names begin with in a ``PeftModel``, and in every adapter's file."""
@@ -66,6 +77,44 @@ def load(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
         weights = {name.removeprefix(prefix): weight for name, weight in stored.items()}
         set_peft_model_state_dict(model, weights, adapter_name)
     verify(model, folder, adapter_name)
+
+
+def continue_from(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
+    """Give an adapter on a model the weights of a saved one with the same configuration.
+
+    Args:
+        model: a transformers model.
+        folder: the saved adapter's.
+        adapter_name: what the adapter is called on the model.
+
+    Raises:
+        TunerError: the configurations differ, or as for :func:`verify`.
+    """
+    own, saved = (
+        _settings(config)
+        for config in (model.peft_config[adapter_name], PeftConfig.from_pretrained(str(folder)))
+    )
+    for key in ["peft_type", *sorted(own.keys() | saved.keys())]:
+        if own.get(key) != saved.get(key):
+            raise TunerError(
+                f"start_from: {folder}: {key} is {saved.get(key)!r}, the method's is {own.get(key)!r}; "
+                "expected an adapter of the same settings"
+            )
+    _compare(model, held(model, adapter_name), _stored(folder))
+    stored = load_peft_weights(str(folder), device="cpu")
+    set_peft_model_state_dict(
+        model, {name.removeprefix(WRAPPER): weight for name, weight in stored.items()}, adapter_name
+    )
+    verify(model, folder, adapter_name)
+
+
+def _settings(config: PeftConfig) -> dict[str, Any]:
+    """The fields of a configuration that determine what an adapter computes."""
+    return {
+        key: sorted(value) if isinstance(value, set | list) else getattr(value, "value", value)
+        for key, value in config.to_dict().items()
+        if key not in NO_SETTINGS
+    }
 
 
 def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> None:

@@ -46,6 +46,17 @@ class Backbone:
             )
         return cls(model, FAMILIES[model_type])
 
+    @classmethod
+    def all_in(cls, model: nn.Module) -> list[Backbone]:
+        """The transformers models inside ``model``, such as a bi-encoder's sides, without parts of these."""
+        found: list[Backbone] = []
+        inside: set[nn.Module] = set()
+        for part in model.modules():
+            if isinstance(part, PreTrainedModel) and part not in inside:
+                found.append(cls.of(part))
+                inside.update(part.modules())
+        return found
+
     @property
     def hidden(self) -> int:
         """The size d of the hidden states."""

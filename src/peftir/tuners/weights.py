@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from peftir.tuners.places import WRAPPED, Backbone
+from peftir.tuners.untouched import is_untouched
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def count(model: PreTrainedModel) -> Weights:
 def train_mode(model: nn.Module, *, backbone: bool) -> None:
     """Put the inserted modules into training mode, and the others too if ``backbone``, else into evaluation.
 
-    Dropout inside inserted modules is a setting of the method, that of the backbone a setting of its own.
+    Dropout inside inserted modules is a setting of the method, that of the backbone a setting of its own. A
+    side of a bi-encoder that is not tuned (:mod:`peftir.tuners.untouched`) has none.
     """
     model.train(backbone)
     for _, layer in _tuner_layers(model):
@@ -83,6 +85,9 @@ def train_mode(model: nn.Module, *, backbone: bool) -> None:
         wrapped = getattr(layer, WRAPPED, None)
         if wrapped is not None and not isinstance(wrapped, BaseTunerLayer):
             wrapped.train(backbone)
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel) and is_untouched(part):
+            part.eval()
 
 
 def _tuner_layers(model: nn.Module) -> Iterator[tuple[str, BaseTunerLayer]]:

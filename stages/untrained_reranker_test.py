@@ -1,0 +1,28 @@
+"""Re-rank BM25's candidates for a test set's queries with an untrained backbone, once for all seeds."""
+
+from __future__ import annotations
+
+from common import ROOT, stage_arguments
+from peftir.pipeline.rerank_test import rerank_test
+from peftir.study import layout
+from peftir.study.params import load_params
+from peftir.system.errors import exits_cleanly
+from peftir.system.resources import measured
+from peftir.system.threads import use_threads
+
+
+@exits_cleanly
+def main() -> None:
+    """Write the runs."""
+    example = "python stages/untrained_reranker_test.py --test scifact --variant zero_shot"
+    args = stage_arguments(__doc__, example, per_test=True, per_variant=True)
+    params = load_params()
+    use_threads(params.threads)
+    with measured(ROOT / layout.resources("untrained_reranker_test", f"{args.test}-{args.variant}", None)):
+        rerank_test(ROOT, params, args.test, args.variant, None)
+    runs = layout.runs("reranking", args.variant, None)
+    print(f"{layout.of(args.test, runs)} has the runs")
+
+
+if __name__ == "__main__":
+    main()
