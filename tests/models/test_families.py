@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -13,18 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import ADMITTED, ALL, CONFIGS
+from cases import ADMITTED, ALL, CONFIGS, FURTHER
 from sentence_transformers import CrossEncoder
-from tiny import SENTENCE, SPECIAL, stir, tiny_model
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from tiny import stir
 
+from family_backbones import DECODERS, TEXTS, write_backbone
 from peftir import tuners
 from peftir.models import saving
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
 
-DECODERS = ("llama", "qwen3")
+CAUSAL = ("llama", "qwen3")
 STAGES = ("retriever", "reranker")
 FEW = ("full", "lora", "iaa_l", "iaa_s_mam")
 """What of the encoders is tried here; tests/tuners saves and loads all methods in all of them."""
@@ -35,9 +33,13 @@ MODELS = [
     for case in ALL
     for stage in STAGES
     if (family, case) in ADMITTED or case in ("full", "zero_shot")
-    if family in DECODERS or case in FEW
+    if family in CAUSAL or case in FEW
+] + [
+    f"{family}/iaa_l/{stage}"
+    for family in FURTHER
+    for stage in STAGES
+    if (family, stage) != ("t5", "reranker")
 ]
-TEXTS = ["how do i sort a list", "order", "the stable way is to call sorted", SENTENCE]
 PAIRS = [(TEXTS[0], text) for text in TEXTS]
 
 IN_A_FRESH_PROCESS = """
@@ -52,34 +54,6 @@ print(json.dumps({
     for name, folder in asked["folders"].items()
 }))
 """
-
-
-def write_backbone(folder: Path, family: str) -> Path:
-    """A tiny backbone of ``family``; a decoder as published: padding on the left, and none in its config.
-
-    As Llama's, the one tokenizer has no padding token and marks where texts begin; as Qwen 3's, the other
-    has one and adds nothing.
-    """
-    config = copy.deepcopy(CONFIGS[family])
-    if family in DECODERS:
-        config.pad_token_id = None
-    tiny_model(config).save_pretrained(folder)
-    words = [*SPECIAL, *dict.fromkeys(SENTENCE.split())]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokens: dict[str, str] = {"unk_token": "[UNK]", "pad_token": "[PAD]", "eos_token": "[SEP]"}
-    if family == "llama":
-        del tokens["pad_token"]
-        begin = [("[CLS]", 2)]
-        tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A", "[CLS] $A [CLS] $B", begin)
-    elif family not in DECODERS:
-        both = [("[CLS]", 2), ("[SEP]", 3)]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", both
-        )
-    side = "left" if family in DECODERS else "right"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side=side, **tokens).save_pretrained(folder)
-    return folder
 
 
 def new(stage: str, backbone: Path) -> Any:
@@ -104,7 +78,7 @@ def plain_scores(model: Any, stage: str) -> list[Any]:
 @pytest.fixture(scope="module")
 def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("backbones")
-    return {family: write_backbone(root / family, family) for family in CONFIGS}
+    return {family: write_backbone(root / family, family) for family in CONFIGS | FURTHER}
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +134,7 @@ def test_doras_magnitudes_travel(backbones: dict[str, Path], tmp_path: Path, sta
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("case", ["zero_shot", "lora", "prefix", "mam"])
-@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("family", CAUSAL)
 def test_a_decoders_numbers_do_not_depend_on_the_texts_beside(
     backbones: dict[str, Path], family: str, case: str, stage: str
 ) -> None:

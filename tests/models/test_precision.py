@@ -17,9 +17,10 @@ from torch import Tensor
 from transformers import AutoModel
 
 from lessons import example, loss_of, training_data
-from peftir.models import manifest, saving
+from peftir.models import saving
 from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
+from peftir.models.loading import refuse_other_formats
 from peftir.models.precision import computing_in
 from peftir.study.params import MethodParams
 from peftir.system.errors import PeftirError
@@ -114,7 +115,7 @@ def test_weights_of_another_format_are_refused(stored: dict[str, Path]) -> None:
     with pytest.raises(
         PeftirError, match=r"^mine: weight \S*layer\.1\.output\.dense\.weight is float16, expec"
     ):
-        manifest.refuse_other_formats(model, "mine")
+        refuse_other_formats(model, "mine", "float32")
 
 
 def test_a_model_that_is_loaded_otherwise_than_it_was_saved_is_an_error(

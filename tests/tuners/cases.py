@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiny import tiny_configs
+from tiny import further_configs, tiny_configs
 
 from peftir.tuners import METHODS
 
@@ -52,3 +52,22 @@ REFUSED["modernbert", "ia3"] = "keys and values come from one module with the qu
 """What a family does not admit, and why."""
 
 ADMITTED = [(family, case) for family in CONFIGS for case in CASES if (family, case) not in REFUSED]
+
+FURTHER = further_configs()
+"""Families that share the places of one of the others; their contract is in test_further_families.py."""
+
+FURTHER_REFUSED = {
+    **{(family, "bitfit"): "has no biases to train" for family in FURTHER},
+    **{("t5", case): "a prefix stands at none" for case in NOT_ZERO},
+    ("phi3", "ia3"): "keys and values come from one module with the queries",
+}
+for _family in ("gte", "nomic_bert", "jina_embeddings_v3", "qwen2"):
+    del FURTHER_REFUSED[_family, "bitfit"]
+
+FURTHER_ADMITTED = [
+    (family, case)
+    for family in FURTHER
+    for case in CASES
+    # Asides alone are in the places of those around adapters.
+    if (family, case) not in FURTHER_REFUSED and not case.endswith("_alone")
+]

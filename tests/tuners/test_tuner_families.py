@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from cases import ADMITTED, ALL, CASES, CONFIGS, MARKS, NOT_ZERO, REFUSED
+from cases import ADMITTED, ALL, CASES, CONFIGS, FURTHER, MARKS, NOT_ZERO, REFUSED
 from tiny import FLOAT32_INSIDE, assert_close, stir, tiny_model
 from transformers import DynamicCache
 
 from peftir.tuners import FAMILIES, TunerError, attach
 
-assert CONFIGS.keys() == FAMILIES.keys()
+assert CONFIGS.keys() | {config.model_type for config in FURTHER.values()} == FAMILIES.keys()
 
 every_method = pytest.mark.parametrize(("family", "case"), ADMITTED)
 both_stages = pytest.mark.parametrize("head", [False, True], ids=["bi", "cross"])

@@ -15,13 +15,25 @@ from transformers import (
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    EuroBertConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GteConfig,
+    JinaEmbeddingsV3Config,
     LlamaConfig,
+    MistralConfig,
     ModernBertConfig,
+    ModernBertDecoderConfig,
     MPNetConfig,
+    NomicBertConfig,
+    Phi3Config,
     PreTrainedConfig,
     PreTrainedModel,
+    Qwen2Config,
     Qwen3Config,
     RobertaConfig,
+    T5Config,
+    T5EncoderModel,
     XLMRobertaConfig,
 )
 
@@ -92,10 +104,38 @@ def tiny_configs() -> dict[str, PreTrainedConfig]:
     }
 
 
+WINDOW: dict[str, Any] = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]}
+GEMMA = {**DECODER, **WINDOW, "query_pre_attn_scalar": 8}
+
+
+def further_configs() -> dict[str, PreTrainedConfig]:
+    """A tiny configuration of each family that has the places of one of the above, or nearly."""
+    return {
+        "modernbert-decoder": ModernBertDecoderConfig(
+            **SIZES, local_attention=8, layer_types=WINDOW["layer_types"], bos_token_id=2, eos_token_id=3
+        ),
+        "eurobert": EuroBertConfig(**SIZES, num_key_value_heads=2),
+        "gte": GteConfig(**SIZES),
+        "nomic_bert": NomicBertConfig(**SIZES),
+        "jina_embeddings_v3": JinaEmbeddingsV3Config(**SIZES),
+        "mistral": MistralConfig(**DECODER, sliding_window=4),
+        "qwen2": Qwen2Config(**DECODER, use_sliding_window=True, sliding_window=4, max_window_layers=1),
+        "gemma2": Gemma2Config(**GEMMA),
+        "gemma3_text": Gemma3TextConfig(**GEMMA),
+        "embedding_gemma": Gemma3TextConfig(**GEMMA, use_bidirectional_attention=True),
+        "phi3": Phi3Config(**DECODER, bos_token_id=2, eos_token_id=3, sliding_window=4),
+        "t5": T5Config(vocab_size=40, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4),
+    }
+
+
 def tiny_model(config: PreTrainedConfig, head: bool = False) -> PreTrainedModel:
     """A random model, the same at each call; the bare encoder, or with a head on it."""
     torch.manual_seed(0)
-    model = (AutoModelForSequenceClassification if head else AutoModel).from_config(copy.deepcopy(config))
+    config = copy.deepcopy(config)
+    if isinstance(config, T5Config) and not head:
+        model = T5EncoderModel(config)
+    else:
+        model = (AutoModelForSequenceClassification if head else AutoModel).from_config(config)
     stir(model.parameters())
     return model.eval()
 
@@ -108,7 +148,7 @@ def stir(parameters: Iterable[nn.Parameter], seed: int = 1, size: float = 0.1) -
             parameter += size * torch.randn(parameter.shape, generator=generator)
 
 
-FLOAT32_INSIDE = ("modernbert", "llama", "qwen3")
+FLOAT32_INSIDE = ("modernbert", "llama", "qwen3", *further_configs())
 """Families that compute norms or rotary embeddings in float32, whatever the format of the weights."""
 
 

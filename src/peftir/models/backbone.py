@@ -193,21 +193,6 @@ def adapter_configs(folder: Path) -> list[Path]:
     return sorted(folder.rglob("adapter_config.json"))
 
 
-def ensure_padding_token(tokenizer: Any) -> None:
-    """Set the end-of-text token as padding token of a ``tokenizer`` without one, such as Llama's.
-
-    Raises:
-        PeftirError: it has no end-of-text token either.
-    """
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise PeftirError(
-                f"backbone.name: {tokenizer.name_or_path}: its tokenizer has neither a padding token nor an "
-                "end-of-text token; set pad_token in a copy's tokenizer_config.json and name that"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-
-
 def _hub_folder(name: str, revision: str | None) -> Path:
     """The folder in the Hugging Face cache; missing files are downloaded."""
     from huggingface_hub import snapshot_download

@@ -10,8 +10,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, ensure_padding_token
+from peftir.models.backbone import backbone_folder
+from peftir.models.ending import append_eos, ensure_padding_token
 from peftir.models.inference import run_in_batches
+from peftir.models.loading import AS_DEFAULT, Loading, loading_errors, refuse_other_formats
 from peftir.models.sides import Tune, modules_of, with_sides
 from peftir.models.starts import own_layers
 
@@ -31,6 +33,7 @@ def new_biencoder(
     query_prefix: str = "",
     document_prefix: str = "",
     tune: Tune = "both",
+    loading: Loading = AS_DEFAULT,
 ) -> SentenceTransformer:
     """Build a bi-encoder on a pre-trained backbone: pooled token embeddings, L2-normalized for the cosine.
 
@@ -43,20 +46,25 @@ def new_biencoder(
         query_length, document_length: maximum number of tokens, special tokens and prefix included.
         query_prefix, document_prefix: prompt before each text, such as ``"query: "``.
         tune: which sides a method will change, see :func:`peftir.models.sides.with_sides`.
+        loading: format of the weights, attention and end of texts.
 
     Raises:
-        PeftirError: the backbone is not found, or its weights cannot be loaded as float32.
+        PeftirError: the backbone is not found, or cannot be loaded in this way.
     """
     folder = backbone_folder(backbone, revision, root)
     manifest.forbid_reduced_precision()
-    transformer = Transformer(
-        str(folder),
-        query_length=query_length,
-        document_length=document_length,
-        model_kwargs=manifest.loading(folder),
-        processor_kwargs={**manifest.TOKENIZER},
-    )
-    manifest.refuse_other_formats(transformer, f"backbone.name: {backbone}")
+    model_arguments = loading.model_arguments(folder)
+    with loading_errors(loading):
+        transformer = Transformer(
+            str(folder),
+            query_length=query_length,
+            document_length=document_length,
+            model_kwargs=model_arguments,
+            processor_kwargs=loading.tokenizer_arguments(folder),
+        )
+    refuse_other_formats(transformer, f"backbone.name: {backbone}", loading.weights)
+    if loading.append_eos:
+        append_eos(transformer.tokenizer)
     ensure_padding_token(transformer.tokenizer)
     if pooling == "model":
         layers = own_layers(folder)

@@ -13,8 +13,11 @@ from tqdm import tqdm
 
 from peftir.data.collection import TextLookup
 from peftir.models import manifest
-from peftir.models.backbone import backbone_folder, ensure_padding_token
+from peftir.models.backbone import backbone_folder
+from peftir.models.ending import append_eos, ensure_padding_token, pad_with_another_token
 from peftir.models.inference import run_in_batches
+from peftir.models.loading import AS_DEFAULT, Loading, is_decoder, loading_errors, refuse_other_formats
+from peftir.models.precision import head_in_float32
 from peftir.models.starts import head_outputs, is_causal
 from peftir.models.templates import Template
 from peftir.models.yes_no import answer_weights, with_prompt
@@ -33,6 +36,7 @@ def new_crossencoder(
     root: Path = Path(),
     length: int,
     yes_no: YesNoParams | None = None,
+    loading: Loading = AS_DEFAULT,
 ) -> CrossEncoder:
     """Build a cross-encoder on a pre-trained backbone, with a head of one output without an activation.
 
@@ -44,10 +48,11 @@ def new_crossencoder(
         revision, root: see :func:`peftir.models.backbone.backbone_folder`.
         length: maximum number of tokens of a pair; the longer text is truncated first.
         yes_no: prompt and answers of a causal language model that answers yes or no.
+        loading: format of the weights, attention and end of texts.
 
     Raises:
-        PeftirError: the backbone is not found, its weights cannot be loaded as float32, its head has several
-            outputs, or it does not go with ``yes_no``.
+        PeftirError: the backbone is not found or cannot be loaded in this way, its head has several outputs,
+            or it does not go with ``yes_no``.
     """
     folder = backbone_folder(backbone, revision, root)
     if (outputs := head_outputs(folder)) not in (None, 1):
@@ -56,34 +61,42 @@ def new_crossencoder(
             "with one, or a model without a head: save its base_model"
         )
     manifest.forbid_reduced_precision()
-    model = CrossEncoder(
-        # sentence-transformers would take the head over the vocabulary of a causal language model.
-        **({"modules": [_classifier(folder, length)]} if is_causal(folder) else _arguments(folder)),
-        num_labels=1,
-        max_length=length,
-        activation_fn=torch.nn.Identity(),
-    )
-    manifest.refuse_other_formats(model, f"backbone.name: {backbone}")
+    arguments = _arguments(folder, loading)
+    with loading_errors(loading):
+        model = CrossEncoder(
+            # sentence-transformers would take the head over the vocabulary of a causal language model.
+            **({"modules": [_classifier(arguments, length)]} if is_causal(folder) else arguments),
+            num_labels=1,
+            max_length=length,
+            activation_fn=torch.nn.Identity(),
+        )
+    refuse_other_formats(model, f"backbone.name: {backbone}", loading.weights)
+    head_in_float32(model[0].model)
+    if loading.append_eos:
+        append_eos(model.tokenizer)
     ensure_padding_token(model.tokenizer)
+    config = model[0].model.config
+    if is_decoder(config):
+        pad_with_another_token(model.tokenizer)
     # The heads of decoders use it to find each text's last token.
-    if model[0].model.config.pad_token_id is None:
-        model[0].model.config.pad_token_id = model.tokenizer.pad_token_id
+    if config.pad_token_id is None or is_decoder(config):
+        config.pad_token_id = model.tokenizer.pad_token_id
     if yes_no is not None:
         _answer(model, folder, yes_no)
     return model
 
 
-def _arguments(folder: Path) -> dict[str, Any]:
+def _arguments(folder: Path, loading: Loading) -> dict[str, Any]:
     return {
         "model_name_or_path": str(folder),
-        "model_kwargs": manifest.loading(folder),
-        "processor_kwargs": {**manifest.TOKENIZER},
+        "model_kwargs": loading.model_arguments(folder),
+        "processor_kwargs": loading.tokenizer_arguments(folder),
     }
 
 
-def _classifier(folder: Path, length: int) -> Transformer:
+def _classifier(arguments: dict[str, Any], length: int) -> Transformer:
     return Transformer(
-        **_arguments(folder),
+        **arguments,
         transformer_task="sequence-classification",
         config_kwargs={"num_labels": 1},
         max_seq_length=length,

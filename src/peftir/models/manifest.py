@@ -16,20 +16,15 @@ from typing import Any
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling
-from torch import nn
-from transformers import MODEL_MAPPING, AutoConfig
 
+from peftir.models.ending import appended_token
+from peftir.models.loading import weights_of_backbone
 from peftir.models.sides import modules_of, tuned_sides
-from peftir.system.errors import PeftirError
 from peftir.system.files import write_json
 
 FILE = "manifest.json"
 
 Sections = dict[str, dict[str, Any]]
-
-TOKENIZER = {"padding_side": "right"}
-"""Arguments for loading tokenizers. With padding on the left, BERT's position ids and its first token would
-depend on the other texts of the batch."""
 
 TRUNCATION = "longest_first"
 """The longer text of a pair is truncated first; the side is the tokenizer's own, and recorded."""
@@ -47,17 +42,6 @@ RULES = {
 LIBRARIES = ("peft", "sentence-transformers", "tokenizers", "torch", "transformers")
 
 
-def loading(folder: Path | str) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` for the backbone in ``folder``.
-
-    The attention is torch's (``sdpa``) where the architecture supports it, even if a faster one is installed
-    or the backbone's configuration names another.
-    """
-    family: Any = MODEL_MAPPING.get(type(AutoConfig.from_pretrained(folder)), None)
-    has_sdpa = family is None or family._supports_sdpa
-    return {"dtype": "float32", "attn_implementation": "sdpa" if has_sdpa else "eager"}
-
-
 def forbid_reduced_precision() -> None:
     """Compute float32 products in full precision in this process: no TF32, no bfloat16 reductions."""
     torch.set_float32_matmul_precision("highest")
@@ -65,31 +49,19 @@ def forbid_reduced_precision() -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 
-def refuse_other_formats(model: nn.Module, name: str) -> None:
-    """Raise an error unless all weights of ``model`` are float32.
-
-    Raises:
-        PeftirError: names the first other weight; ``name`` is what was loaded.
-    """
-    for weight_name, weight in model.named_parameters():
-        if weight.dtype != torch.float32:
-            raise PeftirError(
-                f"{name}: weight {weight_name} is {str(weight.dtype).removeprefix('torch.')}, expected "
-                "float32, in which all weights are trained; name a backbone that is not quantized"
-            )
-
-
 def describe(model: SentenceTransformer | CrossEncoder) -> Sections:
     """The sections of the manifest that describe ``model``."""
-    tokenizer, config = model.tokenizer, next(iter(modules_of(model).values())).model.config
+    module = next(iter(modules_of(model).values()))
+    tokenizer = model.tokenizer
     return {
-        "weights": {"dtype": "float32", "attention": config._attn_implementation},
+        "weights": _weights(module.model),
         "tokens": {
             "padding_side": tokenizer.padding_side,
             "padding_token": tokenizer.pad_token,
             "special_tokens": True,
             "truncation": TRUNCATION,
             "truncation_side": tokenizer.truncation_side,
+            **_ending(tokenizer),
             **_lengths(model),
         },
         "output": _output(model),
@@ -131,6 +103,22 @@ def compare(model: SentenceTransformer | CrossEncoder, recorded: Sections) -> No
                 raise ValueError(
                     f"{FILE}: {section}.{key} is {value!r}, loaded was {found[section].get(key)!r}"
                 )
+
+
+def _weights(transformer: Any) -> dict[str, Any]:
+    """The format of the frozen weights, for 4 bits that of the products with them, and the attention."""
+    config = transformer.config
+    weights = {"dtype": weights_of_backbone(transformer), "attention": config._attn_implementation}
+    if weights["dtype"] == "nf4":
+        weights["products"] = str(config.quantization_config.bnb_4bit_compute_dtype).removeprefix("torch.")
+    return weights
+
+
+def _ending(tokenizer: Any) -> dict[str, Any]:
+    """The end-of-text token, if the tokenizer appends it to each text."""
+    appended = appended_token(tokenizer)
+    ends = appended is not None and appended == tokenizer.eos_token_id
+    return {"appended_token": tokenizer.eos_token} if ends else {}
 
 
 def _lengths(model: SentenceTransformer | CrossEncoder) -> dict[str, int]:

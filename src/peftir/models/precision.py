@@ -1,15 +1,21 @@
-"""Mixed precision: the encoder runs in bfloat16 or float32; weights and all other steps are in float32."""
+"""Mixed precision: the encoder runs in bfloat16 or float32; trained weights and other steps are in float32.
+
+The frozen weights have a format of their own (:mod:`peftir.models.loading`).
+"""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from peftir.models.loading import weights_of_backbone
 from peftir.tuners.places import Backbone
 
 
@@ -25,26 +31,39 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     Args:
         precision: ``bfloat16`` or ``float32``.
     """
-    if precision == "float32":
+    transformer = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
+    if precision == "float32" and weights_of_backbone(transformer) != "bfloat16":
         yield
         return
     kind = device().type
 
     def in_bfloat16(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with torch.autocast(kind, dtype=torch.bfloat16):
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
             return _to_float32(forward(*args, **kwargs))
 
-    def in_float32(forward: Callable[..., Any], states: Tensor) -> Tensor:
+    def in_float32(weights: torch.dtype, forward: Callable[..., Any], states: Tensor) -> Tensor:
         with torch.autocast(kind, enabled=False):
-            return forward(states.float())
+            return forward(states.to(weights))
 
     # The outer context keeps autocast's cache of bfloat16 weights between calls of the encoder.
     with torch.autocast(kind, enabled=False), ExitStack() as modules:
         for backbone in Backbone.all_in(model):
             modules.enter_context(running(backbone.model.base_model, in_bfloat16))
             if backbone.pooler is not None:
-                modules.enter_context(running(backbone.pooler, in_float32))
+                weights = next(backbone.pooler.parameters()).dtype
+                modules.enter_context(running(backbone.pooler, partial(in_float32, weights)))
         yield
+
+
+def head_in_float32(transformer: PreTrainedModel) -> None:
+    """Convert a re-ranker's head to float32, with the pooler, if the frozen weights are bfloat16."""
+    if weights_of_backbone(transformer) == "bfloat16":
+        backbone = Backbone.of(transformer)
+        for name in backbone.head:
+            if hasattr(transformer, name):
+                transformer.get_submodule(name).float()
+        if backbone.head and backbone.pooler is not None:
+            backbone.pooler.float()
 
 
 def not_rounded(values: torch.Tensor) -> torch.Tensor:

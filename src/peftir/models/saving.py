@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from peftir.models.backbone import (
     on_own_backbone,
     record_of,
 )
+from peftir.models.loading import reads_packed_weights, refuse_other_formats, weights_of_backbone
+from peftir.models.precision import head_in_float32
 from peftir.models.sides import (
     alone,
     joined,
@@ -34,10 +36,16 @@ from peftir.models.sides import (
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import changed_file, replacing, unusable
-from peftir.tuners.loading import magnitudes_for_transformers
+from peftir.tuners.loading import magnitudes_for_transformers, reload_in_float32
 from peftir.tuners.places import Backbone
 
 MODEL_TYPES: dict[str, Any] = {"retriever": SentenceTransformer, "reranker": CrossEncoder}
+QUANTIZATION = (
+    *("quant_method", "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_compute_dtype"),
+    "llm_int8_skip_modules",
+)
+"""The fields of a quantization that are saved with a model; the others are defaults."""
+
 Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 
 
@@ -52,22 +60,47 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
     A budget is that of all sides together, so each gets an equal share of it.
 
     Raises:
-        PeftirError: the settings are invalid or do not fit the backbone.
+        PeftirError: the settings are invalid, or do not fit the backbone or the format of its weights.
     """
-    encoders, knobs = tunable_of(model), method.knobs
+    encoders, knobs, weights = tunable_of(model), method.knobs, weights_of_backbone(transformer_of(model))
+    _refuse_training_in(weights, variant, method)
     if method.budget is not None:
         knobs["budget"] = method.budget / len(encoders)
     try:
         for encoder in encoders.values():
             settled = tuners.attach(encoder, method.type, **knobs)
-        # Dense layers are common to both sides, of which one may have to stay as it is.
-        all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
-        layers_after(model).requires_grad_(all_trained)
-        share_frozen(model)
-        return settled
     except tuners.TunerError as error:
         shared = " (of each side)" if len(encoders) > 1 else ""
         raise PeftirError(f"params.yaml: methods.{variant}.{error}{shared}") from error
+    # Dense layers are common to both sides, of which one may have to stay as it is.
+    all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
+    layers_after(model).requires_grad_(all_trained)
+    _refuse_packed(weights, variant, method, encoders.values())
+    if weights == "bfloat16":
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    share_frozen(model)
+    return settled
+
+
+def _refuse_training_in(weights: str, variant: str, method: MethodParams) -> None:
+    if weights != "float32" and tuners.METHODS[method.type].trains_backbone:
+        raise PeftirError(
+            f"params.yaml: methods.{variant}.type: got {method.type!r}, which trains the backbone's own "
+            f"weights, but backbone.weights is {weights}, for frozen weights only; expected float32, or "
+            "another method"
+        )
+
+
+def _refuse_packed(weights: str, variant: str, method: MethodParams, encoders: Iterable[Any]) -> None:
+    wrapper = next(filter(None, map(reads_packed_weights, encoders)), None) if weights == "nf4" else None
+    if wrapper:
+        raise PeftirError(
+            f"params.yaml: methods.{variant}.type: got {method.type!r}, whose {wrapper} reads the weights "
+            "that it changes, which PEFT implements for 4-bit weights in few types, such as LORA and IA3; "
+            "expected one of these, or backbone.weights float32 or bfloat16"
+        )
 
 
 def start_from(
@@ -185,11 +218,14 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
             model = kind(str(place))
             if "document" in (folders := side_folders(place)):
                 model[0] = joined(model[0], kind(str(folders["document"]))[0])
-        encoders = transformers_of(model)
+        encoders, weights = transformers_of(model), recorded["weights"]["dtype"]
         for side, saved in side_folders(folder).items():
+            head_in_float32(encoders[side])
             if (saved / "adapter_config.json").is_file():
+                if weights == "bfloat16":
+                    reload_in_float32(encoders[side], saved)
                 tuners.verify(encoders[side], saved)
-        manifest.refuse_other_formats(model, str(folder))
+        refuse_other_formats(model, str(folder), weights)
         manifest.compare(model, recorded)
         return model
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
@@ -237,7 +273,17 @@ def _record_loading(config: Path, model: SentenceTransformer | CrossEncoder) -> 
     """
     settings = transformer_of(model).config
     content = json.loads(config.read_text(encoding="utf-8"))
-    content["model_kwargs"] = {"dtype": "float32", "attn_implementation": settings._attn_implementation}
+    weights = weights_of_backbone(transformer_of(model))
+    content["model_kwargs"] = {
+        "dtype": "bfloat16" if weights == "bfloat16" else "float32",
+        "attn_implementation": settings._attn_implementation,
+    }
+    # All weights that were saved are quantized already, and their config.json says so.
+    if weights == "nf4" and (config.parent / "adapter_config.json").is_file():
+        quantization = settings.quantization_config.to_dict()
+        content["model_kwargs"]["quantization_config"] = {
+            key: quantization[key] for key in QUANTIZATION if key in quantization
+        }
     if isinstance(model, CrossEncoder):
         # The heads of decoders use the padding token to find each text's last token.
         content["config_kwargs"] = {"num_labels": settings.num_labels, "pad_token_id": settings.pad_token_id}

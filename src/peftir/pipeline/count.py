@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from peftir import tuners
-from peftir.models import manifest
 from peftir.models.backbone import backbone_folder
+from peftir.models.loading import AS_DEFAULT
 from peftir.pipeline.backbone import as_settled
 from peftir.study.params import MethodParams, Params
 from peftir.system.errors import PeftirError
@@ -65,7 +65,7 @@ def count_variants(root: Path, params: Params, backbone: str, names: list[str]) 
 def _count(folder: Path, name: str, method: MethodParams) -> Count:
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=1, **manifest.loading(folder)
+        folder, num_labels=1, **AS_DEFAULT.model_arguments(folder)
     )
     try:
         knobs = tuners.attach(model, method.type, **method.knobs)

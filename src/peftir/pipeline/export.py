@@ -77,11 +77,16 @@ def _write_merged(
     model = saving.load(kind, source, root)
     recorded = manifest.read(source)
     folder = own_backbone(source, recorded["backbone"], root)
-    modules = modules_of(model)
+    if recorded["weights"]["dtype"] != "float32":
+        raise PeftirError(
+            f"--merged: {variant}: was trained on frozen weights in {recorded['weights']['dtype']}, and "
+            "merging would round its change of them; leave --merged out"
+        )
+    modules, loading = modules_of(model), {"attn_implementation": recorded["weights"]["attention"]}
     try:
         for side, saved in side_folders(source).items():
             if (saved / "adapter_config.json").is_file():
-                modules[side].model = _merged(modules[side].model, saved, folder, kind)
+                modules[side].model = _merged(modules[side].model, saved, folder, kind, loading)
     except tuners.TunerError as error:
         raise PeftirError(
             f"--merged: {variant}: its modules are no change of the backbone's own weights, and "
@@ -91,10 +96,10 @@ def _write_merged(
     saving.save(model, target, name, revision, root, training=recorded.get("training"))
 
 
-def _merged(encoder: Any, saved: Path, backbone: Path, kind: Any) -> Any:
+def _merged(encoder: Any, saved: Path, backbone: Path, kind: Any, loading: dict[str, Any]) -> Any:
     """The transformers model ``encoder``, loaded again from its parts, with its adapter merged."""
     head = {"num_labels": encoder.config.num_labels} if kind is CrossEncoder else {}
-    whole = type(encoder).from_pretrained(backbone, **manifest.loading(backbone), **head)
+    whole = type(encoder).from_pretrained(backbone, dtype="float32", **loading, **head)
     whole.config.pad_token_id = encoder.config.pad_token_id
     if is_untouched(encoder):
         return whole

@@ -7,6 +7,7 @@ from pathlib import Path
 from sentence_transformers import CrossEncoder
 
 from peftir.models.crossencoder import new_crossencoder
+from peftir.models.loading import Loading
 from peftir.study.params import Params
 
 
@@ -18,4 +19,5 @@ def new_reranker(root: Path, params: Params) -> CrossEncoder:
         root=root,
         length=params.reranker.length,
         yes_no=params.reranker.yes_no,
+        loading=Loading.of(params.backbone),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 
 from peftir.models.biencoder import new_biencoder
+from peftir.models.loading import Loading
 from peftir.models.sides import Tune
 from peftir.study.params import Params
 
@@ -24,4 +25,5 @@ def new_retriever(root: Path, params: Params, tune: Tune = "both") -> SentenceTr
         query_prefix=params.retriever.query_prefix,
         document_prefix=params.retriever.document_prefix,
         tune=tune,
+        loading=Loading.of(params.backbone),
     )

@@ -80,6 +80,10 @@ class BackboneParams(Block):
     pooling: Literal["cls", "mean", "last", "model"]
     precision: Literal["bfloat16", "float32"]
     dropout: bool
+    weights: Literal["float32", "bfloat16", "nf4"] = "float32"
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3"] | None = None
+    bidirectional: bool = False
+    append_eos: bool = False
 
 
 class LearningRates(PerStage[Rate]):

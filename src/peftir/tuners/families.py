@@ -26,6 +26,7 @@ class Family:
         head: the modules that ``AutoModelForSequenceClassification`` adds to the bare encoder.
         pooler: a module that only the head uses, relative to the bare encoder.
         rotary: whether the family has rotary position embeddings.
+        decoder: whether its attention is causal by default and its head reads the last token.
         no_prefix: the reason why the family's attention does not support a prefix; empty if it does.
     """
 
@@ -41,6 +42,7 @@ class Family:
     head: tuple[str, ...] = ("classifier",)
     pooler: str | None = None
     rotary: bool = False
+    decoder: bool = False
     no_prefix: str = ""
 
 
@@ -70,6 +72,28 @@ LLAMA = Family(
     inner="mlp.down_proj",
     head=("score",),
     rotary=True,
+    decoder=True,
+)
+
+# As in Llama, but each sub-layer's output is normalised before Add.
+GEMMA = replace(
+    LLAMA,
+    attention_output="post_attention_layernorm",
+    feed_forward=("mlp", "post_feedforward_layernorm"),
+    attention_sublayer=("input_layernorm", "post_attention_layernorm"),
+    feed_forward_sublayer=("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+)
+
+# BERT with rotary positions: Norm after Add, and the names of Llama's projections.
+ROTARY_BERT = replace(
+    LLAMA,
+    attention_output="post_attention_dropout",
+    feed_forward=("mlp", "post_mlp_dropout"),
+    attention_sublayer=("self_attn", "post_attention_layernorm"),
+    feed_forward_sublayer=("mlp", "post_mlp_layernorm"),
+    head=("classifier",),
+    pooler="pooler",
+    decoder=False,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -120,7 +144,49 @@ FAMILIES: dict[str, Family] = {
         head=("head", "classifier"),
         rotary=True,
     ),
+    "modernbert-decoder": replace(
+        LLAMA,
+        attention="attn",
+        attention_output="attn.out_drop",
+        attention_sublayer=("attn_norm", "attn.out_drop"),
+        feed_forward_sublayer=("mlp_norm", "mlp"),
+        low_rank=("attn.q_proj", "attn.v_proj"),
+        keys_and_values=("attn.k_proj", "attn.v_proj"),
+        inner="mlp.Wo",
+        head=("head", "classifier"),
+    ),
+    "eurobert": replace(LLAMA, head=("dense", "classifier"), decoder=False),
+    "gte": ROTARY_BERT,
+    "nomic_bert": ROTARY_BERT,
+    "jina_embeddings_v3": replace(ROTARY_BERT, inner="mlp.fc2"),
     "llama": LLAMA,
+    "mistral": LLAMA,
+    "qwen2": LLAMA,
     "qwen3": LLAMA,
+    "gemma2": GEMMA,
+    "gemma3_text": GEMMA,
+    "phi3": replace(
+        LLAMA,
+        attention_output="resid_attn_dropout",
+        feed_forward=("mlp", "resid_mlp_dropout"),
+        attention_sublayer=("input_layernorm", "resid_attn_dropout"),
+        feed_forward_sublayer=("post_attention_layernorm", "resid_mlp_dropout"),
+        low_rank=("self_attn.qkv_proj",),
+        keys_and_values=(),
+    ),
+    # The encoder alone (T5EncoderModel). Each sub-layer is a module with its Norm before and Add after.
+    "t5": Family(
+        layers="encoder.block",
+        attention="layer.0.SelfAttention",
+        attention_output="layer.0.dropout",
+        feed_forward=("layer.1.DenseReluDense", "layer.1.dropout"),
+        attention_sublayer=("layer.0", "layer.0"),
+        feed_forward_sublayer=("layer.1", "layer.1"),
+        low_rank=("layer.0.SelfAttention.q", "layer.0.SelfAttention.v"),
+        keys_and_values=("layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
+        inner="layer.1.DenseReluDense.wo",
+        head=(),
+        no_prefix="every score has a bias for the distance between two tokens, and a prefix stands at none",
+    ),
 }
-"""Families by ``config.model_type``. MiniLM models are ``bert``."""
+"""Families by ``config.model_type``. MiniLM models are ``bert``, EmbeddingGemma is ``gemma3_text``."""

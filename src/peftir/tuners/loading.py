@@ -148,6 +148,19 @@ def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> Non
     align(model)
 
 
+def reload_in_float32(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
+    """Convert an adapter's weights on a model in bfloat16 to float32, and set them as they are in ``folder``.
+
+    The model's head was loaded in bfloat16, rounded.
+    """
+    for _, parameter in weights_of(model, adapter_name):
+        parameter.data = parameter.data.float()
+    on_model = held(model, adapter_name)
+    for name, weight in _stored(folder).items():
+        if name in on_model:  # else verify says so
+            on_model[name].copy_(weight)
+
+
 def load_pretrained_model(model: Any, **kwargs: Any) -> Any:
     """transformers' function of this name, for models with an adapter of this package: exact or an error.
 

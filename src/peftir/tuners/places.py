@@ -31,7 +31,8 @@ class Backbone:
         """Look up the family of ``model``.
 
         Raises:
-            TunerError: the model is no transformers model, or its family is not in ``FAMILIES``.
+            TunerError: the model is no transformers model, its family is not in ``FAMILIES``, or it has a
+                decoder besides the encoder.
         """
         if not isinstance(model, PreTrainedModel):
             raise TunerError(
@@ -43,6 +44,11 @@ class Backbone:
             raise TunerError(
                 f"model: family {model_type!r} is unknown, expected one of {', '.join(sorted(FAMILIES))}; "
                 "add its places to FAMILIES in peftir/tuners/families.py (docs/adding-a-method.md)"
+            )
+        if model.config.is_encoder_decoder:
+            raise TunerError(
+                f"model: got {type(model).__name__}, which has a decoder besides the encoder; expected the "
+                f"encoder alone, as a SentenceTransformer loads it: {model_type} is for retrievers only"
             )
         return cls(model, FAMILIES[model_type])
 

@@ -13,7 +13,6 @@ interface; encoders that do not use this interface are not supported.
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from peftir.tuners.bidirectional import is_causal, plain_attention
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
@@ -133,11 +133,8 @@ def attend(
         TunerError: the attention implementation is neither ``sdpa`` nor ``eager``.
     """
     implementation = module.prefix.config._attn_implementation
-    if implementation == "eager":
-        plain = sys.modules[type(module).__module__].eager_attention_forward
-    elif implementation == "sdpa":
-        plain = ALL_ATTENTION_FUNCTIONS["sdpa"]
-    else:
+    plain = plain_attention(module, implementation)
+    if plain is None:
         raise TunerError(
             f"attn_implementation: got {implementation!r}, but a prefix needs one that takes any mask, "
             "expected 'sdpa' or 'eager': load the model with attn_implementation='sdpa'"
@@ -145,7 +142,7 @@ def attend(
     if not module.prefix.running:
         return plain(module, query, key, value, attention_mask, **kwargs)
     own = key.shape[2]
-    if attention_mask is None and query.shape[2] > 1 and module.is_causal:
+    if attention_mask is None and query.shape[2] > 1 and is_causal(module, implementation):
         # The causal mask that sdpa would use, which fits only square matrices.
         attention_mask = torch.ones(query.shape[2], own, dtype=torch.bool, device=query.device).tril(
             own - query.shape[2]

@@ -72,7 +72,10 @@ class InsertTuner(BaseTuner):
         parameter_name: str | None = None,
     ) -> None:
         # A dropout has no weights that determine device and precision, but its parent has.
-        like = next((p for m in (target, parent) for p in m.parameters() if p.is_floating_point()), None)
+        near = [parameter for module in (target, parent) for parameter in module.parameters()]
+        like: torch.Tensor | None = next((p for p in near if p.is_floating_point()), None)
+        if like is None and near:  # packed in 4 bits
+            like = torch.empty(0, dtype=torch.float32, device=near[0].device)
         for insertion in self._plan[current_key]:
             insert = getattr(target, insertion.module.slot, None)
             if insert is None:

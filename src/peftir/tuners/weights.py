@@ -68,8 +68,14 @@ def count(model: PreTrainedModel) -> Weights:
         trained=trained,
         trained_as_paper=trained - biases,
         head=sum(p.numel() for p in head.values()),
-        backbone=sum(p.numel() for p in backbone),
+        backbone=sum(_numel(p) for p in backbone),
     )
+
+
+def _numel(parameter: nn.Parameter) -> int:
+    """The number of weights, of which bitsandbytes packs two in a byte."""
+    packed = getattr(parameter, "quant_state", None)
+    return parameter.numel() if packed is None else packed.shape.numel()
 
 
 def train_mode(model: nn.Module, *, backbone: bool) -> None:
