@@ -245,6 +245,12 @@ def _serve(commands: Commands) -> None:
     add_serve(commands)
 
 
+def _docs(commands: Commands) -> None:
+    from peftir.serve.commands import add_docs
+
+    add_docs(commands)
+
+
 def _search(commands: Commands) -> None:
     from peftir.serve.commands import add_search
 
@@ -278,6 +284,7 @@ COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _export,
     _serve,
     _search,
+    _docs,
 )
 
 
