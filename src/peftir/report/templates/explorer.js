@@ -28,7 +28,10 @@
     return [all[left.value], all[right.value]];
   };
   const difference = (query) => values(query)[1] - values(query)[0];
-  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  const signed = (value) => {
+    const size = Math.abs(value).toFixed(3);
+    return (Number(size) === 0 ? "" : value < 0 ? "−" : "+") + size;
+  };
 
   // Groups of queries: by length, by words shared with the relevant document, by BM25's rank of it.
   const bm25 = (query) => query.tasks[0].ranks[data.tasks[0].rows.indexOf("bm25")][0];
