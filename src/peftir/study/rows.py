@@ -33,11 +33,6 @@ class Row:
         base = "BM25" if self.base == BM25_NAME else self.base
         return base if self.variant is None else self.variant + f" + {base}" * self.interpolated
 
-    @property
-    def title(self) -> str:
-        """The row's name for readers, such as ``BM25``, ``lora`` or ``lora + BM25``."""
-        return "BM25" if self.variant is None else self.variant + " + BM25" * self.interpolated
-
     @staticmethod
     def of(name: str) -> Row:
         """The row called ``name``; any other than BM25 that is not interpolated is taken for a variant."""
