@@ -1,4 +1,4 @@
-"""What ``peftir export --with-index`` writes is served elsewhere, and what ``--push`` uploads is the folder."""
+"""``peftir export --with-index`` writes what is served elsewhere, and ``--push`` uploads the folder."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_it_ranks_elsewhere_as_in_the_study(
             expected = engine.rank(engine.chains.parse(chain), text)
             if not merged:
                 assert found == expected
-            # Merged weights are rounded to float32: by 6e-8, which each of the two layers enlarges some ten times.
+            # Merged weights are rounded to float32: by 6e-8, which each layer enlarges some ten times.
             assert dict(found) == pytest.approx(dict(expected), abs=1e-5)
     finally:
         elsewhere.close()
@@ -90,13 +90,13 @@ def test_without_its_index_nothing_is_written(
 
 
 def test_the_folder_is_uploaded_to_a_private_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     files = {"README.md": b"# lora", "models/model.safetensors": bytes(range(256))}
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with local_hub() as hub:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         assert push(tmp_path, "some/model") == f"{hub.url}/some/model"
         assert hub.uploaded == files
         assert [(made["organization"], made["name"], made["private"]) for made in hub.created] == [

@@ -159,7 +159,8 @@
     const chosen = [left, right].map((select) => Number(select.value));
     const head = element("p", null, { class: "where" });
     for (const [i, [number]] of query.relevant.entries()) {
-      const ranks = [["BM25", bm25Rank(query, i)], ...chosen.map((row) => [rows()[row], query.tasks[task.value].ranks[row][i]])];
+      const others = chosen.filter((row) => rows()[row] !== "bm25");
+      const ranks = [["BM25", bm25Rank(query, i)], ...others.map((row) => [rows()[row], query.tasks[task.value].ranks[row][i]])];
       const text = ranks.map(([name, rank]) => `${name} ${rank ?? "not found"}`).join(" → ");
       head.append(element("span", `Rank of ${data.documents[number][0]}: ${text}`));
     }
