@@ -65,6 +65,8 @@ class LocalHub:
             case ["api", "repos", "create"]:
                 self.created.append(json.loads(body))
                 return {"url": f"{self.url}/{self.created[-1]['organization']}/{self.created[-1]['name']}"}
+            case ["api", "validate-yaml"]:  # of the front matter in README.md
+                return {"errors": [], "warnings": []}
             case ["api", "models", _, _, "preupload", "main"]:
                 files = [file["path"] for file in json.loads(body)["files"]]
                 return {"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in files]}

@@ -99,9 +99,7 @@ def test_the_folder_is_uploaded_to_a_private_model(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         assert push(tmp_path, "some/model") == f"{hub.url}/some/model"
         assert hub.uploaded == files
-        assert [(made["organization"], made["name"], made["private"]) for made in hub.created] == [
-            ("some", "model", True)
-        ]
+        assert hub.created == [{"organization": "some", "name": "model", "visibility": "private"}]
     with pytest.raises(PeftirError, match=r"--push some/model: not uploaded .*`hf upload some/model "):
         push(tmp_path, "some/model")
     with pytest.raises(PeftirError, match=r"--push a/b/c: Repo id must be"):
