@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from peftir.models.backbone import FILES, backbone_folder
@@ -76,7 +76,7 @@ def push(folder: Path, hub_id: str) -> str:
     try:
         address = api.create_repo(hub_id, private=True, exist_ok=True)
         api.upload_folder(repo_id=hub_id, folder_path=folder, commit_message="Export with peftir")
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # of the HTTP client, whichever it is, and of the hub
         raise PeftirError(
             f"--push {hub_id}: not uploaded ({reason_of(error)}); {folder} is complete: log in with "
             f"`hf auth login`, then `hf upload {hub_id} {folder}`"
