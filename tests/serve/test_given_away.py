@@ -30,7 +30,13 @@ def exported(
 ) -> Path:
     """A folder moved to where it was not written, so that no path leads there."""
     monkeypatch.chdir(study)
-    training = {"type": variant, "knobs": {}, "weights": {"trained": 1, "head": 0, "share": 0.1}, "seed": 13}
+    training = {
+        "stage": stage,
+        "type": variant,
+        "knobs": {},
+        "weights": {"trained": 1, "head": 0, "share": 0.1},
+        "seed": 13,
+    }
     training |= {"steps": 1, "best_step": 1, "measure": "RR@10", "best_dev": 0.5}
     record = study / layout.training(stage, variant, SEEDS[0])
     write_json(record, training)
