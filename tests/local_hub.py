@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 
@@ -20,6 +22,8 @@ class LocalHub:
         commits: each commit's folder.
         main: the commit of the main branch.
         asked: the paths of the requests so far.
+        created: what was asked for when a model was created.
+        uploaded: the files that were pushed over HTTP, by path.
     """
 
     def __init__(self, url: str) -> None:
@@ -27,6 +31,8 @@ class LocalHub:
         self.commits: dict[str, Path] = {}
         self.main = ""
         self.asked: list[str] = []
+        self.created: list[dict[str, Any]] = []
+        self.uploaded: dict[str, bytes] = {}
 
     def push(self, folder: Path) -> str:
         """Make the files of ``folder`` the main branch's; gives the commit."""
@@ -51,6 +57,25 @@ class LocalHub:
                 file = self.commits[commit] / name
                 if file.is_file():
                     return file.read_bytes(), {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": commit}
+        return None
+
+    def take(self, path: str, body: bytes) -> Any:
+        """Take what is posted to ``path``, in a model's name or its files; gives the answer."""
+        match unquote(urlsplit(path).path).strip("/").split("/"):
+            case ["api", "repos", "create"]:
+                self.created.append(json.loads(body))
+                return {"url": f"{self.url}/{self.created[-1]['organization']}/{self.created[-1]['name']}"}
+            case ["api", "validate-yaml"]:  # of the front matter in README.md
+                return {"errors": [], "warnings": []}
+            case ["api", "models", _, _, "preupload", "main"]:
+                files = [file["path"] for file in json.loads(body)["files"]]
+                return {"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in files]}
+            case ["api", "models", _, _, "commit", "main"]:
+                for line in map(json.loads, body.splitlines()):
+                    if line["key"] == "file":
+                        content = base64.b64decode(line["value"]["content"])
+                        self.uploaded[line["value"]["path"]] = content
+                return {"commitUrl": f"{self.url}/some/model/commit/{40 * '0'}", "commitOid": 40 * "0"}
         return None
 
 
@@ -78,6 +103,16 @@ def local_hub() -> Iterator[LocalHub]:
                 self.wfile.write(content)
 
         do_HEAD = do_GET
+
+        def do_POST(self) -> None:
+            hub.asked.append(self.path)
+            answer = hub.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+            content = json.dumps(answer).encode()
+            self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *args: object) -> None:
             pass

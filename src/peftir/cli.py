@@ -197,12 +197,22 @@ def _export(commands: Commands) -> None:
     command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
     command.add_argument("--seed", type=seed, metavar="N", help="default: the first in params.yaml")
     command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
+    command.add_argument(
+        "--with-index",
+        action="store_true",
+        help="with the documents, their indexes and the backbone: a folder that peftir serve opens anywhere",
+    )
+    command.add_argument("--push", metavar="HUB-ID", help="upload the folder to this model on the hub, too")
     command.set_defaults(run=_run_export)
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
     from peftir.pipeline.export import export
+    from peftir.pipeline.giving_away import check_hub_id, push
     from peftir.study.params import load_params
+
+    if arguments.push:
+        check_hub_id(arguments.push)
 
     params = load_params()
     if arguments.variant not in params.methods:
@@ -211,8 +221,13 @@ def _run_export(arguments: argparse.Namespace) -> int:
     which = arguments.seed
     if which is None and params.methods[arguments.variant].type != "zero_shot":
         which = params.seeds.at(arguments.stage)[0]
-    export(Path(), params, arguments.variant, arguments.stage, which, arguments.to, arguments.merged)
-    print(f"{arguments.to} has the model; {arguments.to / 'README.md'} describes it and how to load it")
+    folder, served = arguments.to, arguments.with_index
+    export(Path(), params, arguments.variant, arguments.stage, which, folder, arguments.merged, served)
+    print(f"{folder} has the model; {folder / 'README.md'} describes it and how to load it")
+    if served:
+        print(f"`peftir serve {folder}` searches with it, on any machine that has peftir")
+    if arguments.push:
+        print(f"uploaded to {push(folder, arguments.push)}")
     return 0
 
 
@@ -243,6 +258,12 @@ def _serve(commands: Commands) -> None:
     from peftir.serve.commands import add_serve
 
     add_serve(commands)
+
+
+def _docs(commands: Commands) -> None:
+    from peftir.serve.commands import add_docs
+
+    add_docs(commands)
 
 
 def _search(commands: Commands) -> None:
@@ -278,6 +299,7 @@ COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _export,
     _serve,
     _search,
+    _docs,
 )
 
 

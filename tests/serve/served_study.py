@@ -18,6 +18,7 @@ from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settle
+from peftir.pipeline.evaluate import per_query, write_per_query
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.rerank import rerank_candidates
 from peftir.pipeline.retrieve import retrieve
@@ -56,6 +57,7 @@ def write_served_study(root: Path) -> None:
         for variant in RERANKERS:
             _write_model(params, "reranker", variant, 13)
             rerank_candidates(root, params, variant, 13)
+        write_per_query(root, per_query(root, params))
 
 
 def _write_params(root: Path) -> Params:

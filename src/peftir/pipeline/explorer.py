@@ -42,14 +42,14 @@ def write_explorer(root: Path, params: Params) -> Iterator[Path]:
     The values are means over seeds, from ``metrics/per_query.parquet``; the rankings are those of the first
     seed, with folds those of the models of the query's own fold.
     """
-    text = json.dumps(explorer(root, params), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(explorer(root, params, MOST_QUERIES), ensure_ascii=False, separators=(",", ":"))
     with replacing(root / layout.EXPLORER) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     yield layout.EXPLORER
 
 
-def explorer(root: Path, params: Params) -> dict[str, Any]:
-    """The explorer's data.
+def explorer(root: Path, params: Params, most: int | None) -> dict[str, Any]:
+    """The explorer's data, of ``most`` queries at most; of all if ``None``.
 
     ``tasks`` has each task's name, title, first measure and rows. A query has its ``id``, ``text``, number of
     ``words``, ``relevant`` documents (number and grade), ``shared`` (how many of its distinct words the first
@@ -61,7 +61,7 @@ def explorer(root: Path, params: Params) -> dict[str, Any]:
     qrels, texts = collection.qrels("test"), collection.queries("test")
     table = pd.read_parquet(root / layout.PER_QUERY)
     values = {task.name: _values(table, task, params.measures.at(task.name)[0]) for task in TASKS}
-    chosen = _most_different(values.values(), [query for query in texts if query in qrels])
+    chosen = _most_different(values.values(), [query for query in texts if query in qrels], most)
     documents = _Texts()
     relevant = {query: _relevant(qrels, query) for query in chosen}
     runs = {task.name: _runs(root, params, task) for task in TASKS}
@@ -112,11 +112,11 @@ def _values(table: pd.DataFrame, task: Task, measure: str) -> pd.DataFrame:
     return of_task.pivot_table(index="query", columns="row", values="value")[rows].round(DECIMALS)
 
 
-def _most_different(values: Iterable[pd.DataFrame], queries: list[str]) -> list[str]:
-    """At most ``MOST_QUERIES`` of ``queries``: those on which the rows differ most, in their order."""
+def _most_different(values: Iterable[pd.DataFrame], queries: list[str], most: int | None) -> list[str]:
+    """At most ``most`` of ``queries``: those on which the rows differ most, in their order."""
     spread = sum(frame.max(axis=1) - frame.min(axis=1) for frame in values)
     ranked = sorted(queries, key=lambda query: -spread[query])  # stable
-    chosen = set(ranked[:MOST_QUERIES])
+    chosen = set(ranked[:most])
     return [query for query in queries if query in chosen]
 
 

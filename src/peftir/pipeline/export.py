@@ -15,6 +15,7 @@ from peftir.models import manifest, saving
 from peftir.models.backbone import adapter_configs, own_backbone
 from peftir.models.sides import modules_of, side_folders
 from peftir.pipeline.backbone import as_settled
+from peftir.pipeline.giving_away import write_indexes
 from peftir.pipeline.model_card import model_card
 from peftir.study import layout
 from peftir.study.params import Params
@@ -33,6 +34,7 @@ def export(
     seed: Seed | None,
     folder: Path,
     merged: bool,
+    with_index: bool = False,
 ) -> None:
     """Write a trained model with a model card to ``folder``, for sentence-transformers.
 
@@ -43,6 +45,8 @@ def export(
         merged: whether to merge the adapter into the backbone's weights, so that loading needs neither PEFT
             nor the backbone; otherwise only the adapter and the head are saved. ``full`` and ``zero_shot``
             always have all weights.
+        with_index: whether to write a folder for ``peftir serve``, with the model under ``models``, the
+            documents, their indexes and the backbone.
 
     Raises:
         PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
@@ -56,16 +60,17 @@ def export(
         )
     if folder.exists():
         raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
-    adapters = adapter_configs(source)
-    card = model_card(
-        root, as_settled(root, params), variant, stage, seed, needs_backbone=bool(adapters) and not merged
-    )
+    adapters, params = adapter_configs(source), as_settled(root, params)
+    card = model_card(root, params, variant, stage, seed, needs_backbone=bool(adapters) and not merged)
     with replacing(folder) as partial:
+        model = partial / layout.model(stage, variant, seed) if with_index else partial
         if adapters and merged:
             config = json.loads(adapters[0].read_text(encoding="utf-8"))
-            _write_merged(root, source, config, saving.MODEL_TYPES[stage], partial, variant)
+            _write_merged(root, source, config, saving.MODEL_TYPES[stage], model, variant)
         else:
-            shutil.copytree(source, partial)
+            shutil.copytree(source, model)
+        if with_index:
+            write_indexes(root, params, variant, stage, seed, partial)
         (partial / "README.md").write_text(card, encoding="utf-8")
 
 

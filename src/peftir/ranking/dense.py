@@ -65,6 +65,12 @@ def build_index(
     return index.ntotal
 
 
+def stored_vectors(folder: Path) -> np.ndarray:
+    """The vectors of a ``Flat`` index that :func:`build_index` wrote, ``[n, d]`` float32."""
+    index = faiss.read_index(str(folder / "index.faiss"))
+    return index.reconstruct_n(0, index.ntotal)
+
+
 def new_index(factory: str, dimension: int) -> faiss.Index:
     """Create an empty index of ``dimension``-dimensional vectors; it may need training before use.
 

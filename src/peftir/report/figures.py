@@ -13,27 +13,29 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from peftir.report.study import ModelRecord, StageStudy
 from peftir.report.style import Look, Looks
-from peftir.report.svg import INK, PAPER, drawing, hue
+from peftir.report.svg import INK, PAPER, drawing, hue, tooltip
 from peftir.statistics.comparisons import Spread
 
 
 def dev_curves(stage: StageStudy, looks: Looks) -> str:
     """The dev measure by step, one line per variant; filled markers are at the selected steps."""
     y = f"{stage.settings.selected_by} on dev (0 to 1)"
-    with drawing(f"{stage.task}-dev", "optimizer steps", y) as figure:
+    with drawing(f"{stage.task}-dev", "optimizer steps", y, wide=True) as figure:
         for variant in stage.trained:
-            _curves(figure.axes, stage.models[variant], lambda model: model.dev, looks[variant])
+            _curves(figure.axes, variant, stage.models[variant], lambda model: model.dev, looks[variant])
             for model in stage.models[variant]:
-                _mark(figure.axes, model.best_step, model.dev[model.best_step], looks[variant])
+                best = model.dev[model.best_step]
+                label = f"{variant}, seed {model.seed}: {best:.3f} at step {model.best_step:,}, kept"
+                _mark(figure.axes, model.best_step, best, looks[variant], label)
         _over_steps(figure.axes, stage.settings.steps)
     return figure.svg
 
 
 def loss_curves(stage: StageStudy, looks: Looks) -> str:
     """The training loss by step, one line per variant."""
-    with drawing(f"{stage.task}-loss", "optimizer steps", "training loss (nats)") as figure:
+    with drawing(f"{stage.task}-loss", "optimizer steps", "training loss (nats)", wide=True) as figure:
         for variant in stage.trained:
-            _curves(figure.axes, stage.models[variant], lambda model: model.loss, looks[variant])
+            _curves(figure.axes, variant, stage.models[variant], lambda model: model.loss, looks[variant])
         _over_steps(figure.axes, stage.settings.steps)
     return figure.svg
 
@@ -77,9 +79,13 @@ def _against(
         for row in stage.rows:
             if row.variant in stage.trained:
                 x, look = cost_of(row.variant), looks[row.variant]
-                _interval(figure.axes, x, stage.spread[row.name][stage.measure], look)
+                spread = stage.spread[row.name][stage.measure]
+                _interval(figure.axes, x, spread, look)
                 filled = row.interpolated or stage.task == "retrieval"
-                _mark(figure.axes, x, stage.mean(row.name), look, filled)
+                words = f"{row.title}: {stage.mean(row.name):.3f}"
+                if math.isfinite(spread.low):
+                    words += f", 95 % interval {spread.low:.3f} to {spread.high:.3f}"
+                _mark(figure.axes, x, stage.mean(row.name), look, words, filled)
         if log:
             figure.axes.set_xscale("log")
         figure.axes.margins(0.15)
@@ -98,25 +104,30 @@ def interpolation(stage: StageStudy, looks: Looks) -> str:
         for variant in stage.variants:
             records = [model.interpolation for model in stage.models[variant] if model.interpolation]
             mean, look = pd.DataFrame([record.dev for record in records]).mean(), looks[variant]
-            figure.axes.plot(mean.index, mean, look.line, color=hue(look))
+            figure.axes.plot(mean.index, mean, look.line, color=hue(look), gid=tooltip(variant))
             for record in records:
-                _mark(figure.axes, record.weight, mean[record.weight], look)
+                label = f"{variant}: weight {record.weight:g}, {mean[record.weight]:.3f}"
+                _mark(figure.axes, record.weight, mean[record.weight], look, label)
     return figure.svg
 
 
 def _curves(
-    axes: Axes, models: list[ModelRecord], curve_of: Callable[[ModelRecord], pd.Series], look: Look
+    axes: Axes,
+    variant: str,
+    models: list[ModelRecord],
+    curve_of: Callable[[ModelRecord], pd.Series],
+    look: Look,
 ) -> None:
     """Draw the mean over seeds and, with several seeds, a thin line for each."""
     curves = pd.DataFrame({model.seed: curve_of(model) for model in models})
     if len(models) > 1:
         for seed in curves:
-            axes.plot(curves.index, curves[seed], look.line, color=hue(look), linewidth=0.9, alpha=0.4)
+            (line,) = axes.plot(curves.index, curves[seed], look.line, color=hue(look), linewidth=0.9)
+            line.set(alpha=0.4, gid=tooltip(f"{variant}, seed {seed}"))
     mean = curves.mean(axis=1)
     every = max(1, len(mean) // 8)
-    axes.plot(
-        mean.index, mean, look.line, color=hue(look), markevery=every, zorder=3, **_marker(look, full=False)
-    )
+    (line,) = axes.plot(mean.index, mean, look.line, color=hue(look), markevery=every, zorder=3)
+    line.set(gid=tooltip(variant), **_marker(look, full=False))
 
 
 def _over_steps(axes: Axes, steps: int) -> None:
@@ -124,8 +135,8 @@ def _over_steps(axes: Axes, steps: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 4, 5, 10]))
 
 
-def _mark(axes: Axes, x: float, y: float, look: Look, full: bool = True) -> None:
-    axes.plot([x], [y], linestyle="none", zorder=4, **_marker(look, full))
+def _mark(axes: Axes, x: float, y: float, look: Look, label: str, full: bool = True) -> None:
+    axes.plot([x], [y], linestyle="none", zorder=4, gid=tooltip(label), **_marker(look, full))
 
 
 def _interval(axes: Axes, x: float, spread: Spread, look: Look) -> None:

@@ -16,7 +16,7 @@ from peftir.report.cells import NONE, Cell, Group, Table, TableRow, count, decim
 from peftir.report.learned import Learned
 from peftir.report.study import StageStudy
 from peftir.report.style import Look, Looks
-from peftir.report.svg import Drawn, drawing, hue
+from peftir.report.svg import Drawn, drawing, hue, tooltip
 
 NBSP = "\u00a0"
 ROUNDING = 1e-6
@@ -88,6 +88,7 @@ def drawings(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
         "Learning over time",
         Markup(_over_seconds(stage, learned, looks)),
         f"{stage.settings.selected_by} on dev over the seconds of training, without evaluation.{thin_lines}",
+        wide=True,
     )
     layer_of_module = "A module belongs to the layer to whose output it is added."
     yield Drawn(
@@ -128,7 +129,7 @@ def surfaces(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
 
 def _over_seconds(stage: StageStudy, learned: Learned, looks: Looks) -> str:
     name, y = f"{stage.task}-dev-seconds", f"{stage.settings.selected_by} on dev (0 to 1)"
-    with drawing(name, "seconds of training", y) as figure:
+    with drawing(name, "seconds of training", y, wide=True) as figure:
         for variant in stage.trained:
             curves = [model.dev for model in stage.models[variant]]
             runs = list(zip(learned.seconds[variant], curves, strict=True))
@@ -137,14 +138,14 @@ def _over_seconds(stage: StageStudy, learned: Learned, looks: Looks) -> str:
                 for seconds, dev in runs:
                     figure.axes.plot(seconds, dev, color=colour, linewidth=0.9, alpha=0.4)
             seconds = pd.concat([seconds for seconds, _ in runs], axis=1).mean(axis=1)
-            _line(figure.axes, seconds, pd.concat(curves, axis=1).mean(axis=1), looks[variant])
+            _line(figure.axes, variant, seconds, pd.concat(curves, axis=1).mean(axis=1), looks[variant])
     return figure.svg
 
 
 def _by_layer(stage: StageStudy, learned: Learned, looks: Looks) -> str:
     with drawing(f"{stage.task}-gradients", "layer", "gradient norm (log scale)") as figure:
         for variant, norms in learned.gradients.items():
-            _line(figure.axes, norms.columns + 1, norms.mean(), looks[variant])
+            _line(figure.axes, variant, norms.columns + 1, norms.mean(), looks[variant])
         figure.axes.set_yscale("log")
         for formats in (figure.axes.yaxis.set_major_formatter, figure.axes.yaxis.set_minor_formatter):
             formats(PlainLogFormatter(minor_thresholds=(1.5, 0.5)))
@@ -159,15 +160,16 @@ def _first_over_last(stage: StageStudy, learned: Learned, looks: Looks) -> str:
             last = norms.iloc[:, -1]
             ratio = (norms.iloc[:, 0] / last).where(last > 0)
             steps = stage.models[variant][0].dev.index[1:]  # there is no gradient at step 0
-            _line(figure.axes, steps, ratio, looks[variant])
+            _line(figure.axes, variant, steps, ratio, looks[variant])
         figure.axes.ticklabel_format(axis="y", useOffset=False)
         figure.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure.svg
 
 
-def _line(axes: Any, x: Any, y: Any, look: Look) -> None:
+def _line(axes: Any, variant: str, x: Any, y: Any, look: Look) -> None:
     every = max(1, len(y) // 8)
-    axes.plot(x, y, color=hue(look), marker=look.marker, markevery=every, markersize=5, zorder=3)
+    marked = {"marker": look.marker, "markevery": every, "markersize": 5}
+    axes.plot(x, y, color=hue(look), zorder=3, gid=tooltip(variant), **marked)
 
 
 def _reached(values: list[float | None], show: Callable[[float], Cell], stage: StageStudy) -> Cell:

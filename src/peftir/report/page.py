@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from peftir.report import figures, learning, sentences, testsets, variants
@@ -18,6 +16,7 @@ from peftir.report.study import StageStudy, Study
 from peftir.report.style import BY_DAY, BY_NIGHT, Looks, looks_of
 from peftir.report.summary import summary
 from peftir.report.svg import Drawn
+from peftir.report.templating import environment
 from peftir.study.sources import shown
 from peftir.study.tasks import TITLES
 
@@ -60,41 +59,32 @@ class Section:
 def render_page(study: Study, explorer: Explorer) -> str:
     """``report/index.html``: the tables of ``results.md``, what the variants cost, and how they learn."""
     looks = looks_of(study.variants)
-    return _template().render(
-        study=study,
-        params=study.params,
-        methods=variants.methods(study),
-        counts=sentences.counts(study),
-        seeds=sentences.seeds,
-        collection=shown(study.params.collection.source),
-        backbone=shown(study.params.backbone.name),
-        splits=sentences.splits(study),
-        about_claims=sentences.CLAIMS,
-        claims=claims_of(study),
-        titles=TITLES,
-        words=words,
-        numbers_behind=numbers_behind,
-        testsets=testsets,
-        sections=[_section(study, stage, looks) for stage in (study.retrieval, study.reranking)],
-        looks=looks,
-        by_day=BY_DAY,
-        by_night=BY_NIGHT,
-        explorer=explorer,
-        summary=summary(study),
+    return (
+        environment("peftir.report")
+        .get_template("page.html")
+        .render(
+            study=study,
+            params=study.params,
+            methods=variants.methods(study),
+            counts=sentences.counts(study),
+            seeds=sentences.seeds,
+            collection=shown(study.params.collection.source),
+            backbone=shown(study.params.backbone.name),
+            splits=sentences.splits(study),
+            about_claims=sentences.CLAIMS,
+            claims=claims_of(study),
+            titles=TITLES,
+            words=words,
+            numbers_behind=numbers_behind,
+            testsets=testsets,
+            sections=[_section(study, stage, looks) for stage in (study.retrieval, study.reranking)],
+            looks=looks,
+            by_day=BY_DAY,
+            by_night=BY_NIGHT,
+            explorer=explorer,
+            summary=summary(study),
+        )
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("peftir.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html")
 
 
 def _section(study: Study, stage: StageStudy, looks: Looks) -> Section:
@@ -186,7 +176,7 @@ def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
         f"dev queries over the optimizer steps; step 0 is {sentences.start_of(stage)}. The filled mark is "
         f"the step that was kept.{sentences.thin_lines(stage)}"
     )
-    return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption)
+    return Drawn("Learning", Markup(figures.dev_curves(stage, looks)), caption, wide=True)
 
 
 def _loss_curves(stage: StageStudy, looks: Looks) -> Drawn:
@@ -195,4 +185,4 @@ def _loss_curves(stage: StageStudy, looks: Looks) -> Drawn:
         "previous point. A lower loss is a better fit to the training queries, but not necessarily a better "
         "ranking."
     )
-    return Drawn("Training loss", Markup(figures.loss_curves(stage, looks)), caption)
+    return Drawn("Training loss", Markup(figures.loss_curves(stage, looks)), caption, wide=True)

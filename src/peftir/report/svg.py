@@ -52,6 +52,8 @@ _DEFAULTS: dict[str, Any] = {
     key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
 }
 _POINTS = 72  # SVG units per inch
+_SIZE, _WIDE = (420, 290), (760, 380)  # in these units
+_TOOLTIP = "tooltip "
 
 
 class Drawing:
@@ -69,10 +71,14 @@ class Drawn:
     title: str
     svg: Markup
     caption: str
+    wide: bool = False
+    """Whether it takes the whole width of the page."""
 
 
 @contextmanager
-def drawing(name: str, x: str, y: str, projection: str | None = None) -> Iterator[Drawing]:
+def drawing(
+    name: str, x: str, y: str, projection: str | None = None, wide: bool = False
+) -> Iterator[Drawing]:
     """A context with axes to draw on; the ``svg`` is available after it.
 
     Args:
@@ -80,10 +86,12 @@ def drawing(name: str, x: str, y: str, projection: str | None = None) -> Iterato
         x: the label of the horizontal axis, with its unit.
         y: the label of the vertical axis, with its unit.
         projection: matplotlib's name of the projection; ``3d`` for a surface.
+        wide: for the whole width of the page.
     """
     style: Any = {**_DEFAULTS, **_STYLE, "svg.hashsalt": name}
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(420 / _POINTS, 290 / _POINTS), layout="constrained")
+        width, height = _WIDE if wide else _SIZE
+        figure = Figure(figsize=(width / _POINTS, height / _POINTS), layout="constrained")
         result = Drawing(figure.subplots(subplot_kw={"projection": projection}))
         result.axes.set_xlabel(x)
         result.axes.set_ylabel(y)
@@ -100,10 +108,16 @@ def hue(look: Look) -> str:
     return HUES[look.hue]
 
 
+def tooltip(text: str) -> str:
+    """The group id (``gid``) to give an artist so that ``text`` is shown where the pointer is on it."""
+    return _TOOLTIP + text
+
+
 def _for_the_page(svg: str, label: str) -> str:
     """Reduce ``svg`` to the ``<svg>`` element, without unused ids, fonts and size."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(rf'<g id="{_TOOLTIP}([^"]*)">', r"<g><title>\1</title>", svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"#0[1-4][0-9a-f]{4}\b", lambda match: _PAGE.get(match[0], match[0]), svg)

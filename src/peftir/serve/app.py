@@ -27,7 +27,9 @@ from peftir.serve.page import (
     COLUMNS,
     chains_of,
     default_selection,
+    explorer_script,
     render_api,
+    render_queries,
     render_search,
     style_sheet,
 )
@@ -51,6 +53,8 @@ class SearchServer:
         """What is served at which path."""
         return [
             Route("/", self._page),
+            Route("/queries", self._queries),
+            Route("/explorer.js", self._script),
             Route("/api", self._api),
             Route("/api/search", self._search),
             Route("/openapi.json", self._openapi),
@@ -104,6 +108,18 @@ class SearchServer:
             self._metrics.answered(str(chain), answer.seconds)
             answers.append(answer)
         return answers
+
+    async def _queries(self, request: Request) -> Response:
+        if not self._engine.is_evaluated:
+            raise HTTPException(404)
+
+        def page() -> str:
+            return render_queries(self._engine, self._engine.explorer)
+
+        return HTMLResponse(await asyncio.get_running_loop().run_in_executor(self._pool, page))
+
+    async def _script(self, request: Request) -> Response:
+        return PlainTextResponse(explorer_script(), media_type="text/javascript")
 
     async def _api(self, request: Request) -> Response:
         return HTMLResponse(render_api(self._engine, description()))

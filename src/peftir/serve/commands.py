@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from functools import partial
 from pathlib import Path
 
 from peftir.system.threads import before_imports, use_threads
@@ -13,13 +16,40 @@ def add_serve(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "serve",
         help="search the collection with the trained models, on a web page",
-        description="Serve a search page and a JSON API over the study in this folder: BM25, its retrievers, "
-        "re-rankers and their fusion, side by side. See docs/serve.md.",
+        description="Serve a search page and a JSON API over a study, or over a folder that peftir docs or "
+        "peftir export made: BM25, its retrievers, re-rankers and their fusion, side by side. See "
+        "docs/serve.md.",
         epilog="example: peftir serve --port 8080",
     )
-    command.add_argument("--host", default="127.0.0.1", help="address to listen at; default: %(default)s")
-    command.add_argument("--port", type=int, default=8000, metavar="N", help="default: %(default)s")
+    command.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="default: the current folder"
+    )
+    _add_address(command)
     command.set_defaults(run=_serve)
+
+
+def add_docs(commands: argparse._SubParsersAction) -> None:
+    """Declare ``peftir docs``."""
+    command = commands.add_parser(
+        "docs",
+        help="search a folder of your own files on a web page, without training",
+        description="Prepare the text, Markdown and HTML files of a folder, a document per section, and "
+        "serve them: BM25 and the backbone, or a trained model. The second time, only what has changed is "
+        "prepared. See docs/serve.md.",
+        epilog="example: peftir docs ~/notes --adapter models/retriever/lora-13",
+    )
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="nothing is written to it")
+    command.add_argument(
+        "--adapter", type=Path, metavar="MODEL", help="folder of a trained retriever or re-ranker"
+    )
+    command.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="where the indexes go; default: a folder under .peftir in the current folder",
+    )
+    _add_address(command)
+    command.set_defaults(run=_docs)
 
 
 def add_search(commands: argparse._SubParsersAction) -> None:
@@ -47,12 +77,32 @@ def add_search(commands: argparse._SubParsersAction) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     from peftir.study.params import load_params
 
-    params = load_params()
+    params = load_params(arguments.folder / "params.yaml")
     _compute_with(params.threads)
     from peftir.serve.server import serve
 
-    serve(Path(), params, arguments.host, arguments.port)
+    serve(arguments.folder, params, arguments.host, arguments.port)
     return 0
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    _compute_with(threads)
+    from peftir.pipeline.docs import prepare_docs, work_folder
+
+    into = arguments.into or work_folder(arguments.folder)
+    tell = partial(print, flush=True)
+    params = prepare_docs(arguments.folder, into, arguments.adapter, threads, tell)
+    tell(f"{into} has the indexes; `peftir serve {shlex.quote(str(into))}` serves them again")
+    from peftir.serve.server import serve
+
+    serve(into, params, arguments.host, arguments.port)
+    return 0
+
+
+def _add_address(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at; default: %(default)s")
+    command.add_argument("--port", type=int, default=8000, metavar="N", help="default: %(default)s")
 
 
 def _search(arguments: argparse.Namespace) -> int:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from peftir.data.collection import Collection
 from peftir.models.biencoder import encode
 from peftir.models.crossencoder import score_candidates
+from peftir.pipeline.explorer import explorer
 from peftir.ranking.bm25 import opened
 from peftir.ranking.dense import DenseIndex
 from peftir.ranking.fusion import reciprocal_rank_fusion
 from peftir.ranking.interpolation import rerank
 from peftir.ranking.runs import Hits, search_excluding_own
+from peftir.report.explorer import Explorer
 from peftir.serve.batching import Batcher
 from peftir.serve.chains import Chain, Chains, ModelName
 from peftir.serve.documents import Documents
@@ -90,6 +92,16 @@ class Engine:
         self._batcher = Batcher(self._run_model, BATCH)
         self._open.callback(self._batcher.close)
         self._term_of = lru_cache(TERMS)(self._analysed)
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the study has measures of its test queries."""
+        return (self._root / layout.PER_QUERY).is_file()
+
+    @cached_property
+    def explorer(self) -> Explorer:
+        """Measures, rankings and texts of all test queries, for the page that compares variants by query."""
+        return Explorer(explorer(self._root, self.params, most=None))
 
     def close(self) -> None:
         """Answer what has been asked, then close the index of BM25."""

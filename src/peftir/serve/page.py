@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from peftir.report.explorer import Explorer
 from peftir.report.style import BY_DAY, BY_NIGHT
+from peftir.report.templating import environment
 from peftir.serve.chains import BM25, FUSED, Chain, Chains, ModelName
 from peftir.serve.engine import Engine, Result, SearchAnswer
 from peftir.serve.query_checks import MOST_CHARACTERS
@@ -95,12 +95,23 @@ def render_search(
         error=error,
         test_queries=[(text, f"/?{_link(text, chosen)}") for text in test_queries[:LISTED]],
         count=len(test_queries),
+        evaluated=engine.is_evaluated,
     )
+
+
+def render_queries(engine: Engine, explorer: Explorer) -> str:
+    """The page that compares two variants query by query, with the report's explorer."""
+    return _page("queries.html", collection=shown(engine.params.collection.source), explorer=explorer)
 
 
 def render_api(engine: Engine, description: dict[str, Any]) -> str:
     """The page that describes the API, from its OpenAPI description."""
     return _page("api.html", description=description, chains=engine.chains)
+
+
+def explorer_script() -> str:
+    """The script of the page :func:`render_queries`."""
+    return _page("explorer.js")
 
 
 @cache
@@ -110,7 +121,7 @@ def style_sheet() -> str:
     dark = "".join(f"--hue-{number}: {colour};" for number, colour in enumerate(BY_NIGHT))
     of_report = (files("peftir.report") / "templates" / "page.css").read_text(encoding="utf-8")
     own = (files("peftir.serve") / "templates" / "search.css").read_text(encoding="utf-8")
-    schemes = f":root {{{hues}}}\n@media (prefers-color-scheme: dark) {{:root {{{dark}}}}}\n"
+    schemes = f":root {{{hues}}}\n@media screen and (prefers-color-scheme: dark) {{:root {{{dark}}}}}\n"
     return schemes + of_report + own
 
 
@@ -139,16 +150,4 @@ def _link(query: str, selection: Selection) -> str:
 
 
 def _page(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("peftir.serve"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return environment("peftir.serve", "peftir.report").get_template(template).render(**values)

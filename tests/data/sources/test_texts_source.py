@@ -104,7 +104,7 @@ def test_a_subset_is_within_every_larger_one(source):
 
 
 def test_mistakes_are_named(source):
-    with pytest.raises(PeftirError, match=r"is 'texts:.*/none'; expected texts:FOLDER, of .txt and .md"):
+    with pytest.raises(PeftirError, match=r"is 'texts:.*/none'; expected texts:FOLDER, of text, Mark"):
         prepare(f"texts:{source.parent}/none", source.parent / "c", documents=None, splits=SHARES)
     with pytest.raises(PeftirError, match=r"texts.jsonl: is missing; expected a file"):
         read(source)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from peftir.system.files import fingerprint
+from peftir.data.sources.files import files_of
+from peftir.system.files import fingerprint, sha256_of
 
 # The files that a source may read. The versions of packages are in the lock, and ir_datasets verifies its
 # downloads itself.
@@ -15,7 +16,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "msmarco-passage": ("collection.tsv*", "*qrels*", "*queries*"),
     "pydocs": (),
     "smart": ("*",),
-    "texts": ("**/*.txt", "**/*.md"),
+    "texts": ("**/*",),  # those of them that it reads: peftir.data.sources.files
     "trec": ("documents/**/*", "topics*", "qrels*"),
 }
 
@@ -26,4 +27,7 @@ def fingerprint_of(source: str) -> dict[str, str]:
     path = Path(place)
     if not FILES[name]:
         return {}
+    if name == "texts" and path.is_dir():
+        files = files_of(path, report=lambda problem: None)
+        return {file.relative_to(path).as_posix(): sha256_of(file) for file in files}
     return fingerprint(path, FILES[name]) if path.is_dir() else fingerprint(path.parent, [path.name])

@@ -1,18 +1,16 @@
 """The source ``texts:<place>``: documents only, with queries extracted from them as in ``pydocs``.
 
 The place is a ``.jsonl`` file, plain or gzipped, with ``_id``, ``text`` and, optionally, ``title``; or a
-folder of ``.txt`` and ``.md`` files, at any depth, whose ids are their paths. The query is the document's
+folder of text, Markdown and HTML files, at any depth, whose ids are their paths. The query is the document's
 title if suitable, or else its first sentence; it is removed from the document. Documents without a suitable
 query are kept unchanged, as non-relevant documents for the other queries.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
@@ -20,14 +18,14 @@ from peftir.data.collection import SPLITS
 from peftir.data.content import Again, Content, Document, Judgement, Query, Report, refuse
 from peftir.data.hashing import point
 from peftir.data.ids import KnownIds
+from peftir.data.sources.files import read_files
 from peftir.data.sources.jsonl import documents_of
+from peftir.data.sources.markup import READERS
 from peftir.data.sources.pairs import LEAST_DOCUMENT_WORDS, Pair, cut_pair, query_id, sensible, words
 from peftir.data.splits import split_of
 from peftir.system.errors import PeftirError
-from peftir.system.text import visible
 
 TITLE_WORDS = range(2, 31)
-HEADING = re.compile(r"\s*#\s+(.+)\n")  # of Markdown
 
 
 def read(place: str, documents: int | None, shares: Mapping[str, float], report: Report = refuse) -> Content:
@@ -45,10 +43,10 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
     path = Path(place)
     if not place or not (path.is_dir() or path.name.endswith((".jsonl", ".jsonl.gz"))):
         raise PeftirError(
-            f"collection.source: is 'texts:{place}'; expected texts:FOLDER, of .txt and .md files, or "
-            "texts:FILE.jsonl"
+            f"collection.source: is 'texts:{place}'; expected texts:FOLDER, of text, Markdown and HTML files "
+            f"({', '.join(READERS)}), or texts:FILE.jsonl"
         )
-    texts = Again(lambda: _files(path, report) if path.is_dir() else documents_of(path, report))
+    texts = Again(lambda: _of_files(path, report) if path.is_dir() else documents_of(path, report))
     if documents is not None:
         texts = _subset(texts, documents)
     pairs = Again(partial(_pairs, texts, _words_of(texts)))
@@ -67,28 +65,8 @@ def read(place: str, documents: int | None, shares: Mapping[str, float], report:
     )
 
 
-def _files(folder: Path, report: Report) -> Iterator[Document]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".txt", ".md") or not path.is_file():
-            continue
-        try:
-            path.relative_to(folder).as_posix().encode()
-            data = path.read_bytes()
-            text = data.decode("utf-8-sig").replace("\r\n", "\n")
-        except UnicodeEncodeError:
-            report(f"{visible(str(path))}: the file's name is not UTF-8, and so no id; rename it")
-            continue
-        except OSError as error:
-            report(f"{path}: cannot be read ({error.strerror}); expected a file")
-            continue
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            report(f"{path}:{line}: is not UTF-8; save the file as UTF-8")
-            continue
-        id = re.sub(r"\s", lambda space: quote(space[0]), path.relative_to(folder).as_posix())
-        heading = HEADING.match(text) if path.suffix == ".md" else None
-        title = heading[1].strip() if heading else ""
-        yield Document(id, title, text[heading.end() :].strip() if heading else text.strip(), str(path))
+def _of_files(folder: Path, report: Report) -> Iterator[Document]:
+    return (file.document() for file in read_files(folder, report))
 
 
 def _subset(texts: Again[Document], documents: int) -> Again[Document]:

@@ -28,7 +28,10 @@
     return [all[left.value], all[right.value]];
   };
   const difference = (query) => values(query)[1] - values(query)[0];
-  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  const signed = (value) => {
+    const size = Math.abs(value).toFixed(3);
+    return (Number(size) === 0 ? "" : value < 0 ? "−" : "+") + size;
+  };
 
   // Groups of queries: by length, by words shared with the relevant document, by BM25's rank of it.
   const bm25 = (query) => query.tasks[0].ranks[data.tasks[0].rows.indexOf("bm25")][0];
@@ -156,7 +159,8 @@
     const chosen = [left, right].map((select) => Number(select.value));
     const head = element("p", null, { class: "where" });
     for (const [i, [number]] of query.relevant.entries()) {
-      const ranks = [["BM25", bm25Rank(query, i)], ...chosen.map((row) => [rows()[row], query.tasks[task.value].ranks[row][i]])];
+      const others = chosen.filter((row) => rows()[row] !== "bm25");
+      const ranks = [["BM25", bm25Rank(query, i)], ...others.map((row) => [rows()[row], query.tasks[task.value].ranks[row][i]])];
       const text = ranks.map(([name, rank]) => `${name} ${rank ?? "not found"}`).join(" → ");
       head.append(element("span", `Rank of ${data.documents[number][0]}: ${text}`));
     }
