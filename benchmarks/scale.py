@@ -60,6 +60,19 @@ STAGES: list[tuple[str, ...]] = [
 VARIANTS, SEEDS = [f"lora{number}" for number in range(16)], list(range(13, 18))
 WIDE: list[tuple[str, ...]] = [("evaluate",), ("learning",), ("report",)]
 
+# Runs a command and prints its peak memory in KB. A process's peak starts with that of its parent, which is
+# small here, unlike this process.
+STARTER = """
+import os, sys
+child = os.fork()
+if not child:
+    os.dup2(2, 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -137,12 +150,17 @@ def run(folder: Path, stage: tuple[str, ...]) -> Spent:
     command = [sys.executable, str(ROOT / "stages" / f"{name}.py"), *options]
     start = time.perf_counter()
     with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+        done = subprocess.run(
+            [sys.executable, "-ISc", STARTER, *command],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
         sys.exit(f"{name} failed:\n{(folder / f'{name}.log').read_text()[-2000:]}")
-    return Spent(time.perf_counter() - start, usage.ru_maxrss / 1024)
+    return Spent(time.perf_counter() - start, int(done.stdout) / 1024)
 
 
 def widen(folder: Path) -> None:

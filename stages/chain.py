@@ -5,10 +5,11 @@ from __future__ import annotations
 from common import ROOT, stage_arguments
 from peftir.pipeline.chain import rerank_first_stages
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
+from peftir.study.seeds import Seed
 from peftir.system.errors import exits_cleanly
-from peftir.system.resources import measured
 from peftir.system.threads import use_threads
+from peftir.training.distributed import launch, measured_once
 
 
 @exits_cleanly
@@ -18,9 +19,15 @@ def main() -> None:
     args = stage_arguments(__doc__, example, per_retriever=True, per_model=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(ROOT / layout.resources("chain", f"{args.retriever}-{args.variant}", args.seed)):
-        names = rerank_first_stages(ROOT, params, args.retriever, args.variant, args.seed)
-    print(f"{layout.chain(args.retriever, args.variant, args.seed)} has the runs of {', '.join(names)}")
+    work = (params, args.retriever, args.variant, args.seed)
+    launch(rerank, work, params.reranking.processes, "reranking.processes")
+
+
+def rerank(params: Params, retriever: str, variant: str, seed: Seed) -> None:
+    """What each process does; rank 0 writes."""
+    with measured_once(ROOT / layout.resources("chain", f"{retriever}-{variant}", seed)):
+        names = rerank_first_stages(ROOT, params, retriever, variant, seed)
+    print(f"{layout.chain(retriever, variant, seed)} has the runs of {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from common import ROOT, stage_arguments
 from peftir.pipeline.untrained_reranker import rerank_untrained
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
 from peftir.system.errors import exits_cleanly
-from peftir.system.resources import measured
 from peftir.system.threads import use_threads
+from peftir.training.distributed import launch, measured_once
 
 
 @exits_cleanly
@@ -19,9 +19,14 @@ def main() -> None:
     )
     params = load_params()
     use_threads(params.threads)
-    with measured(ROOT / layout.resources("untrained_reranker", args.variant)) as figures:
-        figures |= rerank_untrained(ROOT, params, args.variant)
-    print(f"{layout.runs('retrieval', args.variant, None)} has the runs")
+    launch(rerank, (params, args.variant), params.reranking.processes, "reranking.processes")
+
+
+def rerank(params: Params, variant: str) -> None:
+    """What each process does; rank 0 writes."""
+    with measured_once(ROOT / layout.resources("untrained_reranker", variant)) as figures:
+        figures |= rerank_untrained(ROOT, params, variant)
+    print(f"{layout.runs('reranking', variant, None)} has the runs")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from common import ROOT, stage_arguments
 from peftir.pipeline.rerank_test import rerank_test
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
 from peftir.system.errors import exits_cleanly
-from peftir.system.resources import measured
 from peftir.system.threads import use_threads
+from peftir.training.distributed import launch, measured_once
 
 
 @exits_cleanly
@@ -18,10 +18,14 @@ def main() -> None:
     args = stage_arguments(__doc__, example, per_test=True, per_variant=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(ROOT / layout.resources("untrained_reranker_test", f"{args.test}-{args.variant}", None)):
-        rerank_test(ROOT, params, args.test, args.variant, None)
-    runs = layout.runs("reranking", args.variant, None)
-    print(f"{layout.of(args.test, runs)} has the runs")
+    launch(rerank, (params, args.test, args.variant), params.reranking.processes, "reranking.processes")
+
+
+def rerank(params: Params, test: str, variant: str) -> None:
+    """What each process does; rank 0 writes."""
+    with measured_once(ROOT / layout.resources("untrained_reranker_test", f"{test}-{variant}", None)):
+        rerank_test(ROOT, params, test, variant, None)
+    print(f"{layout.of(test, layout.runs('reranking', variant, None))} has the runs")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,8 @@ def _peftir(arguments: list[str], folder: Path) -> None:
         _target(target)
     if variant := getattr(parsed, "variant", None):
         assert variant in load_params(ROOT / "params.yaml").methods
+    if command := getattr(parsed, "command", None):
+        check(command, folder)
 
 
 def _git(arguments: list[str], folder: Path) -> None:

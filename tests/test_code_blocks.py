@@ -104,7 +104,7 @@ NOT_RUN = {
     "docs/sharing.md: git clone": "needs a remote",
     "docs/sweeps.md: dvc exp run --run-all": "trains",
     "docs/sweeps.md: dvc exp run -n": "trains; pipeline/compare has a made-up study",
-    "docs/sweeps.md: rates=": "needs four GPUs, and trains",
+    "docs/sweeps.md: export RAY_AUTH_MODE=token": "needs a cluster, and trains; stages/nodes.py has one",
     "docs/sweeps.md: dvc exp show": "needs experiments that have run",
     "docs/sweeps.md: dvc exp apply": "needs an experiment that has run",
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from peftir import doctor
 from peftir.study.seeds import seed
+from peftir.system.arguments import fraction, positive
 from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.system.quiet import silence_libraries
 
@@ -130,9 +131,9 @@ def _power(commands: Commands) -> None:
         metavar="FOLDER",
         help="has metrics/queries.parquet; default: the study around the current folder",
     )
-    command.add_argument("--difference", type=_fraction, default=0.01, metavar="D", help="default: 0.01")
+    command.add_argument("--difference", type=fraction, default=0.01, metavar="D", help="default: 0.01")
     command.add_argument(
-        "--comparisons", type=_positive, default=1, metavar="N", help="correct for N comparisons; default: 1"
+        "--comparisons", type=positive, default=1, metavar="N", help="correct for N comparisons; default: 1"
     )
     command.set_defaults(run=_run_power)
 
@@ -232,26 +233,15 @@ def _run_export(arguments: argparse.Namespace) -> int:
 
 
 def _repro(commands: Commands) -> None:
-    command = commands.add_parser(
-        "repro",
-        help="run stale stages as dvc repro does, several at a time",
-        description="Run the stages that dvc repro would run, as many at a time as fit on the machine or a "
-        "Ray cluster, with the same outputs, dvc.lock and cache. See docs/cluster.md.",
-        epilog="example: peftir repro train_retriever@lora-13 --jobs 2",
-    )
-    command.add_argument("target", nargs="*", metavar="TARGET", help="as for dvc repro; default: all stages")
-    command.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: what fits")
-    command.add_argument(
-        "--address", metavar="HOST:PORT", help="of a running Ray cluster; auto finds this node's"
-    )
-    command.add_argument("--dry-run", action="store_true", help="only print the stages that would run")
-    command.set_defaults(run=_run_repro)
+    from peftir.pipeline.engine.command_line import add_repro
+
+    add_repro(commands)
 
 
-def _run_repro(arguments: argparse.Namespace) -> int:
-    from peftir.pipeline.engine.driver import repro
+def _cluster(commands: Commands) -> None:
+    from peftir.pipeline.engine.command_line import add_cluster
 
-    return repro(arguments.target, arguments.jobs, arguments.address, arguments.dry_run)
+    add_cluster(commands)
 
 
 def _serve(commands: Commands) -> None:
@@ -272,24 +262,9 @@ def _search(commands: Commands) -> None:
     add_search(commands)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1")
-    return int(text)
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number between 0 and 1")
-    return value
-
-
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
     _repro,
+    _cluster,
     _doctor,
     _count,
     _check,

@@ -30,6 +30,8 @@ from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run
 from peftir.study import layout
 from peftir.study.params import Params
+from peftir.system.files import remove
+from peftir.training.distributed import launch
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
 
@@ -187,6 +189,18 @@ def test_the_tables_have_the_means_of_the_runs(chained: Path) -> None:
     corrected = compared[compared["t_test_holm"].notna()]
     assert (corrected["other"] == "bm25").all()
     assert set(compared["reranker"]) == {"none", "lora", "lora+first"}
+
+
+def test_two_processes_write_what_one_writes(chained: Path) -> None:
+    files = [chained / layout.chain_weights("zero_shot", "lora", 13)]
+    files += (chained / layout.chain("zero_shot", "lora", 13)).rglob("*.trec")
+    alone = {file: file.read_bytes() for file in files}
+    assert len(alone) == 1 + 4 * len(STAGES[1:])  # dev and test, each by the scores alone and interpolated
+    for file in files:
+        remove(file)
+    work = (chained, params_of(chained, "bm25"), "zero_shot", "lora", 13)
+    launch(rerank_first_stages, work, 2, "reranking.processes")
+    assert {file: file.read_bytes() for file in files} == alone
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
 from peftir.models import saving
 from peftir.models.biencoder import encode, new_biencoder
-from peftir.pipeline.encode import CHUNK, Chunk, encode_collection
+from peftir.pipeline.encode import CHUNK, Chunk, Shards, encode_collection
+from peftir.training.distributed import launch
 from tiny_backbone import write_tiny_bert
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
@@ -69,17 +70,19 @@ def in_shards(
     root: Path, collection: Collection, model: SentenceTransformer, shards: Path, precision: str = "float32"
 ) -> Iterable[Chunk]:
     """Encode with a shard a chunk."""
-    return encode_collection(
-        collection, model, root / "model", root, shards, precision=precision, processes=1, size=1
-    )
+    return encode_collection(collection, model, root / "model", shards, precision=precision, size=1)
+
+
+def in_shards_by_each(root: Path, shards: Path) -> None:
+    """What each of several processes does."""
+    model = saving.load(SentenceTransformer, root / "model")
+    in_shards(root, Collection(root / "collection"), model, shards)
 
 
 def test_a_small_collection_stays_in_memory(
     root: Path, collection: Collection, model: SentenceTransformer, at_once: np.ndarray, tmp_path: Path
 ) -> None:
-    vectors = encode_collection(
-        collection, model, root / "model", root, tmp_path / "shards", precision="float32", processes=2
-    )
+    vectors = encode_collection(collection, model, root / "model", tmp_path / "shards", precision="float32")
     for _ in range(2):  # it can be read again
         ids, found = joined(vectors)
         assert ids == [f"d{i}" for i in range(COUNT)]
@@ -132,13 +135,9 @@ def test_shards_of_something_else_are_not_taken_over(
     assert found.tobytes() == at_once.tobytes()
 
 
-def test_two_processes_give_what_one_gives(
-    root: Path, collection: Collection, model: SentenceTransformer, at_once: np.ndarray, tmp_path: Path
-) -> None:
-    vectors = encode_collection(
-        collection, model, root / "model", root, tmp_path, precision="float32", processes=2, size=1
-    )
-    ids, found = joined(vectors)
+def test_two_processes_give_what_one_gives(root: Path, at_once: np.ndarray, tmp_path: Path) -> None:
+    launch(in_shards_by_each, (root, tmp_path), 2, "index.processes")
+    ids, found = joined(Shards(tmp_path))
     assert ids == [f"d{i}" for i in range(COUNT)]
     # Each has half the threads, so sums are in another order; the weights of this backbone enlarge float32's
     # 6e-8 some ten times in each of the two layers.

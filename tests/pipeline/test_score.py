@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from peftir.models import saving
 from peftir.models.crossencoder import CHUNK, new_crossencoder, score_candidates
 from peftir.pipeline.score import score_all
 from peftir.ranking.runs import Run
+from peftir.training.distributed import launch, rank
 from tiny_backbone import write_tiny_bert
 
 WORDS = ["sort", "list", "file", "open", "line", "path", "number", "text", "model", "matrix", "graph"]
@@ -31,6 +33,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def score_by_each(folder: Path, queries: dict[str, str], candidates: Run, texts: DocumentTexts) -> None:
+    """What each of several processes does."""
+    model = saving.load(CrossEncoder, folder / "model")
+    scores = score_all(model, queries, candidates, texts, "float32")
+    (folder / f"scores-{rank()}.json").write_text(json.dumps(scores))
 
 
 def test_two_processes_give_what_one_gives(one_thread: None, tmp_path: Path) -> None:
@@ -55,7 +64,7 @@ def test_two_processes_give_what_one_gives(one_thread: None, tmp_path: Path) -> 
     model = saving.load(CrossEncoder, tmp_path / "model")
     alone = score_candidates(model, queries, candidates, texts, "float32")
     assert sum(map(len, candidates.values())) > 2 * CHUNK  # three chunks, the last one short
-    shared = score_all(
-        model, tmp_path / "model", tmp_path, queries, candidates, texts, precision="float32", processes=2
-    )
-    assert shared == alone
+    launch(score_by_each, (tmp_path, queries, candidates, texts), 2, "reranking.processes")
+    for process in range(2):
+        shared = json.loads((tmp_path / f"scores-{process}.json").read_text())
+        assert {query: [(doc, score) for doc, score in hits] for query, hits in shared.items()} == alone

@@ -31,9 +31,10 @@ from peftir.serve.chains import ModelName
 from peftir.serve.shared_backbone import SharedBackbone
 from peftir.study import layout
 from peftir.study.params import Params
-from peftir.system.files import write_json
+from peftir.system.files import remove, write_json
 from peftir.training.batch_losses import RetrieverLoss
 from peftir.training.data import TrainingData
+from peftir.training.distributed import launch
 from peftir.training.tokens import tokenized_in_memory
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
@@ -129,6 +130,19 @@ def test_the_shared_index_follows_its_settings(study: tuple[Path, Params]) -> No
     assert len([path for path in (root / layout.SHARED_INDEX).iterdir() if path.is_dir()]) == 1
     index_documents(Path(), params, "lora", 13)
     assert (folder / "index.faiss").read_bytes() == before
+
+
+def test_two_processes_share_an_index_as_one_does(study: tuple[Path, Params]) -> None:
+    root, params = study
+    if params.retriever.tune != "query":
+        return
+    files = [layout.index(variant, 13) / "index.faiss" for variant in ("lora", "full")]
+    before = files[0].read_bytes()
+    remove(root / layout.SHARED_INDEX)
+    launch(index_documents, (Path(), params, "lora", 13), 2, "index.processes")
+    index_documents(Path(), params, "full", 13)
+    assert files[0].stat().st_ino == files[1].stat().st_ino
+    assert files[0].read_bytes() == before
 
 
 @pytest.mark.parametrize("variant", SIZES)

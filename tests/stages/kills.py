@@ -62,6 +62,20 @@ def left_running(study: Study, seconds: float) -> list[int]:
         time.sleep(0.2)
 
 
+def remove_results(study: Study) -> None:
+    """Remove all that the stages have written, so that they start afresh."""
+    for path in ("data", "runs", "models", ".dvc/cache", "dvc.lock"):
+        subprocess.run(["rm", "-rf", path], cwd=study.root, check=True)
+
+
+def compared(study: Study, expected: Study) -> list[str]:
+    """Print and return the result files that differ between two studies."""
+    found, wanted = study.bytes_under(*RESULTS), expected.bytes_under(*RESULTS)
+    different = sorted(path for path in found | wanted if found.get(path) != wanted.get(path))
+    print(f"different of {len(wanted)} files: {', '.join(different) or 'nothing'}", flush=True)
+    return different
+
+
 def main() -> int:
     """Compare; gives the number of files that differ and of processes that were left."""
     parser = argparse.ArgumentParser(
@@ -85,14 +99,11 @@ def main() -> int:
                 left += len(running)
                 print(f"killed {kills} of {args.kills} after {seconds:.1f} s; left: {running}", flush=True)
             else:  # finished in between: from the start again
-                for path in ("data", "runs", "models", ".dvc/cache", "dvc.lock"):
-                    subprocess.run(["rm", "-rf", path], cwd=killed.root, check=True)
+                remove_results(killed)
                 print("finished; started afresh", flush=True)
         done = killed.run(*COMMAND)
         print(f"finished {time.monotonic() - start:.0f} s after the first start: exit code {done.returncode}")
-        expected, found = undisturbed.bytes_under(*RESULTS), killed.bytes_under(*RESULTS)
-        different = sorted(path for path in expected | found if expected.get(path) != found.get(path))
-        print(f"different of {len(expected)} files: {', '.join(different) or 'nothing'}")
+        different = compared(killed, undisturbed)
         print(killed.dvc("status"))
     return len(different) + left
 

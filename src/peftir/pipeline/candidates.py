@@ -28,9 +28,8 @@ class Reranker:
     """
 
     def __init__(self, root: Path, params: Params, variant: str, seed: Seed | None) -> None:
-        self._root, self._given, self._precision = root, params.reranking, params.backbone.precision
-        self._folder = root / layout.model("reranker", variant, seed)
-        self._model = saving.load(CrossEncoder, self._folder, root)
+        self._given, self._precision = params.reranking, params.backbone.precision
+        self._model = saving.load(CrossEncoder, root / layout.model("reranker", variant, seed), root)
         self._tag = layout.key(variant, seed)
 
     def score(self, queries: dict[str, str], ranking: Path, corpus: Collection) -> tuple[Run, Run]:
@@ -44,17 +43,7 @@ class Reranker:
         candidates = {query: hits[: self._given.keep] for query, hits in read_run(ranking, queries).items()}
         scored = {query: hits[: self._given.depth] for query, hits in candidates.items()}
         texts = DocumentTexts(corpus, [document for hits in scored.values() for document, _ in hits])
-        scores = score_all(
-            self._model,
-            self._folder,
-            self._root,
-            queries,
-            scored,
-            texts,
-            precision=self._precision,
-            processes=self._given.processes,
-        )
-        return candidates, scores
+        return candidates, score_all(self._model, queries, scored, texts, self._precision)
 
     def write(
         self, folder: Path, split: str, candidates: Run, scores: Run, weight: float, first: str

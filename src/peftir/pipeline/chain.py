@@ -11,11 +11,14 @@ from peftir.study import layout
 from peftir.study.chain import first_stages
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.system.files import replacing, write_json
+from peftir.system.files import write_json
+from peftir.training.distributed import rank, replacing_once
 
 
 def rerank_first_stages(root: Path, params: Params, retriever: str, variant: str, seed: Seed) -> list[str]:
     """Write the runs of each first stage but the study's candidates, which the stage ``rerank`` has.
+
+    The processes of a group share the scoring; rank 0 writes.
 
     Args:
         root: the study's folder.
@@ -30,10 +33,11 @@ def rerank_first_stages(root: Path, params: Params, retriever: str, variant: str
     collection, measure = Collection(root / layout.COLLECTION), params.reranker.selected_by
     reranker, candidates = Reranker(root, params, variant, seed), layout.run(params.reranking.candidates)
     others = {name: path for name, path in first_stages(retriever).items() if path != candidates}
-    with replacing(root / layout.chain(retriever, variant, seed)) as folder:
+    with replacing_once(root / layout.chain(retriever, variant, seed)) as folder:
         records = {
             name: rerank_run(reranker, collection, root / path, folder / name, measure)
             for name, path in others.items()
         }
-    write_json(root / layout.chain_weights(retriever, variant, seed), records)
+    if rank() == 0:
+        write_json(root / layout.chain_weights(retriever, variant, seed), records)
     return list(others)

@@ -1,8 +1,8 @@
 """Encode a collection: vectors of a small one stay in memory, others are written to shards on disk.
 
 A shard is a file with the vectors and ids of some thousand documents, written atomically, so that a killed
-run continues after the last shard. Shards are divided among the worker processes. The batches, and so the
-vectors, do not depend on the number of workers.
+run continues after the last shard. Shards are divided among the processes of the group. The batches, and so
+the vectors, do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
 from peftir.data.collection import CORPUS, Collection
-from peftir.models import saving
 from peftir.models.biencoder import encode
 from peftir.models.precision import processor
 from peftir.study.identity import identity
 from peftir.system.files import remove, replacing, write_json
-from peftir.system.processes import spawn_workers
+from peftir.training.distributed import barrier, rank, world_size
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and their vectors ``[n, d]`` float32
 
@@ -40,39 +39,34 @@ def encode_collection(
     collection: Collection,
     model: SentenceTransformer,
     model_folder: Path,
-    root: Path,
     shards: Path,
     *,
     precision: str,
-    processes: int,
     size: int = SHARD,
 ) -> Iterable[Chunk]:
     """Encode all documents in the order of the corpus; the result can be iterated over several times.
 
-    A collection of at most one shard is kept in memory and encoded by this process.
+    A collection of at most one shard is encoded by rank 0 and kept in its memory; other ranks get nothing.
 
     Args:
         collection: the documents.
         model: the retriever.
         model_folder: from which ``model`` was loaded.
-        root: the study's folder, for :func:`peftir.models.saving.load` in the workers.
         shards: folder for the shards; existing ones of the same model and documents are reused. The caller
             removes it.
         precision: ``bfloat16`` or ``float32``.
-        processes: number of workers; on a machine with several GPUs each uses the next one.
         size: number of chunks of :data:`CHUNK` documents in a shard.
 
     Raises:
-        PeftirError: the collection is damaged, the disk is full or a worker was killed.
+        PeftirError: the collection is damaged or the disk is full.
     """
     if collection.count_documents() <= CHUNK * size:
-        return list(_encoded(collection, model, precision))
-    _claim(shards, _identity(collection, model_folder, precision, size))
-    if processes == 1:
-        _write_shards(0, 1, collection, model, shards, precision, size)
-    else:
-        work = (processes, collection.folder, model_folder, root, shards, precision, size)
-        spawn_workers(_work, work, processes, "index.processes")
+        return list(_encoded(collection, model, precision)) if rank() == 0 else []
+    if rank() == 0:
+        _claim(shards, _identity(collection, model_folder, precision, size))
+    barrier()
+    _write_shards(collection, model, shards, precision, size)
+    barrier()
     return Shards(shards)
 
 
@@ -98,19 +92,13 @@ def _encoded(collection: Collection, model: SentenceTransformer, precision: str)
 
 
 def _write_shards(
-    worker: int,
-    processes: int,
-    collection: Collection,
-    model: SentenceTransformer,
-    shards: Path,
-    precision: str,
-    size: int,
+    collection: Collection, model: SentenceTransformer, shards: Path, precision: str, size: int
 ) -> None:
-    """Write every ``processes``-th shard from ``worker`` on, except existing ones."""
+    """Write this process's shards, which are divided by their number, except existing ones."""
     numbered = groupby(enumerate(collection.text_chunks(CHUNK)), lambda chunk: chunk[0] // size)
-    with _progress(collection.count_documents() // processes, worker) as progress:
+    with _progress(collection.count_documents() // world_size()) as progress:
         for number, chunks in numbered:
-            if number % processes != worker:
+            if number % world_size() != rank():
                 continue
             file = shards / f"{number:06}.safetensors"
             exists = file.is_file()
@@ -127,23 +115,8 @@ def _write_shards(
                     save_file({"ids": names, "vectors": np.concatenate(vectors)}, partial)
 
 
-def _progress(documents: int, worker: int = 0) -> Any:
-    return tqdm(total=documents, desc="encoding", unit="doc", mininterval=5, position=worker)
-
-
-def _work(
-    worker: int,
-    processes: int,
-    collection: Path,
-    model_folder: Path,
-    root: Path,
-    shards: Path,
-    precision: str,
-    size: int,
-) -> None:
-    """Worker process: encode its shards."""
-    model = saving.load(SentenceTransformer, model_folder, root)
-    _write_shards(worker, processes, Collection(collection), model, shards, precision, size)
+def _progress(documents: int) -> Any:
+    return tqdm(total=documents, desc="encoding", unit="doc", mininterval=5, disable=rank() > 0)
 
 
 def _claim(shards: Path, identity: str) -> None:

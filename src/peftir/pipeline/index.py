@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
@@ -22,6 +23,8 @@ from peftir.study.identity import identity
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.system.files import locked, remove, replacing
+from peftir.system.threads import use_threads
+from peftir.training.distributed import broadcast, rank
 
 
 def index_documents(
@@ -29,39 +32,45 @@ def index_documents(
 ) -> int:
     """Encode the collection, or the test set ``test``, into a new index; return its number of documents.
 
-    Vectors of a large collection are kept beside the index's folder until the index is written.
+    Vectors of a large collection are kept beside the index's folder until the index is written. The processes
+    of a group share the encoding; rank 0 builds the index, and holds the lock of a shared one.
     """
     collection = Collection(root / layout.of(test, layout.COLLECTION))
     folder = root / layout.of(test, layout.index(variant, seed))
     model_folder = root / layout.model("retriever", variant, seed)
     if params.retriever.tune != "query":
-        return _build(root, params, collection, model_folder, folder)
+        shards = folder.with_name(f"{folder.name}.shards")
+        return _build(root, params, collection, model_folder, folder, shards)
     store = root / layout.of(test, layout.SHARED_INDEX)
-    shared = store / _identity(params, collection, model_folder)
-    with locked(store / "lock"):
-        if not shared.is_dir():
-            for outdated in store.glob("*/"):
-                remove(outdated)
-            _build(root, params, collection, model_folder, shared)
-        with replacing(folder) as partial:
-            shutil.copytree(shared, partial, copy_function=_link)
+    shared, shards = store / _identity(params, collection, model_folder), store / "shards"
+    with locked(store / "lock") if rank() == 0 else nullcontext():
+        if not broadcast(lambda: float(shared.is_dir())):
+            if rank() == 0:
+                for outdated in set(store.glob("*/")) - {shards}:
+                    remove(outdated)
+            _build(root, params, collection, model_folder, shared, shards)
+        if rank() == 0:
+            with replacing(folder) as partial:
+                shutil.copytree(shared, partial, copy_function=_link)
     return collection.count_documents()
 
 
-def _build(root: Path, params: Params, collection: Collection, model_folder: Path, folder: Path) -> int:
+def _build(
+    root: Path, params: Params, collection: Collection, model_folder: Path, folder: Path, shards: Path
+) -> int:
     """Encode ``collection`` into an index in ``folder``; return its number of documents."""
-    shards = folder.with_name(f"{folder.name}.shards")
     model = saving.load(SentenceTransformer, model_folder, root)
     new_index(params.index.factory, model.get_embedding_dimension() or 0)  # fail early if it is invalid
     vectors = encode_collection(
         collection,
         model,
         model_folder,
-        root,
         shards,
         precision=params.backbone.precision,
-        processes=params.index.processes,
     )
+    if rank() > 0:
+        return collection.count_documents()
+    use_threads(params.threads)  # the other processes have ended
     indexed = build_index(
         vectors,
         params.index.factory,

@@ -11,16 +11,21 @@ from peftir.ranking.interpolation import choose_weight
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed, fold_of
-from peftir.system.files import replacing, write_json
+from peftir.system.files import write_json
+from peftir.training.distributed import rank, replacing_once
 
 
 def rerank_candidates(root: Path, params: Params, variant: str, seed: Seed | None) -> float:
-    """Write the re-ranker's dev and test runs, alone and interpolated; return the interpolation weight."""
+    """Write the re-ranker's dev and test runs, alone and interpolated; return the interpolation weight.
+
+    The processes of a group share the scoring; rank 0 writes.
+    """
     collection = Collection(root / layout.COLLECTION, fold_of(seed))
     reranker, candidates = Reranker(root, params, variant, seed), layout.run(params.reranking.candidates)
-    with replacing(root / layout.runs("reranking", variant, seed)) as partial:
+    with replacing_once(root / layout.runs("reranking", variant, seed)) as partial:
         record = rerank_run(reranker, collection, root / candidates, partial, params.reranker.selected_by)
-    write_json(root / layout.interpolation(variant, seed), record)
+    if rank() == 0:
+        write_json(root / layout.interpolation(variant, seed), record)
     return float(record["weight"])
 
 
@@ -28,6 +33,8 @@ def rerank_run(
     reranker: Reranker, collection: Collection, first_stage: Path, folder: Path, measure: str
 ) -> dict[str, Any]:
     """Write runs of dev and test, by the re-ranker alone and interpolated; give the weight and its record.
+
+    The processes of a group share the scoring; rank 0 selects the weight and writes.
 
     Args:
         reranker: the re-ranker.
@@ -40,6 +47,8 @@ def rerank_run(
     for split in ("dev", "test"):
         ranking = first_stage / f"{split}.trec"
         candidates, scores = reranker.score(collection.queries(split), ranking, collection)
+        if rank() > 0:
+            continue
         if split == "dev":
             weight, tried = choose_weight(candidates, scores, collection.qrels("dev"), measure)
         reranker.write(folder, split, candidates, scores, weight, first_stage.name)

@@ -12,6 +12,7 @@ from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.system.files import replacing
+from peftir.training.distributed import rank
 
 
 def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed | None) -> None:
@@ -26,5 +27,7 @@ def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed 
     reranker = Reranker(root, params, variant, seed)
     ranking = root / layout.of(test, layout.run(params.reranking.candidates)) / "test.trec"
     candidates, scores = reranker.score(queries, ranking, corpus)
+    if rank() > 0:
+        return
     with replacing(root / layout.of(test, layout.runs("reranking", variant, seed))) as partial:
         reranker.write(partial, "test", candidates, scores, weight, params.reranking.first_stage)

@@ -12,16 +12,20 @@ from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.system.files import remove
+from peftir.training.distributed import rank
 
 
 def retrieve_test(root: Path, params: Params, test: str, variant: str, seed: Seed | None) -> None:
     """Rank documents for the queries of ``test``, whatever the seed's fold, and write the run.
 
-    The study's own documents are indexed already. Another index is of no use once the run is written.
+    The study's own documents are indexed already. Another index is of no use once the run is written. The
+    processes of a group share the encoding of documents.
     """
     corpus = corpus_of(root, test)
     if corpus is not None:
         index_documents(root, params, variant, seed, corpus)
+    if rank() > 0:
+        return
     index = layout.of(corpus, layout.index(variant, seed))
     collection = Collection(root / layout.of(test, layout.COLLECTION))
     folder = layout.of(test, layout.runs("retrieval", variant, seed))

@@ -1,68 +1,29 @@
-"""Score all candidates of a run, in one process or in several workers.
+"""Score all candidates of a run, in one process or in several.
 
-The batches, and so the scores, do not depend on the number of workers.
+The batches, and so the scores, do not depend on the number of processes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
-from torch import Tensor
 
 from peftir.data.collection import TextLookup
-from peftir.models import saving
-from peftir.models.crossencoder import CHUNK, pairs_of, score_candidates, score_chunks, with_scores
+from peftir.models.crossencoder import pairs_of, score_chunks, with_scores
 from peftir.ranking.runs import Run
-from peftir.system.processes import spawn_workers
+from peftir.training.distributed import all_gather, rank, world_size
 
 
 def score_all(
-    model: CrossEncoder,
-    model_folder: Path,
-    root: Path,
-    queries: dict[str, str],
-    candidates: Run,
-    texts: TextLookup,
-    *,
-    precision: str,
-    processes: int,
+    model: CrossEncoder, queries: dict[str, str], candidates: Run, texts: TextLookup, precision: str
 ) -> Run:
-    """Score candidates as :func:`peftir.models.crossencoder.score_candidates` does, in several workers.
+    """Score candidates as :func:`peftir.models.crossencoder.score_candidates`, in all processes of a group.
 
-    At most one chunk of candidates is scored by this process itself.
-
-    Args:
-        model: the re-ranker.
-        model_folder: from which ``model`` was loaded.
-        root: the study's folder, for :func:`peftir.models.saving.load` in the workers.
-        texts: of the documents; pickled for the workers.
-        processes: number of workers; on a machine with several GPUs each uses the next one.
-
-    Raises:
-        PeftirError: a worker was killed.
+    Each scores a share of them and returns all scores.
     """
     pairs = pairs_of(candidates)
-    if processes == 1 or len(pairs) <= CHUNK:
-        return score_candidates(model, queries, candidates, texts, precision)
-    scores = torch.zeros(len(pairs)).share_memory_()
-    work = (processes, model_folder, root, queries, pairs, texts, precision, scores)
-    spawn_workers(_work, work, processes, "reranking.processes")
-    return with_scores(candidates, scores.numpy())
-
-
-def _work(
-    worker: int,
-    processes: int,
-    model_folder: Path,
-    root: Path,
-    queries: dict[str, str],
-    pairs: list[tuple[str, str]],
-    texts: TextLookup,
-    precision: str,
-    scores: Tensor,
-) -> None:
-    """Worker process: score its chunks into the shared memory."""
-    model = saving.load(CrossEncoder, model_folder, root)
-    score_chunks(model, queries, pairs, texts, precision, scores.numpy(), worker, processes)
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    score_chunks(model, queries, pairs, texts, precision, scores, rank(), world_size())
+    shares = all_gather(torch.from_numpy(scores))  # each process has zeros for the chunks of the others
+    return with_scores(candidates, shares.sum(0).numpy())

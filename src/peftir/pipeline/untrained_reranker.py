@@ -18,10 +18,13 @@ from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
 from peftir.system.files import write_json
+from peftir.training.distributed import barrier, rank
 
 
 def rerank_untrained(root: Path, params: Params, variant: str) -> dict[str, float]:
     """Write the model and the runs of ``variant``; return the seconds of re-ranking.
+
+    The processes of a group share the scoring; rank 0 writes.
 
     Raises:
         PeftirError: the backbone has no trained head, and ``reranker.yes_no`` is not given.
@@ -38,7 +41,17 @@ def rerank_untrained(root: Path, params: Params, variant: str) -> dict[str, floa
             "trained cross-encoder, or one that answers yes or no with reranker.yes_no; backbone.name "
             f"'{backbone.name}' has no head"
         )
-    model, method = new_reranker(root, params), params.methods[variant]
+    if rank() == 0:
+        _write_model(root, params, variant)
+    barrier()
+    start = time.perf_counter()
+    rerank_candidates(root, params, variant, None)
+    return {"rerank_seconds": round(time.perf_counter() - start, 1)}
+
+
+def _write_model(root: Path, params: Params, variant: str) -> None:
+    """Write the untrained model and its figures, as a training does."""
+    model, method, backbone = new_reranker(root, params), params.methods[variant], params.backbone
     saving.attach(model, variant, method)
     folder = root / layout.model("reranker", variant, None)
     saving.save(model, folder, backbone.name, backbone.revision, root)
@@ -57,6 +70,3 @@ def rerank_untrained(root: Path, params: Params, variant: str) -> dict[str, floa
             "best_step": 0,
         },
     )
-    start = time.perf_counter()
-    rerank_candidates(root, params, variant, None)
-    return {"rerank_seconds": round(time.perf_counter() - start, 1)}

@@ -1,6 +1,6 @@
-"""Data-parallel training with the loss of the whole batch.
+"""Process groups, which share encoding and scoring; data-parallel training with the loss of the whole batch.
 
-Each process holds the whole model and computes the vectors or scores of its shard of a batch.
+In training, each process holds the whole model and computes the vectors or scores of its shard of a batch.
 :func:`all_reduce` and :func:`gather_rows` collect them from all processes. All processes then have the same
 loss, and each has the gradient of its own shard. :func:`all_reduce_gradients` sums these to the gradient of
 the whole batch. Without a process group (one process) these functions return their input.
@@ -12,8 +12,10 @@ wrapped model, and searches in every step for parameters without a gradient, suc
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -22,7 +24,9 @@ from torch import Tensor, nn
 
 from peftir.models.precision import device, not_rounded
 from peftir.system.errors import PeftirError
+from peftir.system.files import replacing
 from peftir.system.processes import spawn_workers
+from peftir.system.resources import measured
 
 T = TypeVar("T")
 
@@ -114,6 +118,12 @@ def all_gather(value: Tensor) -> Tensor:
     return rows.cpu()
 
 
+def barrier() -> None:
+    """Wait for all processes."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def seed_per_rank() -> None:
     """Seed each rank differently; rank 0 keeps the random numbers of a single process."""
     if rank() > 0:
@@ -121,13 +131,34 @@ def seed_per_rank() -> None:
         torch.manual_seed(torch.initial_seed() + 1_000_003 * rank())
 
 
-def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key: str) -> None:
-    """Run ``work(*args)`` in a process group: in new processes, or in those of torchrun or accelerate.
+@contextmanager
+def measured_once(path: Path) -> Iterator[dict[str, Any]]:
+    """:func:`peftir.system.resources.measured` at rank 0; the other ranks write nothing."""
+    if rank() > 0:
+        yield {}
+        return
+    with measured(path) as figures:
+        yield figures
 
-    A single process is this one, without a group. Launchers set WORLD_SIZE in the environment.
+
+@contextmanager
+def replacing_once(path: Path) -> Iterator[Path]:
+    """:func:`peftir.system.files.replacing` at rank 0; the other ranks write nothing."""
+    if rank() > 0:
+        yield path
+        return
+    with replacing(path) as partial:
+        yield partial
+
+
+def launch(work: Callable[..., object], args: tuple[Any, ...], processes: int, key: str) -> None:
+    """Run ``work(*args)`` in a process group: in new processes, or in those that a launcher has started.
+
+    A single process is this one, without a group. Launchers set WORLD_SIZE in the environment: torchrun,
+    accelerate, and ``peftir repro`` on a cluster. The processes share the threads of the calling one.
 
     Args:
-        work: a module-level function.
+        work: a module-level function; what it returns is ignored.
         args: its arguments; must be picklable.
         processes: the number of processes.
         key: the key of ``processes`` in ``params.yaml``, for errors.
@@ -146,6 +177,9 @@ def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key
     elif launched:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+        if os.environ["RANK"] != "0":
+            _silence(1)  # its errors are of interest
         _work_in_group(work, args, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     else:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
@@ -153,17 +187,17 @@ def launch(work: Callable[..., None], args: tuple[Any, ...], processes: int, key
 
 
 def _work_in_new_process(
-    number: int, processes: int, port: int, work: Callable[..., None], args: tuple[Any, ...]
+    number: int, processes: int, port: int, work: Callable[..., object], args: tuple[Any, ...]
 ) -> None:
     """The main function of a process that :func:`launch` starts."""
     if number > 0:
-        _silence()
+        _silence(1, 2)
     store = dist.TCPStore("127.0.0.1", port, is_master=False)
     _work_in_group(work, args, processes, store=store, rank=number, world_size=processes)
 
 
 def _work_in_group(
-    work: Callable[..., None], args: tuple[Any, ...], local_processes: int, **rendezvous: Any
+    work: Callable[..., object], args: tuple[Any, ...], local_processes: int, **rendezvous: Any
 ) -> None:
     """Join the process group, with ``local_processes`` on this machine, run ``work``, and leave the group."""
     # NCCL needs a GPU for each process.
@@ -174,8 +208,8 @@ def _work_in_group(
     dist.destroy_process_group()
 
 
-def _silence() -> None:
-    """Send the output of this process to /dev/null, so that only rank 0 prints."""
+def _silence(*streams: int) -> None:
+    """Send output of this process to /dev/null, so that only rank 0 prints."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
+    for stream in streams:
         os.dup2(devnull, stream)

@@ -239,3 +239,18 @@ def test_a_forked_training_gives_the_bytes_of_one_in_a_new_process(tmp_path: Pat
         forkserver.close()
     expected = (tmp_path / "new").read_text()
     assert (tmp_path / "first").read_text() == (tmp_path / "second").read_text() == expected
+
+
+def test_a_stage_that_computes_nothing_does_not_ask_the_cluster(fresh: Project, by_dvc: Project) -> None:
+    from peftir.pipeline.engine import experiments
+
+    program = fresh.root / "shell"
+    experiments.write_shell(program)
+    ran = fresh.run(
+        "env", f"SHELL={program}", "PEFTIR_ADDRESS=none", "PEFTIR_SHELL=/bin/sh", "dvc", "repro", "prepare"
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (fresh.root / "data/prepared/a.txt").read_text() == (
+        by_dvc.root / "data/prepared/a.txt"
+    ).read_text()
+    assert "prepare runs in prepare" in " ".join(ran.stdout.split())

@@ -3,7 +3,8 @@
 The address ``local`` starts a Ray instance for the run: on this machine's loopback interface, with a token
 and without a dashboard. Its files are under ``.dvc/tmp`` or, if that path is too long for sockets, in a
 temporary folder. Any other address joins a running cluster, whose nodes need the project's folder at the same
-path. A Ray task holds its stage's resources while a forkserver of the node runs the command.
+path. A Ray task holds its stage's resources while a forkserver of the node runs the command. If the stage has
+several processes, each is a task, and the tasks run the same command with the variables of ``torchrun``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
-import tempfile
 import threading
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import Any
 
-from peftir.pipeline.engine.worker import CommandResult, Forkserver, ask
+from peftir.pipeline.engine.needs import Needs
+from peftir.pipeline.engine.nodes import Host, NotReady, not_shared, rendezvous, run_on_node
+from peftir.pipeline.engine.placement import placed
+from peftir.pipeline.engine.worker import CommandResult, Forkserver
 from peftir.system.errors import PeftirError
 
 # Ray reads these when it is imported.
@@ -35,18 +37,9 @@ RAY_ENVIRONMENT = {
 }
 LOCAL = "local"
 TOKEN = "RAY_AUTH_TOKEN"
-NODE_VARIABLES = ("HOME", "USER", "LOGNAME", "HOSTNAME", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 MAX_FOLDER_BYTES = 44  # longest folder path for which the paths of Ray's sockets fit into 107 bytes
 MAX_ATTEMPTS = 5  # of a stage whose node died
-
-
-@dataclass(frozen=True)
-class Needs:
-    """Resources that a command requires: threads, memory (0: unknown), and, if ``computing``, one GPU."""
-
-    threads: int
-    computing: bool
-    memory_mb: int
+GRACE = 30.0  # seconds for the other processes of a stage to end after one has failed
 
 
 def ray_environment() -> dict[str, str]:
@@ -59,22 +52,28 @@ class Cluster:
 
     Args:
         address: of a running cluster, as printed by ``ray start``; ``local`` starts Ray for this process.
-        cpus: total number of threads of all commands, if Ray is started here.
         folder: a folder that all nodes share.
+        local: this machine's forkserver; the other nodes get such a one. None starts one for each command.
+        cpus: total number of threads of all commands, if Ray is started here.
         temporary: folder for Ray's files, if Ray is started here.
-        local: this machine's forkserver.
 
     Raises:
         PeftirError: Ray is not installed, or no cluster answers at the address.
     """
 
-    def __init__(self, address: str, cpus: int, folder: Path, temporary: Path, local: Forkserver) -> None:
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        local: Forkserver | None,
+        cpus: int = 1,
+        temporary: Path | None = None,
+    ) -> None:
         ray = _import_ray()
-        quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
-        settings: dict[str, Any]
+        settings: dict[str, Any] = {"address": address}
+        remedy = "run this on a node of the cluster, with the address that ray start printed, or with auto"
         if address == LOCAL:
-            settings = {
-                "address": "local",
+            settings |= {
                 "num_cpus": cpus,
                 "include_dashboard": False,
                 "object_store_memory": 80 * 2**20,
@@ -82,13 +81,8 @@ class Cluster:
                 "_temp_dir": str(temporary),
             }
             remedy = "--jobs 1 does without it"
-        else:
-            settings = {"address": address}
-            remedy = (
-                "run this on a node of the cluster, with the address that ray start printed, or with auto"
-            )
         try:
-            ray.init(**settings, **quiet)
+            ray.init(**settings, log_to_driver=False, configure_logging=False, logging_level="error")
         except Exception as error:  # Ray raises many types
             where = f"--address {address}: no Ray {'starts' if address == LOCAL else 'answers there'}"
             raise PeftirError(f"{where}: {error}; {remedy}") from error
@@ -99,42 +93,80 @@ class Cluster:
         self._hosts: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._environment = dict(os.environ)
-        self._task = ray.remote(max_retries=0)(_run_on_node)
+        self._stopped = False
 
     def slots(self, threads: int) -> int:
         """The number of commands with ``threads`` threads each that fit at a time."""
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // threads)
 
     def run(self, request: dict[str, Any], needs: Needs) -> CommandResult:
-        """Run a command on a node with the resources and wait; retry on another node if that one dies."""
+        """Run a command on nodes with the resources and wait; run it again if a node dies.
+
+        Raises:
+            PeftirError: the cluster is too small, or a node does not see the project's folder.
+        """
+        errors = self._ray.exceptions
         node_lost = (
-            self._ray.exceptions.WorkerCrashedError,
-            self._ray.exceptions.NodeDiedError,
-            self._ray.exceptions.ActorDiedError,
-            self._ray.exceptions.ActorUnavailableError,
-            _NotReady,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.RayActorError,
+            errors.TaskUnschedulableError,
+            errors.ActorUnschedulableError,
+            NotReady,
         )
-        for _ in range(MAX_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             try:
-                sockets = {self._node: self._local.socket(), **self._other_sockets()}
-                total = self._ray.cluster_resources()
-                task = self._task.options(
-                    num_cpus=min(needs.threads, total.get("CPU", 1)),
-                    num_gpus=int(needs.computing and total.get("GPU", 0) > 0),
-                    memory=min(needs.memory_mb * 2**20, int(total.get("memory", 0) * 0.9)) or None,
-                )
-                return CommandResult(*self._ray.get(task.remote(request, sockets)))
-            except self._ray.exceptions.OutOfMemoryError:
+                sockets = {self._node: self._local.socket(), **self._other_sockets()} if self._local else None
+                with placed(self._ray, needs, lambda: self._stopped) as places:
+                    return self._run_in(places, request, sockets)
+            except (errors.OutOfMemoryError, InterruptedError):
                 return CommandResult(-9)
             except node_lost:
-                continue
-            except self._ray.exceptions.RayTaskError as error:
+                pass
+            except errors.RayTaskError as error:
+                if isinstance(error.cause, PeftirError):
+                    raise error.cause from error
                 if not isinstance(error.cause, node_lost):
                     raise
+            if self._stopped:
+                break
+            time.sleep(2**attempt)  # it takes seconds until the cluster knows that a node is dead
         return CommandResult(-9)
 
+    def _run_in(
+        self, places: list[dict[str, Any]], request: dict[str, Any], sockets: dict[str, str] | None
+    ) -> CommandResult:
+        """Run a command in each of the places; if one of them fails, the others get a moment to end."""
+        run = self._ray.remote(max_retries=0)(run_on_node)
+        requests = [request]
+        if len(places) > 1:
+            address, port = self._ray.get(
+                self._ray.remote(max_retries=0)(rendezvous).options(**places[0]).remote()
+            )
+            group = {"WORLD_SIZE": str(len(places)), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
+            # Each process sees only its own GPU.
+            group |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+            requests = [
+                {**request, "environment": {**request["environment"], **group, "RANK": str(rank)}}
+                for rank in range(len(places))
+            ]
+        waiting = [
+            run.options(**place).remote(one, sockets) for place, one in zip(places, requests, strict=True)
+        ]
+        codes, peaks = [0], [0]
+        while waiting:
+            # Others lose their connection to a killed process: the cause may be reported after the effect.
+            done, waiting = self._ray.wait(waiting, timeout=GRACE if any(codes) else None)
+            if not done:
+                break
+            code, peak = self._ray.get(done[0])
+            codes.append(code)
+            peaks.append(peak)
+        return CommandResult(min(codes) or max(codes), max(peaks))
+
     def stop(self) -> None:
-        """Kill the forkservers on other nodes."""
+        """Kill the forkservers on other nodes; commands that wait for a place get none."""
+        self._stopped = True
         for host in self._hosts.values():
             self._ray.kill(host)
 
@@ -149,64 +181,31 @@ class Cluster:
             self._hosts = {name: host for name, host in self._hosts.items() if name in nodes}
             for name in nodes.keys() - self._hosts.keys() - {self._node}:
                 self._hosts[name] = self._start_host(name, nodes[name]["NodeManagerAddress"])
-            return {name: self._ray.get(host.socket.remote()) for name, host in self._hosts.items()}
+            sockets = {}
+            for name in list(self._hosts):
+                try:
+                    sockets[name] = self._ray.get(self._hosts[name].socket.remote())
+                except self._ray.exceptions.RayActorError:  # the next attempt starts another one
+                    self._hosts.pop(name)
+                    raise
+            return sockets
 
     def _start_host(self, node: str, address: str) -> Any:
         """Start a forkserver on another node, after a check that the node sees the project's folder."""
+        assert self._local is not None
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         token = self._folder / f"{secrets.token_hex(8)}.token"
         token.write_text(node, encoding="utf-8")
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-        actor = self._ray.remote(num_cpus=0, max_restarts=0)(_Host)
+        actor = self._ray.remote(num_cpus=0, max_restarts=0)(Host)
         host = actor.options(scheduling_strategy=strategy).remote(self._environment, self._local.libraries)
         try:
             if self._ray.get(host.reads.remote(str(token))) != node:
-                raise PeftirError(
-                    f"node {address}: does not see {self._folder}; expected the project's folder at the same "
-                    "path on all nodes, on a disk that they share"
-                )
+                raise PeftirError(not_shared(address, str(self._folder)))
         finally:
             token.unlink()
         return host
-
-
-class _NotReady(Exception):
-    """The node joined after the list of sockets was made."""
-
-
-class _Host:
-    """Ray actor that owns a node's forkserver."""
-
-    def __init__(self, environment: dict[str, str], libraries: tuple[str, ...]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="peftir-")
-        place = Path(self._folder.name) / "libraries"
-        self._forkserver = Forkserver({**environment, **_node_variables()}, libraries, place)
-
-    def socket(self) -> str:
-        return self._forkserver.socket()
-
-    def reads(self, path: str) -> str | None:
-        try:
-            return Path(path).read_text(encoding="utf-8")
-        except OSError:
-            return None
-
-
-def _run_on_node(request: dict[str, Any], sockets: dict[str, str]) -> tuple[int, int]:
-    """Ray task: run the command in this node's forkserver; return its exit code and peak memory in KB."""
-    import ray
-
-    node = ray.get_runtime_context().get_node_id()
-    if node not in sockets:
-        raise _NotReady(socket.gethostname())
-    environment = {**request["environment"], **_node_variables()}
-    result = ask(sockets[node], {**request, "environment": environment})
-    return result.code, result.peak
-
-
-def _node_variables() -> dict[str, str]:
-    return {name: os.environ[name] for name in NODE_VARIABLES if name in os.environ}
 
 
 def _import_ray() -> Any:

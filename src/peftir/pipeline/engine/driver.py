@@ -12,13 +12,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from peftir.pipeline.engine.cluster import LOCAL, Needs
+from peftir.pipeline.engine.cluster import LOCAL
 from peftir.pipeline.engine.commands import intercept_commands
 from peftir.pipeline.engine.estimates import Estimates, read_figures
-from peftir.pipeline.engine.place import FOLDER, RUNNING, exclusive_access, last_error, log_of
+from peftir.pipeline.engine.needs import needs_of
+from peftir.pipeline.engine.place import FOLDER, RUNNING, add_error, exclusive_access, last_error, log_of
 from peftir.pipeline.engine.progress import Progress, duration
-from peftir.pipeline.engine.project import Project, Stage, threads_of
+from peftir.pipeline.engine.project import Project, Stage
 from peftir.pipeline.engine.turns import Turns
+from peftir.pipeline.engine.worker import CommandResult
 from peftir.pipeline.engine.workers import OWN_VARIABLES, Workers
 from peftir.system.errors import PeftirError
 from peftir.system.memory import free_memory
@@ -61,10 +63,13 @@ class _Run:
     def __init__(self, project: Project, stages: list[Stage]) -> None:
         self.project = project
         self.stages = {stage.addressing: stage for stage in stages}
-        self.threads = {name: threads_of(stage) for name, stage in self.stages.items()}
         self.estimates = Estimates({name: _figures(stage) for name, stage in self.stages.items()})
+        self.needs = {
+            name: needs_of(stage, self.estimates.memory_mb(name)) for name, stage in self.stages.items()
+        }
+        self.has_computing = any(needs.computing for needs in self.needs.values())
         self.progress = Progress(len(self.stages), self.remaining)
-        self.most_threads = max(filter(None, self.threads.values()), default=1)
+        self.most_threads = max(needs.threads for needs in self.needs.values())
         self.turns = Turns()
         self.slots = 1
         self.memory_mb = free_memory() // 2**20
@@ -82,12 +87,13 @@ class _Run:
         self.slots = min(jobs or max(1, _cores() // self.most_threads), len(self.stages))
         self.jobs = jobs or len(self.stages)
         environment = dict(os.environ)
-        cpus = self.slots * self.most_threads
-        if address is None and self.slots > 1 and any(self.threads.values()) and _has_gpus():
+        widest = max(needs.threads_each * needs.processes for needs in self.needs.values())
+        cpus = max(self.slots * self.most_threads, widest)
+        if address is None and self.slots > 1 and self.has_computing and _has_gpus():
             address = LOCAL
         try:
             with (
-                closing(Workers(any(self.threads.values()), self.slots, cpus, address)) as self.workers,
+                closing(Workers(self.has_computing, self.slots, cpus, address)) as self.workers,
                 intercept_commands(self.command, FOLDER, self.workers.folder, environment, OWN_VARIABLES),
                 _signals_as_interrupts(),
             ):
@@ -115,7 +121,7 @@ class _Run:
                     self.slots = min(self.workers.slots(self.most_threads), self.jobs)
                     self.memory_mb = sys.maxsize
                 for name in startable:
-                    if (ready or self.threads[name] is None) and self._fits(name):
+                    if (ready or not self.needs[name].computing) and self._fits(name):
                         waiting.remove(name)
                         self.began[name] = time.monotonic()
                         self.running[pool.submit(self.project.reproduce, self.stages[name])] = name
@@ -188,24 +194,30 @@ class _Run:
         log = log_of(name)
         log.unlink(missing_ok=True)
         request |= {"log": str(log.absolute()), "running": str(RUNNING.absolute())}
-        needs = Needs(self.threads[name] or 1, self.threads[name] is not None, self.estimates.memory_mb(name))
         with self.turns.shared():
             self.progress.started(name, log)
-            result = self.workers.run(request, needs)
+            result = self._run_command(name, request)
         if result.code in KILLED and not self.stopping:
             peak = f" (it used {result.peak // 1024:,} MB)" if result.peak else ""
             self.progress.say(
                 f"{name} was killed, most likely for memory{peak}: retrying with no other stage running"
             )
             with self.turns.exclusive():
-                result = self.workers.run(request, needs)
+                result = self._run_command(name, request)
             if result.code in KILLED and not self.stopping:
-                _add_to(
+                add_error(
                     log,
-                    "error: killed twice, the second time with no other stage running: most likely it needs "
-                    "more memory than there is; lower its batch size in params.yaml or free some memory",
+                    "killed twice, the second time with no other stage running: most likely it needs more "
+                    "memory than there is; lower its batch size in params.yaml or free some memory",
                 )
         return result.code
+
+    def _run_command(self, name: str, request: dict[str, Any]) -> CommandResult:
+        try:
+            return self.workers.run(request, self.needs[name])
+        except PeftirError as error:
+            add_error(log_of(name), str(error))
+            return CommandResult(1)
 
     def _paths(self) -> dict[str, float]:
         return self.estimates.remaining_paths(list(self.stages), self._needed_by)
@@ -246,11 +258,6 @@ def _figures(stage: Stage) -> dict[str, Any]:
             cached = [Path(out.cache_path)] if out.hash_info and out.hash_info.value else []
             return read_figures(*cached, Path(out.fs_path))
     return {}
-
-
-def _add_to(log: Path, line: str) -> None:
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
 
 
 def _cores() -> int:

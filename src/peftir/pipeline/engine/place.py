@@ -31,6 +31,12 @@ def last_error(log: Path) -> str | None:
     return errors[-1].removeprefix("error: ") if errors else None
 
 
+def add_error(log: Path, message: str) -> None:
+    """Append an error to ``log``, as commands write theirs."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"error: {message}\n")
+
+
 @contextmanager
 def exclusive_access() -> Iterator[None]:
     """Lock the project for this call; wait for the remaining commands of a killed one.

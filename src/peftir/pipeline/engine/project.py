@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
-from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.lock import LockBase
 from dvc.repo import Repo
@@ -90,14 +89,6 @@ class Project:
                     for file in dict.fromkeys(stage.dvcfile for stage in ran):
                         stages = [stage for stage in ran if stage.dvcfile == file]
                         file.dump_stages(stages, update_pipeline=False)
-
-
-def threads_of(stage: Stage) -> int | None:
-    """The number of threads of ``stage``; None if it does not depend on the param ``threads``."""
-    for dependency in stage.deps:
-        if isinstance(dependency, ParamsDependency) and "threads" in dependency.params:
-            return int(dependency.read_params().get("threads", 1))
-    return None
 
 
 class _SharedRepo(Repo):

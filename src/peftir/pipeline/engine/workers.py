@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from peftir.pipeline.engine import cluster, guard
-from peftir.pipeline.engine.cluster import LOCAL, Cluster, Needs
+from peftir.pipeline.engine.cluster import LOCAL, Cluster
 from peftir.pipeline.engine.forkserver import FORKS, LIBRARIES
+from peftir.pipeline.engine.needs import Needs
 from peftir.pipeline.engine.place import FOLDER, short_folder
 from peftir.pipeline.engine.worker import CommandResult, Forkserver
 
@@ -67,7 +68,7 @@ class Workers:
     def _start_cluster(self, address: str, cpus: int) -> None:
         assert self._starting is not None
         try:
-            started = Cluster(address, cpus, FOLDER.absolute(), self.folder, self._forkserver)
+            started = Cluster(address, FOLDER.absolute(), self._forkserver, cpus, self.folder)
         except BaseException as error:
             self._starting.set_exception(error)
         else:
