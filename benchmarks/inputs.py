@@ -93,11 +93,7 @@ class Lessons:
         settings = params.training(stage)
         key = "hard_negatives" if stage == "retriever" else "negatives"
         data = TrainingData.read(
-            Path(),
-            None,
-            negatives=getattr(settings, key),
-            key=f"{stage}.{key}",
-            depth=settings.negatives_depth,
+            Path(), None, settings, negatives=getattr(settings, key), key=f"{stage}.{key}"
         )
         batches = list(Batches(data.sampler, steps, settings.batch_size, params.seeds.at(stage)[0]))
         numbers = sorted({number for batch in batches for e in batch for number in e.documents})

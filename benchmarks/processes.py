@@ -40,9 +40,7 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
     logging.disable_progress_bar()
     settings = params.training(stage)
     key = "hard_negatives" if stage == "retriever" else "negatives"
-    data = TrainingData.read(
-        Path(), None, negatives=getattr(settings, key), key=f"{stage}.{key}", depth=settings.negatives_depth
-    )
+    data = TrainingData.read(Path(), None, settings, negatives=getattr(settings, key), key=f"{stage}.{key}")
     [batch] = data.sampler.draw(1, settings.batch_size, 13)
 
     torch.manual_seed(13)

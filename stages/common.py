@@ -37,6 +37,8 @@ def stage_arguments(
     per_test: bool = False,
     per_lexical: bool = False,
     per_retriever: bool = False,
+    per_mining: bool = False,
+    per_teacher: bool = False,
     per_variant: bool = False,
     per_model: bool = False,
 ) -> argparse.Namespace:
@@ -50,6 +52,10 @@ def stage_arguments(
         parser.add_argument("--lexical", required=True, help="a name under lexical in params.yaml")
     if per_retriever:
         parser.add_argument("--retriever", required=True, help="a name under chains in params.yaml")
+    if per_mining:
+        parser.add_argument("--mining", required=True, help="a name under mining in params.yaml")
+    if per_teacher:
+        parser.add_argument("--teacher", required=True, help="a name under teachers in params.yaml")
     if per_variant or per_model:
         parser.add_argument("--variant", required=True, help="a name under methods in params.yaml")
     if per_model:

@@ -12,6 +12,7 @@ from peftir.data.collection import Collection, Qrels
 from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.writing import write_collection
 from peftir.ranking.candidates import Candidates
+from peftir.ranking.runs import Run
 from peftir.training.data import TrainingData
 from peftir.training.examples import Example, Sampler
 from peftir.training.tokens import tokenized_in_memory
@@ -23,8 +24,9 @@ def training_data(
     documents: dict[str, str],
     qrels: Qrels,
     own_documents: bool = False,
+    scores: Run | None = None,
 ) -> TrainingData:
-    """A collection in ``folder`` of these texts, each document a candidate."""
+    """A collection in ``folder`` of these texts, each document a candidate; ``scores`` are a teacher's."""
     judgements = [
         Judgement(query, doc, grade) for query, docs in qrels.items() for doc, grade in docs.items()
     ]
@@ -35,7 +37,9 @@ def training_data(
         {"source": "a test"},
     )
     write_collection(folder, content, own_documents)
-    candidates = Candidates.of_run({"any": [(id, 0.0) for id in documents]}, len(documents))
+    candidates = Candidates.of_run(
+        scores or {"any": [(id, 0.0) for id in documents]}, None, scored=scores is not None
+    )
     sampler = Sampler(
         qrels, candidates, negatives=1, key="retriever.hard_negatives", own_documents=own_documents
     )

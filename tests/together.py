@@ -61,14 +61,22 @@ class Lesson:
     mini_batch_size: int | None = None
     gradient_checkpointing: bool = False
     tune: Any = "both"
+    loss: str | None = None
 
 
-def batches(stage: str, data: TrainingData) -> list[list[Example]]:
+def data_in(folder: Path) -> TrainingData:
+    """The texts, as a collection in ``folder``, with a teacher's scores of all pairs."""
+    chooser = random.Random(5)
+    scores = {query: [(document, chooser.gauss(0, 3)) for document in TEXTS] for query in QUERIES}
+    return training_data(folder, QUERIES, TEXTS, QRELS, scores=scores)
+
+
+def batches(lesson: Lesson, data: TrainingData) -> list[list[Example]]:
     """Six batches of five queries, which two cannot share equally; nor a retriever's hard negatives."""
     chooser = random.Random(7)
 
     def drawn(number: int) -> Example:
-        count = 3 if stage == "reranker" else number % 3
+        count = 3 if lesson.stage == "reranker" or lesson.loss else number % 3
         negatives = (f"d{chooser.randrange(22, 60)}" for _ in range(count))
         return example(data, f"q{number}", f"d{number}", *negatives)
 
@@ -77,16 +85,21 @@ def batches(stage: str, data: TrainingData) -> list[list[Example]]:
 
 def start(lesson: Lesson) -> tuple[Any, Any, list[list[Example]]]:
     """The model, the backward pass of a batch, and the batches."""
-    data = training_data(lesson.out / f"collection-{rank()}", QUERIES, TEXTS, QRELS)
-    model, drawn = new_model(lesson), batches(lesson.stage, data)
+    data = data_in(lesson.out / f"collection-{rank()}")
+    model, drawn = new_model(lesson), batches(lesson, data)
     return model, backward_in(model, lesson, data, drawn), drawn
 
 
 def backward_in(model: Any, lesson: Lesson, data: TrainingData, drawn: list[list[Example]]) -> Any:
     """The backward pass of a batch, in the lesson's mini-batches."""
     size = lesson.mini_batch_size
+    named: dict[str, Any] = {"loss": lesson.loss} if lesson.loss else {}
     reranker = lesson.stage == "reranker"
-    loss = RerankerLoss(model, size) if reranker else RetrieverLoss(model, data.sampler, 0.5, size)
+    loss = (
+        RerankerLoss(model, size, **named)
+        if reranker
+        else RetrieverLoss(model, data.sampler, 0.5, size, **named)
+    )
     return backward_of(data, drawn, loss)
 
 

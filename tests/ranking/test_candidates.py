@@ -58,7 +58,12 @@ def test_candidates_are_the_first_of_the_run_in_its_order(
     assert by_id(found) == expected and list(found.spans) == list(expected)
     assert found.documents.to_pylist() == list(dict.fromkeys(d for hits in expected.values() for d in hits))
     assert found.of("missing").tolist() == []
-    assert found.numbers.dtype == np.int32
+    assert found.numbers.dtype == np.int32 and not found.scores.size
+
+    scored = read_candidates(path, QUERIES, None, scored=True)
+    assert by_id(scored) == {query: [document for document, _ in hits] for query, hits in run.items()}
+    for query, hits in run.items():
+        assert scored.scores_of(query).tolist() == [score for _, score in hits]
 
 
 def test_an_empty_run_has_no_candidates(tmp_path: Path) -> None:

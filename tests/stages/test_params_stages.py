@@ -32,8 +32,13 @@ TUNED = {"type": "bm25", "k1": [0.6, 0.9], "b": [0.4], "selected_by": "RR@10"}
 RM3 = {"type": "rm3", "feedback_terms": 10, "feedback_documents": 10, "query_weight": 0.5}
 START["lexical"] = {"tuned": TUNED, "rm3": RM3}
 START["chains"] = ["zero_shot"]
+MINED = {"variant": "zero_shot", "seed": 13, "negatives_from": "bm25", "with_bm25": True, "depth": 20}
+START["mining"] = {"first": MINED}
+START["teachers"] = {
+    "expert": {"scores": "models/reranker/iaa_l-13", "negatives_from": "mining/first", "depth": 10}
+}
 LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
-LISTS += ("chains",)
+LISTS += ("chains", "variants.untrained_reranker")
 
 RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
 UNTRAINED = {"untrained@zero_shot"}
@@ -47,6 +52,8 @@ EVALUATE = {"evaluate", "evaluate_test@far"}
 LEXICAL = {name: {f"lexical@{name}", f"lexical_test@far-{name}"} for name in ("tuned", "rm3")}
 BM25 = {"bm25", "bm25_test@far"} | LEXICAL["tuned"] | LEXICAL["rm3"]
 CHAIN, EVALUATE_CHAIN = {"chain@zero_shot-iaa_l-13"}, {"evaluate_chain@zero_shot"}
+MINER, MINE, TEACHER = {"train_miner@first"}, {"mine@first"}, {"teacher_scores@expert"}
+NEGATIVES = MINER | MINE | TEACHER
 
 # The stages that a key makes stale by itself; those after them run if these then write something else. The
 # longest entry that a key starts with holds. The report tells all keys, so it follows them all.
@@ -56,26 +63,32 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "bm25.depth": BM25 | EVALUATE | EVALUATE_CHAIN,
     "lexical.tuned": LEXICAL["tuned"] | EVALUATE,
     "lexical.rm3": LEXICAL["rm3"] | EVALUATE,
-    "backbone": TRAINING | UNTRAINED,
-    "backbone.name": TRAINING | UNTRAINED | {"backbone"},
-    "backbone.revision": TRAINING | UNTRAINED | {"backbone"},
-    "backbone.precision": TRAINING | UNTRAINED | USE | USE_TEST | CHAIN,
+    "backbone": TRAINING | UNTRAINED | MINER,
+    "backbone.name": TRAINING | UNTRAINED | MINER | {"backbone"},
+    "backbone.revision": TRAINING | UNTRAINED | MINER | {"backbone"},
+    "backbone.precision": TRAINING | UNTRAINED | NEGATIVES | USE | USE_TEST | CHAIN,
     "methods": set(),  # those of no variant that runs
-    "methods.zero_shot": UNTRAINED,
+    "methods.zero_shot": UNTRAINED | MINER,
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
-    "threads": TRAINING | USE | UNTRAINED | USE_TEST | CHAIN | {"learning"},
+    "threads": TRAINING | USE | UNTRAINED | NEGATIVES | USE_TEST | CHAIN | {"learning"},
     "variants": EVALUATE | {"learning"},
     "variants.reranker": EVALUATE | EVALUATE_CHAIN | {"learning"},
     "seeds": EVALUATE | {"learning"},
     "seeds.reranker": EVALUATE | EVALUATE_CHAIN | {"learning"},
-    "retriever": RETRIEVERS["train_retriever"] | {"learning"},
+    "retriever": RETRIEVERS["train_retriever"] | MINER | {"learning"},
     **{
-        f"retriever.{key}": RETRIEVERS["train_retriever"] | {"learning"} | UNTRAINED
+        f"retriever.{key}": RETRIEVERS["train_retriever"] | MINER | {"learning"} | UNTRAINED
         for key in ("query_length", "document_length", "query_prefix", "document_prefix", "similarity")
     },
-    "retriever.selected_by": RETRIEVERS["train_retriever"] | {"learning", "fuse@zero_shot"},
-    "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST,
+    "retriever.tune": RETRIEVERS["train_retriever"]
+    | RETRIEVERS["index"]
+    | MINER
+    | UNTRAINED
+    | RETRIEVE_TEST
+    | {"learning"},
+    "retriever.selected_by": RETRIEVERS["train_retriever"] | MINER | {"learning", "fuse@zero_shot"},
+    "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "retrieval": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST,
     "retrieval.depth": RETRIEVERS["retrieve"]
     | UNTRAINED
@@ -83,6 +96,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     | EVALUATE
     | EVALUATE_CHAIN
     | {"fuse@zero_shot"},
+    "retrieval.search_parameters": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "reranker": RERANKERS["train_reranker"] | {"learning"},
     "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | CHAIN | {"learning"},
     "reranking": RERANKERS["rerank"] | RERANK_TEST | CHAIN,
@@ -93,10 +107,15 @@ FOLLOWED_BY: dict[str, set[str]] = {
     | EVALUATE
     | EVALUATE_CHAIN,
     "reranking.keep": RERANKERS["rerank"] | RERANK_TEST | CHAIN | EVALUATE | EVALUATE_CHAIN,
+    "reranking.processes": RERANKERS["rerank"] | RERANK_TEST | CHAIN | TEACHER,
     "measures": EVALUATE,
     "measures.reranking": EVALUATE | EVALUATE_CHAIN,
     "chains": set(),
     "tests": {"prepare_test@far", "evaluate_test@far"},
+    "mining": MINER,
+    "mining.first.with_bm25": MINE,
+    "mining.first.depth": MINE,
+    "teachers": TEACHER,
     "learning": {"learning"},
 }
 
@@ -249,3 +268,24 @@ def test_without_test_sets_the_other_stages_are_what_they_are_with_some(
     study: Path, repository: Repo
 ) -> None:
     assert stale(study, repository, "tests", {}) == {"report"}
+
+
+def test_a_round_more_adds_its_own_stages_alone(study: Path, repository: Repo) -> None:
+    second = MINED | {"negatives_from": "mining/first"}
+    assert stale(study, repository, "mining.second", second) == {
+        "train_miner@second",
+        "mine@second",
+        "report",
+    }
+
+
+def test_negatives_from_another_ranking_make_their_trainings_stale(study: Path, repository: Repo) -> None:
+    trained = RETRIEVERS["train_retriever"] | {"learning"}
+    expected = trained | MINER | {"report"}
+    assert stale(study, repository, "retriever.negatives_from", "teachers/expert") == expected
+
+
+def test_without_mining_and_teachers_the_other_stages_are_what_they_are_with_some(
+    study: Path, repository: Repo
+) -> None:
+    assert stale(study, repository, "teachers", {}) == {"report"}

@@ -30,8 +30,20 @@ from structure import (
 )
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
+# A stage for each block under a key of params.yaml (foreach) has its content under ``do``.
+STAGES: dict[str, dict[str, Any]] = {
+    name: stage | stage.get("do", {}) for name, stage in PIPELINE["stages"].items()
+}
+OPTIONS = {"mining": "mining", "teachers": "teacher"}
+"""The option of the command that names a block, by the key of the blocks."""
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+# One of each, so that the stages for them are checked, too.
+PARAMS["mining"] = {
+    "first": {"variant": "full", "seed": 13, "negatives_from": "bm25", "with_bm25": True, "depth": 9}
+}
+PARAMS["teachers"] = {
+    "expert": {"scores": "models/reranker/full-13", "negatives_from": "mining/first", "depth": 9}
+}
 TUNERS = SRC / "peftir" / "tuners"
 
 
@@ -41,6 +53,12 @@ def script_of(stage: str) -> Path:
 
 def items_of(stage: str) -> list[dict[str, str]]:
     """What ``${item.variant}`` and ``${item.seed}`` stand for, one a run of the stage."""
+    if "foreach" in STAGES[stage]:
+        blocks = value_of(STAGES[stage]["foreach"][2:-1])
+        return [
+            {"${key}": key} | {f"${{item.{name}}}": str(value) for name, value in block.items()}
+            for key, block in blocks.items()
+        ]
     matrix = STAGES[stage].get("matrix", {})
     names = [f"${{item.{axis}}}" for axis in matrix]
     values = [map(str, value_of(key[2:-1])) for key in matrix.values()]
@@ -55,6 +73,7 @@ def value_of(key: str) -> Any:
 
 
 def filled_in(stage: str, text: str) -> list[str]:
+    text = re.sub(r"\$\{((?:retriever|reranker)\.\w+)\}", lambda match: str(value_of(match[1])), text)
     texts = []
     for item in items_of(stage):
         filled = text
@@ -80,8 +99,8 @@ def keys_of(stage: str) -> list[str]:
 
 
 def followed_by(stage: str) -> set[str]:
-    """As ``keys_of``, with all variants' blocks as one, and all test sets' and lexical rankings'."""
-    return {re.sub(r"\.\$\{item\.(variant|test|lexical)\}$", "", key) for key in keys_of(stage)}
+    """As ``keys_of``, with all variants' blocks as one, all test sets', and so on."""
+    return {re.sub(r"\.\$\{(item\.(variant|test|lexical)|key)\}(\.\w+)?$", "", key) for key in keys_of(stage)}
 
 
 def is_part(key: str, blocks: set[str]) -> bool:
@@ -130,6 +149,8 @@ def test_a_script_a_stage_and_a_stage_a_script() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_is_the_script_with_its_variant_and_seed(stage: str) -> None:
     options = "".join(f" --{axis} ${{item.{axis}}}" for axis in STAGES[stage].get("matrix", ()))
+    if "foreach" in STAGES[stage]:
+        options = f" --{OPTIONS[STAGES[stage]['foreach'][2:-1]]} ${{key}}"
     assert STAGES[stage]["cmd"] == f"python stages/{stage}.py{options}"
 
 
@@ -302,7 +323,7 @@ UNTOUCHED = {
     "ranking/interpolation.py": {"prepare", "bm25", "train_retriever", "index", "retrieve", "learning"},
     "statistics/comparisons.py": {*STAGES} - {"evaluate", "evaluate_chain", "evaluate_test", "report"},
     "data/sources/beir.py": {*STAGES} - {"prepare", "prepare_test"},
-    "pipeline/train_retriever.py": {*STAGES} - {"train_retriever"},
+    "pipeline/train_retriever.py": {*STAGES} - {"train_miner", "train_retriever"},
 }
 
 

@@ -120,7 +120,9 @@ def test_a_short_ranking_is_filled_up_from_the_others() -> None:
 
 
 def test_too_few_negatives_and_no_relevant_document_are_errors() -> None:
-    with pytest.raises(PeftirError, match=r"^reranker\.negatives: 5: BM25's lists hold only 1"):
+    with pytest.raises(
+        PeftirError, match=r"^reranker\.negatives: 5: the candidates have at most 1 documents"
+    ):
         draw({"q0": {"d0": 1}}, {"q0": [("d0", 2.0), ("d1", 1.0)]}, negatives=5)
     with pytest.raises(PeftirError, match=r"qrels/train.tsv: no query has a relevant document"):
         draw({"q0": {"d0": 0}})

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from tiny import stir
 from torch import Tensor, nn
 
-from lessons import training_data
 from peftir.models.precision import computing_in
 from peftir.training.checkpoint import Checkpoint
 from peftir.training.data import TrainingData
@@ -25,13 +24,11 @@ from peftir.training.settings import Settings
 from peftir.tuners import METHODS
 from tiny_backbone import write_tiny_bert
 from together import (
-    QRELS,
-    QUERIES,
-    TEXTS,
     WORDS,
     Lesson,
     backward_in,
     batches,
+    data_in,
     gradients_of,
     new_model,
     start,
@@ -45,6 +42,7 @@ ROUNDING = 1e-10
 SIDED = ("lora", "iaa_l", "full")
 """Methods that are tried with sides of their own."""
 
+LOSSES = [("retriever", "margin_mse"), ("retriever", "kl"), ("reranker", "ranknet"), ("reranker", "hinge")]
 TRAINED = [name for name in METHODS if name != "zero_shot"]
 
 # The first batch has 5 queries; of a retriever 10 documents, of a re-ranker 4 for each query.
@@ -73,8 +71,8 @@ def steps(
     lesson: Lesson, *ways: dict[str, Any], precision: str = "float32", data: TrainingData | None = None
 ) -> list[dict[str, Tensor]]:
     """The loss and the gradients of one batch by each way, from the same weights and random state."""
-    data = data or training_data(lesson.out / "collection", QUERIES, TEXTS, QRELS)
-    drawn, model = batches(lesson.stage, data), new_model(lesson).train()
+    data = data or data_in(lesson.out / "collection")
+    drawn, model = batches(lesson, data), new_model(lesson).train()
     stir(weight for weight in model.parameters() if weight.requires_grad)
     if precision == "bfloat16":
         model.float()
@@ -99,25 +97,29 @@ def test_the_gradients_are_those_of_the_whole_batch(
         assert_equal(other, plain, ROUNDING)
 
 
-@pytest.mark.parametrize("method", SIDED)
-@pytest.mark.parametrize("tune", ["query", "separate"])
-def test_sides_have_the_gradients_of_the_whole_batch(
-    tune: str, method: str, backbone: Path, tmp_path: Path
+@pytest.mark.parametrize(("stage", "loss"), LOSSES)
+def test_the_gradients_of_the_other_losses_are_those_of_the_whole_batch(
+    stage: str, loss: str, backbone: Path, tmp_path: Path
 ) -> None:
-    lesson = Lesson("retriever", method, backbone, tmp_path, tune=tune)
-    plain, *others = steps(lesson, {}, *WAYS.values())
-    tuned = {name.split(".")[2] for name, gradient in plain.items() if gradient.any() and name != "loss"}
-    assert tuned == ({"query"} if tune == "query" else {"query", "document"})
+    plain, *others = steps(Lesson(stage, "lora", backbone, tmp_path, loss=loss), {}, *WAYS.values())
+    [usual] = steps(Lesson(stage, "lora", backbone, tmp_path), {})
+    assert float(plain["loss"]) != float(usual["loss"])
+    assert sum(bool(gradient.any()) for gradient in plain.values()) >= 2
     for other in others:
         assert_equal(other, plain, ROUNDING)
 
 
 def test_two_processes_have_the_gradients_of_the_whole_batch(backbone: Path, tmp_path: Path) -> None:
     def lessons(folder: str, **way: Any) -> list[Lesson]:
-        places = {(s, m, "both"): tmp_path / folder / f"{s}-{m}" for s in STAGES for m in TRAINED}
-        for tune, method in product(("query", "separate"), SIDED):
-            places["retriever", method, tune] = tmp_path / folder / f"{tune}-{method}"
-        made = [Lesson(s, m, backbone, out, tune=tune, **way) for (s, m, tune), out in places.items()]
+        cases: list[tuple[str, str, str, str | None]] = [
+            (s, m, "both", None) for s in STAGES for m in TRAINED
+        ]
+        cases += [("retriever", method, tune, None) for tune, method in product(("query", "separate"), SIDED)]
+        cases += [(stage, "lora", "both", loss) for stage, loss in LOSSES]
+        made = [
+            Lesson(s, m, backbone, tmp_path / folder / f"{s}-{m}-{tune}-{loss}", tune=tune, loss=loss, **way)
+            for s, m, tune, loss in cases
+        ]
         for lesson in made:
             lesson.out.mkdir(parents=True)
         return made
@@ -136,7 +138,7 @@ def test_two_processes_have_the_gradients_of_the_whole_batch(backbone: Path, tmp
 
 def all_gradients(lessons: list[Lesson]) -> None:
     """Write the loss and the gradients of each lesson's first batch, a file a process."""
-    data = training_data(lessons[0].out / f"collection-{rank()}", QUERIES, TEXTS, QRELS)
+    data = data_in(lessons[0].out / f"collection-{rank()}")
     for lesson in lessons:
         [found] = steps(lesson, {}, data=data)
         save_file(found, lesson.out / f"{rank()}.safetensors")

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModel
 
 from peftir import tuners
-from peftir.study.blocks import ScheduleName
+from peftir.study.training import ScheduleName
 from peftir.training.gradients import GradientNorms
 from peftir.training.optimizer import new_optimizer, schedule
 from peftir.training.settings import Settings

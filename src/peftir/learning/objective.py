@@ -70,23 +70,14 @@ def _read(
 ) -> tuple[TrainingData, Callable[[Any], RetrieverLoss | RerankerLoss]]:
     """The training data of ``stage``, and a function that returns a model's loss function."""
     if stage == "reranker":
-        settings = params.reranker
-        data = TrainingData.read(
-            root,
-            fold,
-            negatives=settings.negatives,
-            key="reranker.negatives",
-            depth=settings.negatives_depth,
-        )
-        return data, RerankerLoss
+        reranker = params.reranker
+        data = TrainingData.read(root, fold, reranker, negatives=reranker.negatives, key="reranker.negatives")
+        return data, lambda model: RerankerLoss(model, loss=reranker.loss)
+    settings = params.retriever
     data = TrainingData.read(
-        root,
-        fold,
-        negatives=params.retriever.hard_negatives,
-        key="retriever.hard_negatives",
-        depth=params.retriever.negatives_depth,
+        root, fold, settings, negatives=settings.hard_negatives, key="retriever.hard_negatives"
     )
-    return data, lambda model: RetrieverLoss(model, data.sampler, params.retriever.temperature)
+    return data, lambda model: RetrieverLoss(model, data.sampler, settings.temperature, loss=settings.loss)
 
 
 def trained_weights(model: SentenceTransformer | CrossEncoder) -> tuple[list[nn.Parameter], list[bool]]:

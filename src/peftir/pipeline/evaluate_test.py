@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peftir.diff.digest import write_queries
 from peftir.pipeline.evaluate import means, per_query, write_per_query, write_statistics
-from peftir.pipeline.testsets import settings_of
+from peftir.pipeline.named import block_of
 from peftir.statistics.comparisons import Families
 from peftir.study import layout
 from peftir.study.params import Params
@@ -18,7 +18,7 @@ from peftir.system.files import write_json
 
 def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
     """Evaluate all runs of the test set ``test``; write what follows from them, and give the files' paths."""
-    table = per_query(root, params, test, settings_of(params, test).measures)
+    table = per_query(root, params, test, block_of("tests", params.tests, test).measures)
     yield write_per_query(root, table, test)
     write_json(root / layout.means_of(test), {task.name: means(table, task.name) for task in TASKS})
     yield layout.means_of(test)

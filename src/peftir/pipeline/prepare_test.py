@@ -6,7 +6,7 @@ from pathlib import Path
 
 from peftir.data.collection import Collection
 from peftir.data.testsets import prepare_test_set
-from peftir.pipeline.testsets import settings_of
+from peftir.pipeline.named import block_of
 from peftir.ranking.measures import check_measures
 from peftir.study import layout
 from peftir.study.params import Params
@@ -18,7 +18,7 @@ def prepare_test(root: Path, params: Params, test: str) -> int:
     Raises:
         PeftirError: something in ``params`` or in the source is wrong.
     """
-    given = settings_of(params, test)
+    given = block_of("tests", params.tests, test)
     check_measures(params.measure_names())
     manifest = prepare_test_set(
         test,

@@ -37,30 +37,28 @@ def train_reranker(
     check_settings(root, params)
     number, fold = draw(seed)
     settings, method = params.reranker, params.methods[variant]
-    data = TrainingData.read(
-        root,
-        fold,
-        negatives=settings.negatives,
-        key="reranker.negatives",
-        depth=settings.negatives_depth,
-    )
+    data = TrainingData.read(root, fold, settings, negatives=settings.negatives, key="reranker.negatives")
     steps = settings.steps if method.learning_rate else 0
     batches = Batches(data.sampler, steps, settings.batch_size, number)
     dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(root / layout.run(params.reranking.candidates) / "dev.trec", set(dev_ids))
+    dev_ranking = root / layout.run(params.reranking.candidates) / "dev.trec"
+    dev_run = read_run(dev_ranking, set(dev_ids))
     candidates = {query: dev_run.get(query, [])[: settings.dev_depth] for query in dev_ids}
 
     seed_everything(number)
     model = new_reranker(root, params)
-    loss = RerankerLoss(model, settings.mini_batch_size)
-    with tokenized(data, batches, loss, root / layout.tokens("reranker", variant, seed, rank())) as tokens:
+    loss = RerankerLoss(model, settings.mini_batch_size, settings.loss)
+    paths = layout.training_paths("reranker", variant, seed)
+    with tokenized(data, batches, loss, root / paths.tokens(rank())) as tokens:
         return fit(
             root,
             params,
             "reranker",
             variant,
             seed,
+            paths,
+            dev_ranking,
             model,
             batches,
             lambda batch: loss.backward(batch, tokens),

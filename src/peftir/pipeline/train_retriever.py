@@ -30,37 +30,45 @@ from peftir.training.tokens import tokenized
 
 
 def train_retriever(
-    root: Path, params: Params, variant: str, seed: Seed, on_point: Callable[[Point], None]
+    root: Path,
+    params: Params,
+    variant: str,
+    seed: Seed,
+    on_point: Callable[[Point], None],
+    paths: layout.TrainingPaths | None = None,
 ) -> dict[str, Any]:
-    """Train ``variant`` and write its folder; gives what the steps took."""
+    """Train ``variant`` and write its folder; gives what the steps took.
+
+    ``paths`` is where the training writes, if it is not one of those whose results are reported.
+    """
     params = settled(root, params)
     check_settings(root, params)
     number, fold = draw(seed)
     settings, method = params.retriever, params.methods[variant]
     data = TrainingData.read(
-        root,
-        fold,
-        negatives=settings.hard_negatives,
-        key="retriever.hard_negatives",
-        depth=settings.negatives_depth,
+        root, fold, settings, negatives=settings.hard_negatives, key="retriever.hard_negatives"
     )
     steps = settings.steps if method.learning_rate else 0
     batches = Batches(data.sampler, steps, settings.batch_size, number)
     dev_qrels, dev_queries = data.collection.qrels("dev"), data.collection.queries("dev")
     dev_ids = dev_sample(dev_qrels, settings.dev_queries)
-    dev_run = read_run(root / layout.BM25_RUNS / "dev.trec", set(dev_ids))
+    dev_ranking = root / layout.BM25_RUNS / "dev.trec"
+    dev_run = read_run(dev_ranking, set(dev_ids))
     pool = dev_documents(dev_ids, dev_qrels, dev_run, settings.dev_documents)
 
     seed_everything(number)
     model = new_retriever(root, params, settings.tune)
-    loss = RetrieverLoss(model, data.sampler, settings.temperature, settings.mini_batch_size)
-    with tokenized(data, batches, loss, root / layout.tokens("retriever", variant, seed, rank())) as tokens:
+    loss = RetrieverLoss(model, data.sampler, settings.temperature, settings.mini_batch_size, settings.loss)
+    paths = paths or layout.training_paths("retriever", variant, seed)
+    with tokenized(data, batches, loss, root / paths.tokens(rank())) as tokens:
         return fit(
             root,
             params,
             "retriever",
             variant,
             seed,
+            paths,
+            dev_ranking,
             model,
             batches,
             lambda batch: loss.backward(batch, tokens),

@@ -1,4 +1,4 @@
-"""Candidates of many queries in four bytes each, from which negatives are sampled.
+"""Candidates of many queries in four bytes each, or eight with scores, from which negatives are sampled.
 
 A run of MS MARCO's train queries has about 50 million lines, which take ten gigabytes as Python objects
 (:func:`read_run`).
@@ -7,7 +7,7 @@ A run of MS MARCO's train queries has about 50 million lines, which take ten gig
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,26 +29,37 @@ class Candidates:
         documents: the distinct document ids, in the order of their first occurrence in the run.
         numbers: indices into ``documents``, query after query, best first.
         spans: each query's slice of ``numbers``.
+        scores: the score of each of ``numbers``; empty if they were read without scores.
     """
 
     documents: pa.StringArray
     numbers: NDArray[np.int32]
     spans: dict[str, slice]
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def of(self, query: str) -> NDArray[np.int32]:
         """The indices of a query's documents, best first; empty if the run lacks the query."""
         return self.numbers[self.spans.get(query, slice(0, 0))]
 
+    def scores_of(self, query: str) -> NDArray[np.float32]:
+        """The scores of a query's documents, in the order of :meth:`of`."""
+        return self.scores[self.spans.get(query, slice(0, 0))]
+
     @classmethod
-    def of_run(cls, run: Run, depth: int) -> Candidates:
-        """The top ``depth`` documents of each query of ``run``."""
-        ids = [document for hits in run.values() for document, _ in hits[:depth]]
-        encoded = pa.array(ids, pa.string()).dictionary_encode()
-        return cls._of_chunks([*run], [min(depth, len(hits)) for hits in run.values()], [encoded])
+    def of_run(cls, run: Run, depth: int | None, scored: bool = False) -> Candidates:
+        """The top ``depth`` documents of each query of ``run``, or all of them."""
+        tops = [hits[:depth] for hits in run.values()]
+        encoded = pa.array([document for hits in tops for document, _ in hits], pa.string())
+        scores = np.array([score for hits in tops for _, score in hits if scored], np.float32)
+        return cls._of_chunks([*run], [*map(len, tops)], [encoded.dictionary_encode()], scores)
 
     @classmethod
     def _of_chunks(
-        cls, queries: list[str], counts: list[int], chunks: list[pa.DictionaryArray]
+        cls,
+        queries: list[str],
+        counts: list[int],
+        chunks: list[pa.DictionaryArray],
+        scores: NDArray[np.float32],
     ) -> Candidates:
         ends = np.cumsum(counts, dtype=np.int64).tolist()
         spans = {
@@ -58,11 +69,15 @@ class Candidates:
             return cls(pa.array([], pa.string()), np.zeros(0, np.int32), spans)
         unified = pa.chunked_array(chunks).unify_dictionaries()
         numbers = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks])
-        return cls(unified.chunk(0).dictionary, numbers, spans)
+        return cls(unified.chunk(0).dictionary, numbers, spans, scores)
 
 
-def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidates:
+def read_candidates(
+    path: Path, queries: Container[str], depth: int | None, scored: bool = False
+) -> Candidates:
     """Read the top ``depth`` documents of each of ``queries`` from a run, in the order of :func:`read_run`.
+
+    With ``None`` for ``depth`` all documents are read, and with ``scored`` their scores, too.
 
     A file in the format of :func:`peftir.ranking.runs.write_run` is read block by block; any other is read by
     :func:`read_run`.
@@ -73,22 +88,28 @@ def read_candidates(path: Path, queries: Container[str], depth: int) -> Candidat
     kept_queries: list[str] = []
     counts: list[int] = []
     chunks: list[pa.DictionaryArray] = []
+    scores: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
     seen: set[str] = set()
     try:
         for ids, starts, block in _blocks(path):
             if seen.intersection(ids) or not _is_well_formed(starts, block):
-                return Candidates.of_run(read_run(path, queries), depth)
+                return Candidates.of_run(read_run(path, queries), depth, scored)
             seen.update(ids)
             sizes = np.diff(starts, append=block.num_rows)
             wanted = np.array([query in queries for query in ids])
             ranks = np.arange(block.num_rows) - np.repeat(starts, sizes)
-            kept = np.repeat(wanted, sizes) & (ranks < depth)
+            limit = block.num_rows if depth is None else depth
+            kept = np.repeat(wanted, sizes) & (ranks < limit)
             kept_queries += [query for query in ids if query in queries]
-            counts += np.minimum(sizes, depth)[wanted].tolist()
+            counts += np.minimum(sizes, limit)[wanted].tolist()
             chunks.append(block["document"].filter(pa.array(kept)).combine_chunks().dictionary_encode())
+            if scored:
+                scores.append(block["score"].to_numpy()[kept].astype(np.float32))
     except (pa.ArrowInvalid, OSError):
-        return Candidates.of_run(read_run(path, queries), depth)  # which reports the problem and its line
-    return Candidates._of_chunks(kept_queries, counts, chunks)
+        return Candidates.of_run(
+            read_run(path, queries), depth, scored
+        )  # which reports the problem and its line
+    return Candidates._of_chunks(kept_queries, counts, chunks, np.concatenate(scores))
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], NDArray[np.int64], pa.Table]]:

@@ -17,7 +17,7 @@ Traceback (most recent call last):
     ...
 peftir.system.errors.PeftirError: ...params.yaml: not found; run from the folder that holds params.yaml
 >>> sorted(Params.model_fields)[:4]
-['backbone', 'bm25', 'collection', 'index']
+['backbone', 'bm25', 'chains', 'collection']
 """
 
 from peftir.system.exports import on_first_use

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
-from pydantic import (
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PlainValidator, model_validator
 
 from peftir.study import seeds
 from peftir.study.block import Block, NonEmpty
-from peftir.study.starts import StartFrom, YesNoParams
+from peftir.study.starts import StartFrom
 from peftir.study.tasks import StageName, TaskName
 
 T = TypeVar("T")
 Positive = Annotated[int, Field(ge=1)]
 Several = Annotated[int, Field(ge=2)]  # one document cannot be ranked
 Share = Annotated[float, Field(ge=0, le=1)]
-Beta = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
-ScheduleName = Literal["linear", "cosine", "constant"]
 
 
 class PerStage(Block, Generic[T]):
@@ -165,58 +157,6 @@ SeedList = Annotated[list[Annotated[seeds.Seed, PlainValidator(_seed)]], Field(m
 
 class Seeds(PerStage[SeedList]):
     """Seeds of each model, with their folds if there are any; every variant runs once per entry."""
-
-
-class TrainingParams(Block):
-    """What training a retriever and a re-ranker have in common."""
-
-    steps: Positive
-    batch_size: Positive
-    mini_batch_size: Positive | None = None
-    gradient_checkpointing: bool = False
-    processes: Positive
-    negatives_depth: Positive
-    warmup: Share
-    schedule: ScheduleName = "linear"
-    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = Field([0.9, 0.999])
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    evaluate_every: Positive
-    dev_queries: Positive
-    selected_by: str
-
-    @field_validator("processes")
-    @classmethod
-    def _a_query_for_each(cls, processes: int, given: ValidationInfo) -> int:
-        if processes > given.data.get("batch_size", processes):
-            raise ValueError(
-                f"at most batch_size ({given.data['batch_size']}), so that each has a query, not {processes}"
-            )
-        return processes
-
-
-class RetrieverParams(TrainingParams):
-    """Training of the bi-encoder."""
-
-    tune: Literal["both", "query", "separate"] = "both"
-    query_length: Annotated[int, Field(ge=4)]
-    document_length: Annotated[int, Field(ge=4)]
-    query_prefix: str
-    document_prefix: str
-    similarity: Literal["cosine", "dot"]
-    hard_negatives: Annotated[int, Field(ge=0)]
-    temperature: Annotated[float, Field(gt=0)]
-    dev_documents: Several
-
-
-class RerankerParams(TrainingParams):
-    """Training of the cross-encoder."""
-
-    yes_no: YesNoParams | None = None
-    length: Annotated[int, Field(ge=8)]
-    negatives: Positive
-    head_learning_rate: Rate
-    dev_depth: Several
 
 
 class IndexParams(Block):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from peftir.study import negatives
 from peftir.study.rows import BM25_NAME
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def cutoff(measure: str) -> int:
 
 
 def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
-    trained_on = {"bm25.train_depth": given.bm25.train_depth}
+    sources = negatives.depths_of(given)
     yield (
         "reranking.depth",
         given.reranking.depth,
@@ -70,5 +71,9 @@ def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
     )
     yield "reranker.dev_depth", given.reranker.dev_depth, of_candidates(given)
     if given.retriever.hard_negatives:
-        yield "retriever.negatives_depth", given.retriever.negatives_depth, trained_on
-    yield "reranker.negatives_depth", given.reranker.negatives_depth, trained_on
+        source = given.retriever.negatives_from
+        yield "retriever.negatives_depth", given.retriever.negatives_depth, dict([sources[source]])
+    source = given.reranker.negatives_from
+    yield "reranker.negatives_depth", given.reranker.negatives_depth, dict([sources[source]])
+    for name, teacher in given.teachers.items():
+        yield f"teachers.{name}.depth", teacher.depth, dict([sources[teacher.negatives_from]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from peftir.study.seeds import Seed
 from peftir.study.tasks import StageName, TaskName
@@ -51,14 +52,42 @@ def model(stage: StageName, variant: str, seed: Seed | None) -> Path:
     return Path("models") / stage / key(variant, seed)
 
 
-def checkpoint(stage: StageName, variant: str, seed: Seed) -> Path:
+def negatives(source: str) -> Path:
+    """The ranking of the train queries that negatives are sampled from (:mod:`peftir.study.negatives`).
+
+    >>> str(negatives("mining/first"))
+    'runs/mining/first/train.trec'
+    """
+    return Path("runs") / source / "train.trec"
+
+
+class TrainingPaths(NamedTuple):
+    """Where a training writes."""
+
+    model: Path
+    record: Path
+    """How the training went."""
+    unfinished: Path
     """Where a training that was not finished goes on from."""
-    return Path("models/unfinished") / stage / key(variant, seed)
+
+    def tokens(self, process: int) -> Path:
+        """The tokens of one process's part of the texts, while the training lasts."""
+        return self.unfinished.with_name(f"{self.unfinished.name}.{process}.tokens")
 
 
-def tokens(stage: StageName, variant: str, seed: Seed, process: int) -> Path:
-    """The tokens of one process's part of a training's texts, while it lasts."""
-    return Path("models/unfinished") / stage / f"{key(variant, seed)}.{process}.tokens"
+def training_paths(stage: StageName, variant: str, seed: Seed) -> TrainingPaths:
+    """Where the training of a model of the results writes."""
+    unfinished = Path("models/unfinished") / stage / key(variant, seed)
+    return TrainingPaths(model(stage, variant, seed), training(stage, variant, seed), unfinished)
+
+
+def miner_paths(name: str) -> TrainingPaths:
+    """Where the training of the retriever ``name`` under ``mining`` writes."""
+    return TrainingPaths(
+        Path("models/mining") / name,
+        Path("metrics/mining") / f"{name}.json",
+        Path("models/unfinished/mining") / name,
+    )
 
 
 def training(stage: StageName, variant: str, seed: Seed | None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError, model_validator
 
-from peftir.study import depths, first_stages, learnable, names, seeds
+from peftir.study import depths, first_stages, learnable, names, negatives, seeds
 from peftir.study.block import Block
 from peftir.study.blocks import (
     BackboneParams,
@@ -20,17 +20,15 @@ from peftir.study.blocks import (
     Measures,
     MethodParams,
     Positive,
-    RerankerParams,
     RetrievalParams,
-    RetrieverParams,
     Seeds,
     TestSetParams,
-    TrainingParams,
 )
 from peftir.study.first_stages import LexicalParams, RerankingParams
 from peftir.study.mistakes import in_one_line
 from peftir.study.rows import Row, rows_of
 from peftir.study.tasks import BY_NAME, TASKS, UNTRAINED, StageName, TaskName
+from peftir.study.training import MiningParams, RerankerParams, RetrieverParams, TeacherParams, TrainingParams
 from peftir.study.variants import Variants
 from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
@@ -56,6 +54,8 @@ class Params(Block):
     chains: list[str]
     measures: Measures
     tests: dict[str, TestSetParams]
+    mining: dict[str, MiningParams]
+    teachers: dict[str, TeacherParams]
     learning: LearningParams
 
     def at_commit(self, commit: str) -> Params:
@@ -140,6 +140,12 @@ class Params(Block):
     @model_validator(mode="after")
     def _first_stages_are_runs(self) -> Params:
         if wrong := first_stages.problem(self):
+            raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _negatives_come_from_somewhere_else(self) -> Params:
+        if wrong := negatives.problem(self):
             raise ValueError(wrong)
         return self
 

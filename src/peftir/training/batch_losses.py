@@ -15,26 +15,42 @@ from peftir.models.biencoder import TextKind, texts_and_length
 from peftir.models.sides import tuned_sides
 from peftir.models.templates import Template
 from peftir.models.tokenizing import features
+from peftir.study.training import RerankerLossName, RetrieverLossName
 from peftir.training.distributed import all_reduce, gather_rows, shard
 from peftir.training.examples import Example, Sampler
 from peftir.training.gradient_caching import cached_backward, mini_batches
-from peftir.training.losses import contrastive_loss, listwise_loss
+from peftir.training.losses import (
+    contrastive_loss,
+    hinge_loss,
+    kl_loss,
+    listwise_loss,
+    margin_mse_loss,
+    ranknet_loss,
+)
 from peftir.training.tokens import Reading, TokenizedTexts, TokenTable
 
 T = TypeVar("T")
+RERANKER_LOSSES: dict[RerankerLossName, Callable[[Tensor, Tensor], Tensor]] = {
+    "listwise": listwise_loss,
+    "ranknet": ranknet_loss,
+    "hinge": hinge_loss,
+}
 
 
 class RetrieverLoss:
-    """The contrastive loss of a bi-encoder, over the documents of the whole batch.
+    """A loss of a bi-encoder: contrastive over the documents of the whole batch, or learned from a teacher.
 
-    With several processes, each encodes its shard of the queries and of the documents, and returns the loss
-    of the whole batch. Relevant documents of a query, and its own document, are masked as negatives.
+    ``margin_mse`` and ``kl`` compare a teacher's scores of each query's own documents with their similarities
+    over the temperature. With several processes, each encodes its shard of the queries and of the documents,
+    and returns the loss of the whole batch. Documents that cannot be negatives of a query are masked, as its
+    relevant ones.
 
     Args:
         model: the bi-encoder.
         sampler: the sampler of the batches, for the documents that are never negatives of a query.
         temperature: see :func:`peftir.training.losses.contrastive_loss`.
         mini_batch_size: number of texts that :meth:`backward` encodes at a time; ``None`` for no limit.
+        loss: ``contrastive``, ``margin_mse`` or ``kl``.
     """
 
     in_pairs = False
@@ -45,9 +61,10 @@ class RetrieverLoss:
         sampler: Sampler,
         temperature: float,
         mini_batch_size: int | None = None,
+        loss: RetrieverLossName = "contrastive",
     ) -> None:
         self._model, self._sampler, self._temperature = model, sampler, temperature
-        self._mini_batch_size = mini_batch_size
+        self._mini_batch_size, self._loss_name = mini_batch_size, loss
         self.tokenizer = model.tokenizer
         self._template = Template.of(self.tokenizer, 1)
         self.query, self.document = self._reading("query"), self._reading("document")
@@ -100,13 +117,16 @@ class RetrieverLoss:
         """The loss, from the vectors of this process's shard of the queries and of the documents."""
         all_documents = _documents(batch)
         queries, documents = gather_rows(queries, len(batch)), gather_rows(documents, len(all_documents))
-        return contrastive_loss(
-            queries,
-            documents,
-            torch.arange(len(batch), device=queries.device),
-            self._mask(batch, all_documents).to(queries.device),
-            self._temperature,
-        )
+        labels = torch.arange(len(batch), device=queries.device)
+        if self._loss_name == "contrastive":
+            mask = self._mask(batch, all_documents).to(queries.device)
+            return contrastive_loss(queries, documents, labels, mask, self._temperature)
+        own = documents[_own_rows(batch)]
+        scores = (own @ queries.unsqueeze(2)).squeeze(2) / self._temperature
+        teacher = torch.tensor([self._sampler.scores(example) for example in batch], device=queries.device)
+        if self._loss_name == "kl":
+            return kl_loss(scores, teacher)
+        return margin_mse_loss(scores, teacher, torch.zeros_like(labels))
 
     def _reading(self, task: TextKind) -> Reading:
         [prefix], length = texts_and_length(self._model, [""], task)
@@ -126,14 +146,14 @@ class RetrieverLoss:
         """True for documents that are neither a query's positive nor negatives, ``[batch, documents]``."""
         mask = torch.zeros(len(batch), len(documents), dtype=torch.bool)
         for row, example in enumerate(batch):
-            excluded = self._sampler.excluded_negatives(example.query)
+            excluded = self._sampler.excluded_negatives(example.query, example.positive)
             mask[row] = torch.tensor([document in excluded for document in documents])
             mask[row, row] = False
         return mask
 
 
 class RerankerLoss:
-    """The listwise loss of a cross-encoder, over one relevant document and the negatives of each query.
+    """A loss of a cross-encoder, over one relevant document and the negatives of each query.
 
     With several processes, each scores the documents of its shard of the queries, and returns the loss of the
     whole batch.
@@ -142,11 +162,15 @@ class RerankerLoss:
         model: the cross-encoder.
         mini_batch_size: number of query-document pairs that :meth:`backward` scores at a time; ``None`` for
             no limit.
+        loss: ``listwise``, ``ranknet`` or ``hinge``.
     """
 
     in_pairs = True
 
-    def __init__(self, model: CrossEncoder, mini_batch_size: int | None = None) -> None:
+    def __init__(
+        self, model: CrossEncoder, mini_batch_size: int | None = None, loss: RerankerLossName = "listwise"
+    ) -> None:
+        self._loss_of_scores = RERANKER_LOSSES[loss]
         self._model, self._length, self._mini_batch_size = model, model.max_length, mini_batch_size
         self.tokenizer = model.tokenizer
         self._template = Template.of(self.tokenizer, 2)
@@ -194,11 +218,10 @@ class RerankerLoss:
         inputs = features(self.tokenizer, self._template.encode(truncated), self._model.device)
         return self._model(inputs)["scores"].flatten()
 
-    @staticmethod
-    def _partial_loss(examples: Sequence[Example], scores: Tensor, count: int) -> Tensor:
+    def _partial_loss(self, examples: Sequence[Example], scores: Tensor, count: int) -> Tensor:
         """The contribution of ``examples`` to the loss of a batch of ``count``, from their pairs' scores."""
         labels = torch.zeros(len(examples), dtype=torch.long, device=scores.device)
-        return listwise_loss(scores.view(len(examples), -1), labels) * (len(examples) / count)
+        return self._loss_of_scores(scores.view(len(examples), -1), labels) * (len(examples) / count)
 
 
 def _pairs(examples: Sequence[Example]) -> list[tuple[str, int]]:
@@ -209,3 +232,10 @@ def _pairs(examples: Sequence[Example]) -> list[tuple[str, int]]:
 def _documents(batch: list[Example]) -> list[int]:
     """All documents of a batch: the positives in the order of the queries, then the negatives."""
     return [e.positive for e in batch] + [doc for e in batch for doc in e.negatives]
+
+
+def _own_rows(batch: list[Example]) -> Tensor:
+    """The rows in :func:`_documents` of each query's own documents, the relevant one first."""
+    count, width = len(batch), len(batch[0].negatives)
+    negatives = count + torch.arange(count * width).view(count, width)
+    return torch.cat([torch.arange(count).unsqueeze(1), negatives], dim=1)

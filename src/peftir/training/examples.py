@@ -1,4 +1,4 @@
-"""Training examples: a query, a relevant document, and negatives sampled from BM25's run."""
+"""Training examples: a query, a relevant document, and negatives sampled from a ranking."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from peftir.data.collection import Qrels
 from peftir.ranking.candidates import Candidates
 from peftir.system.errors import PeftirError
+from peftir.training.selection import ALL, NegativeSelection, scores_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Sampler:
 
     The negatives of a query are sampled without replacement from its candidates, and if these are too few,
     from the candidates of all queries. Documents judged relevant are excluded and, with ``own_documents``,
-    the document with the query's id.
+    the document with the query's id; so are those that ``selection`` leaves out.
 
     Args:
         qrels: the judgements; grades above 0 are relevant.
@@ -44,16 +45,27 @@ class Sampler:
         negatives: the number of negatives per query.
         key: the key of ``negatives`` in ``params.yaml``, for errors.
         own_documents: see :attr:`peftir.data.collection.Collection.own_documents`.
+        selection: which of the candidates can be drawn.
+        scored: draw only examples whose documents all have a score, for :meth:`scores`. Queries with too few
+            candidates are left out then, since other queries' candidates have no score.
 
     Attributes:
         documents: the ids of all documents that can be drawn.
 
     Raises:
-        PeftirError: no query has a relevant document.
+        PeftirError: no query has a relevant document or, with ``scored``, enough candidates.
     """
 
     def __init__(
-        self, qrels: Qrels, candidates: Candidates, *, negatives: int, key: str, own_documents: bool
+        self,
+        qrels: Qrels,
+        candidates: Candidates,
+        *,
+        negatives: int,
+        key: str,
+        own_documents: bool,
+        selection: NegativeSelection = ALL,
+        scored: bool = False,
     ) -> None:
         relevant = {query: [doc for doc, grade in docs.items() if grade > 0] for query, docs in qrels.items()}
         self._queries = [query for query, docs in relevant.items() if docs]
@@ -71,11 +83,27 @@ class Sampler:
         if own_documents:
             own = pc.index_in(pa.array(self._queries, pa.string()), self.documents).to_pylist()
             self._own = dict(zip(self._queries, own, strict=True))
+        self._selection, self._positives = selection, self._relevant
+        if scored:
+            self._positives = {
+                query: tuple(
+                    doc for doc in self._relevant[query] if len(self._eligible(query, doc)) >= negatives
+                )
+                for query in self._queries
+            }
+            self._queries = [query for query in self._queries if self._positives[query]]
+            if not self._queries:
+                raise self._too_few(negatives - 1)
 
-    def excluded_negatives(self, query: str) -> set[int]:
-        """The documents that are never negatives of ``query``: relevant ones and its own document."""
+    def excluded_negatives(self, query: str, positive: int) -> set[int]:
+        """The documents that are never negatives of ``query`` beside the relevant document ``positive``."""
         own = self._own.get(query)
-        return {*self._relevant[query], *(() if own is None else (own,))}
+        known = [*self._relevant[query], *(() if own is None else (own,))]
+        return self._selection.left_out(self._candidates, query, known, positive).union(known)
+
+    def scores(self, example: Example) -> list[float]:
+        """The candidates' scores of the documents of ``example``, the relevant one first."""
+        return scores_of(self._candidates, example.query, example.documents)
 
     def draw(self, steps: int, batch_size: int, seed: int) -> Iterator[list[Example]]:
         """Yield a batch for each of ``steps``; equal arguments yield equal batches, for every method.
@@ -91,19 +119,28 @@ class Sampler:
             yield [self._example(next(order), random) for _ in range(batch_size)]
 
     def _example(self, query: str, random: np.random.Generator) -> Example:
-        relevant = self._relevant[query]
+        relevant = self._positives[query]
         positive = relevant[random.integers(len(relevant))]
-        excluded = self.excluded_negatives(query)
-        candidates = [number for number in self._candidates.of(query).tolist() if number not in excluded]
+        candidates = self._eligible(query, positive)
         chosen = [candidates[i] for i in random.permutation(len(candidates))[: self._negatives]]
         if len(chosen) < self._negatives:
+            excluded = self.excluded_negatives(query, positive)
             chosen += self._from_all(excluded.union(chosen), self._negatives - len(chosen), random)
         if len(chosen) < self._negatives:
-            raise PeftirError(
-                f"{self._key}: {self._negatives}: BM25's lists hold only {len(chosen)} documents that are "
-                "not relevant to a query; ask for fewer negatives or take a larger collection"
-            )
+            raise self._too_few(len(chosen))
         return Example(query, positive, tuple(chosen))
+
+    def _eligible(self, query: str, positive: int) -> list[int]:
+        """The candidates of ``query`` that can be negatives beside ``positive``, best first."""
+        excluded = self.excluded_negatives(query, positive)
+        top = self._candidates.of(query)[: self._selection.depth].tolist()
+        return [number for number in top if number not in excluded]
+
+    def _too_few(self, found: int) -> PeftirError:
+        return PeftirError(
+            f"{self._key}: {self._negatives}: the candidates have at most {found} documents that can be "
+            "negatives of a query; ask for fewer, leave out fewer candidates or take a larger collection"
+        )
 
     def _from_all(self, excluded: set[int], count: int, random: np.random.Generator) -> list[int]:
         """Draw at most ``count`` of all queries' candidates, without those in ``excluded``."""

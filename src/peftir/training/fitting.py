@@ -53,16 +53,19 @@ def fit(
     stage: StageName,
     variant: str,
     seed: Seed,
+    paths: layout.TrainingPaths,
+    dev_ranking: Path,
     model: SentenceTransformer | CrossEncoder,
     batches: Batches,
     backward: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
 ) -> dict[str, Any]:
-    """Train ``model`` with ``variant``'s method and write it to its folder; return what the steps took.
+    """Train ``model`` with ``variant``'s method and write it to ``paths``; return what the steps took.
 
     ``backward`` computes the gradients of a batch and returns its loss. ``evaluate`` returns the dev measure
-    by which the best step is selected. In a process group only rank 0 writes.
+    by which the best step is selected, on documents of the run ``dev_ranking``. In a process group only rank
+    0 writes.
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)
@@ -72,7 +75,7 @@ def fit(
         saving.start_from(model, variant, start, record)
     modules = trained_modules(tunable_of(model))
     checkpoint = Checkpoint(
-        root / layout.checkpoint(stage, variant, seed),
+        root / paths.unfinished,
         identity(
             [
                 [stage, variant, seed, processor()],
@@ -82,7 +85,8 @@ def fit(
             files=[
                 root / layout.BACKBONE,
                 root / layout.COLLECTION / "manifest.json",  # has the hashes of the other files
-                *(root / layout.BM25_RUNS / f"{split}.trec" for split in ("train", "dev")),
+                root / layout.negatives(settings.negatives_from),
+                dev_ranking,
                 *([] if start is None else (start / name for name in fingerprint(start, ADAPTER))),
             ],
         ),
@@ -105,7 +109,7 @@ def fit(
     }
     if rank() > 0:
         return spent
-    target = root / layout.model(stage, variant, seed)
+    target = root / paths.model
     trained = {
         "precision": params.backbone.precision,
         "dropout": params.backbone.dropout,
@@ -114,7 +118,7 @@ def fit(
     saving.save(model, target, params.backbone.name, params.backbone.revision, root, training=trained)
     weights = count(model)
     write_json(
-        root / layout.training(stage, variant, seed),
+        root / paths.record,
         {
             "stage": stage,
             "variant": variant,

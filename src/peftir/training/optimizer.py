@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Set
 import torch
 from torch import nn
 
-from peftir.study.blocks import ScheduleName
+from peftir.study.training import ScheduleName
 from peftir.training.settings import Settings
 
 

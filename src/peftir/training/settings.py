@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peftir.study.blocks import ScheduleName
 from peftir.study.params import MethodParams, Params
 from peftir.study.tasks import StageName
+from peftir.study.training import ScheduleName
 
 
 @dataclass(frozen=True)

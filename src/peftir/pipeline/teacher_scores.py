@@ -1,0 +1,72 @@
+"""A teacher's scores of the train queries' candidates: from a re-ranker, or from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from sentence_transformers import CrossEncoder
+
+from peftir.data.collection import SPLITS, Collection
+from peftir.data.teacher_file import Wanted, read_teacher_file
+from peftir.data.texts import DocumentTexts
+from peftir.models import saving
+from peftir.pipeline.named import block_of
+from peftir.pipeline.score import score_all
+from peftir.pipeline.train_candidates import train_candidates, write_ranking
+from peftir.ranking.runs import Hits
+from peftir.study import layout
+from peftir.study.params import Params
+
+QUERIES = 10_000  # queries whose candidates are scored together, so that memory holds no more of them
+
+
+def score_for_training(root: Path, params: Params, name: str) -> int:
+    """Write the ranking of ``teachers.NAME`` by the teacher's scores; gives the number of its queries.
+
+    Raises:
+        PeftirError: the teacher is missing or damaged, or its file lacks a score or has a wrong line.
+    """
+    teacher = block_of("teachers", params.teachers, name)
+    collection = Collection(root / layout.COLLECTION)
+    path, ranking = root / teacher.scores, root / layout.negatives(teacher.negatives_from)
+    candidates = train_candidates(ranking, collection.qrels("train"), teacher.depth)
+    if path.is_dir():
+        hits = _by_model(root, params, path, collection, candidates)
+    else:
+        hits = _by_file(path, collection, candidates)
+    write_ranking(root / layout.negatives(f"teachers/{name}"), hits, name)
+    return len(candidates)
+
+
+def _by_file(path: Path, collection: Collection, candidates: Wanted) -> Iterator[tuple[str, Hits]]:
+    """The scores in a file."""
+    queries = {query for split in SPLITS for query in collection.queries(split)}
+    scores = read_teacher_file(path, candidates, queries, (id for id, _ in collection.texts()))
+    for query, documents in candidates.items():
+        yield query, list(zip(documents, scores[query], strict=True))
+
+
+def _by_model(
+    root: Path, params: Params, path: Path, collection: Collection, candidates: Wanted
+) -> Iterator[tuple[str, Hits]]:
+    """The scores of a re-ranker."""
+    model = saving.load(CrossEncoder, path, root)
+    texts = DocumentTexts(collection, chain.from_iterable(candidates.values()))
+    queries = collection.queries("train")
+    names = list(candidates)
+    for start in range(0, len(names), QUERIES):
+        part = names[start : start + QUERIES]
+        run = {query: [(document, 0.0) for document in candidates[query]] for query in part}
+        scores = score_all(
+            model,
+            path,
+            root,
+            {query: queries[query] for query in run},
+            run,
+            texts,
+            precision=params.backbone.precision,
+            processes=params.reranking.processes,
+        )
+        yield from scores.items()
