@@ -5,10 +5,10 @@ from __future__ import annotations
 from common import ROOT, stage_arguments
 from peftir.pipeline.mine import mine
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
 from peftir.system.errors import exits_cleanly
-from peftir.system.resources import measured
 from peftir.system.threads import use_threads
+from peftir.training.distributed import launch, measured_once
 
 
 @exits_cleanly
@@ -17,9 +17,14 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/mine.py --mining first", per_mining=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(ROOT / layout.resources("mine", args.mining)):
-        count = mine(ROOT, params, args.mining)
-    print(f"{layout.negatives(f'mining/{args.mining}')}: {count} queries")
+    launch(mine_negatives, (params, args.mining), params.index.processes, "index.processes")
+
+
+def mine_negatives(params: Params, name: str) -> None:
+    """What each process does; rank 0 writes."""
+    with measured_once(ROOT / layout.resources("mine", name)):
+        count = mine(ROOT, params, name)
+    print(f"{layout.negatives(f'mining/{name}')}: {count} queries")
 
 
 if __name__ == "__main__":

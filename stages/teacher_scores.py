@@ -5,10 +5,10 @@ from __future__ import annotations
 from common import ROOT, stage_arguments
 from peftir.pipeline.teacher_scores import score_for_training
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
 from peftir.system.errors import exits_cleanly
-from peftir.system.resources import measured
 from peftir.system.threads import use_threads
+from peftir.training.distributed import launch, measured_once
 
 
 @exits_cleanly
@@ -17,9 +17,14 @@ def main() -> None:
     args = stage_arguments(__doc__, "python stages/teacher_scores.py --teacher expert", per_teacher=True)
     params = load_params()
     use_threads(params.threads)
-    with measured(ROOT / layout.resources("teacher_scores", args.teacher)):
-        count = score_for_training(ROOT, params, args.teacher)
-    print(f"{layout.negatives(f'teachers/{args.teacher}')}: {count} queries")
+    launch(score_candidates, (params, args.teacher), params.reranking.processes, "reranking.processes")
+
+
+def score_candidates(params: Params, name: str) -> None:
+    """What each process does; rank 0 writes."""
+    with measured_once(ROOT / layout.resources("teacher_scores", name)):
+        count = score_for_training(ROOT, params, name)
+    print(f"{layout.negatives(f'teachers/{name}')}: {count} queries")
 
 
 if __name__ == "__main__":

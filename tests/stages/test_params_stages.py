@@ -38,7 +38,7 @@ START["teachers"] = {
     "expert": {"scores": "models/reranker/iaa_l-13", "negatives_from": "mining/first", "depth": 10}
 }
 LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
-LISTS += ("chains",)
+LISTS += ("chains", "variants.untrained_reranker")
 
 RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
 UNTRAINED = {"untrained@zero_shot"}
@@ -81,6 +81,12 @@ FOLLOWED_BY: dict[str, set[str]] = {
         f"retriever.{key}": RETRIEVERS["train_retriever"] | MINER | {"learning"} | UNTRAINED
         for key in ("query_length", "document_length", "query_prefix", "document_prefix", "similarity")
     },
+    "retriever.tune": RETRIEVERS["train_retriever"]
+    | RETRIEVERS["index"]
+    | MINER
+    | UNTRAINED
+    | RETRIEVE_TEST
+    | {"learning"},
     "retriever.selected_by": RETRIEVERS["train_retriever"] | MINER | {"learning", "fuse@zero_shot"},
     "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "retrieval": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST,

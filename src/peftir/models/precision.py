@@ -31,8 +31,8 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
     Args:
         precision: ``bfloat16`` or ``float32``.
     """
-    transformer = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
-    if precision == "float32" and weights_of_backbone(transformer) != "bfloat16":
+    formats = {weights_of_backbone(part) for part in model.modules() if isinstance(part, PreTrainedModel)}
+    if precision == "float32" and "bfloat16" not in formats:
         yield
         return
     kind = device().type
@@ -87,12 +87,14 @@ def device() -> torch.device:
 @contextmanager
 def running(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """A context in which ``module`` runs ``forward(original, …)``, with its own forward as ``original``."""
-    original = module.forward
+    original, own = module.forward, vars(module).get("forward")
     module.forward = lambda *args, **kwargs: forward(original, *args, **kwargs)
     try:
         yield
     finally:
         del module.forward
+        if own is not None:
+            module.forward = own
 
 
 def _to_float32(output: Any) -> Any:

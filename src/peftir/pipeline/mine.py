@@ -27,6 +27,7 @@ from peftir.ranking.runs import search_excluding_own
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.files import remove
+from peftir.training.distributed import rank
 
 PAIRS = 65_536  # pairs of a query and a document whose products are in memory at a time
 
@@ -34,6 +35,7 @@ PAIRS = 65_536  # pairs of a query and a document whose products are in memory a
 def mine(root: Path, params: Params, name: str) -> int:
     """Write the ranking of ``mining.NAME``; gives the number of its queries.
 
+    The processes of a group share the encoding of the documents; rank 0 does the rest.
     The index is searched for ``depth`` documents a query. All scores are inner products of the vectors
     themselves, whatever the index approximates.
     """
@@ -44,16 +46,12 @@ def mine(root: Path, params: Params, name: str) -> int:
     model = saving.load(SentenceTransformer, model_folder, root)
     new_index(params.index.factory, model.get_embedding_dimension() or 0)  # fail early if it is invalid
     queries = [query for query, grades in qrels.items() if any(grade > 0 for grade in grades.values())]
-    query_vectors = encode(model, [texts[query] for query in queries], "query", params.backbone.precision)
     vectors = encode_collection(
-        collection,
-        model,
-        model_folder,
-        root,
-        work / "shards",
-        precision=params.backbone.precision,
-        processes=params.index.processes,
+        collection, model, model_folder, work / "shards", precision=params.backbone.precision
     )
+    if rank() > 0:
+        return len(queries)
+    query_vectors = encode(model, [texts[query] for query in queries], "query", params.backbone.precision)
     build_index(
         vectors,
         params.index.factory,

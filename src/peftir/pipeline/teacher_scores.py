@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,12 +19,15 @@ from peftir.pipeline.train_candidates import train_candidates, write_ranking
 from peftir.ranking.runs import Hits
 from peftir.study import layout
 from peftir.study.params import Params
+from peftir.training.distributed import rank
 
 QUERIES = 10_000  # queries whose candidates are scored together, so that memory holds no more of them
 
 
 def score_for_training(root: Path, params: Params, name: str) -> int:
     """Write the ranking of ``teachers.NAME`` by the teacher's scores; gives the number of its queries.
+
+    The processes of a group share the scoring; rank 0 writes.
 
     Raises:
         PeftirError: the teacher is missing or damaged, or its file lacks a score or has a wrong line.
@@ -36,7 +40,10 @@ def score_for_training(root: Path, params: Params, name: str) -> int:
         hits = _by_model(root, params, path, collection, candidates)
     else:
         hits = _by_file(path, collection, candidates)
-    write_ranking(root / layout.negatives(f"teachers/{name}"), hits, name)
+    if rank() == 0:
+        write_ranking(root / layout.negatives(f"teachers/{name}"), hits, name)
+    elif path.is_dir():
+        deque(hits, maxlen=0)  # scores this process's share
     return len(candidates)
 
 
@@ -59,14 +66,6 @@ def _by_model(
     for start in range(0, len(names), QUERIES):
         part = names[start : start + QUERIES]
         run = {query: [(document, 0.0) for document in candidates[query]] for query in part}
-        scores = score_all(
-            model,
-            path,
-            root,
-            {query: queries[query] for query in run},
-            run,
-            texts,
-            precision=params.backbone.precision,
-            processes=params.reranking.processes,
-        )
+        texts_of_queries = {query: queries[query] for query in run}
+        scores = score_all(model, texts_of_queries, run, texts, params.backbone.precision)
         yield from scores.items()

@@ -13,6 +13,8 @@ interface; encoders that do not use this interface are not supported.
 from __future__ import annotations
 
 import copy
+import functools
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -63,6 +65,7 @@ class Prefix(Insert):
         self.tuned_key = nn.ParameterDict()
         self.tuned_value = nn.ParameterDict()
         self.config: Any = None
+        self._encoders: list[Any] = []  # in a list, or it would be a submodule
 
     def create(self, name: str, *, length: int, width: int) -> None:
         """Create the prefix of the PEFT adapter ``name``, from torch's global seed."""
@@ -86,25 +89,16 @@ class Prefix(Insert):
         changed._attn_implementation_internal = INTERFACE
         place.config = changed
         if entry is not place:
-            self._handles = [entry.register_forward_pre_hook(self._count_positions, with_kwargs=True)]
+            self._encoders.append(entry)
+            count_positions(entry)
 
     def detach(self, place: nn.Module) -> None:
         """Undo ``attach``."""
         place.config = self.config
         super().detach(place)
-
-    def _count_positions(
-        self, encoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Pass position ids without padding to the encoder, if it was called without any."""
-        mask = kwargs.get("attention_mask")
-        if not self.running or kwargs.get("position_ids") is not None or mask is None or mask.dim() != 2:
-            return None
-        tokens = args[0] if args else kwargs.get("input_ids")
-        length = (kwargs["inputs_embeds"] if tokens is None else tokens).shape[1]
-        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        # With a cache the mask includes the previous tokens.
-        return args, kwargs | {"position_ids": positions[:, -length:]}
+        for encoder in self._encoders:
+            if not any(isinstance(part, Prefix) for part in encoder.modules()):
+                del encoder.forward
 
     def before(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Prepend the prefixes to keys and values, ``(batch, heads, length, head size)``."""
@@ -117,6 +111,37 @@ class Prefix(Insert):
             key = torch.cat([shaped(self.tuned_key[name]), key], dim=2)
             value = torch.cat([shaped(self.tuned_value[name]), value], dim=2)
         return key, value
+
+
+def count_positions(encoder: Any) -> None:
+    """Let ``encoder`` compute its position ids from the mask while a prefix is running, in place.
+
+    A forward hook would not do, because sentence-transformers calls ``forward`` itself.
+    """
+    if "forward" in vars(encoder):
+        return
+    plain = type(encoder).forward
+
+    @functools.wraps(plain)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(part.running for part in self.modules() if isinstance(part, Prefix)):
+            kwargs |= _positions(args, kwargs)
+        return plain(self, *args, **kwargs)
+
+    # A bound method, so that a copy of the encoder has its own.
+    encoder.forward = types.MethodType(forward, encoder)
+
+
+def _positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The position ids without padding, for an encoder that was called without any."""
+    mask = kwargs.get("attention_mask")
+    if kwargs.get("position_ids") is not None or mask is None or mask.dim() != 2:
+        return {}
+    tokens = args[0] if args else kwargs.get("input_ids")
+    length = (kwargs["inputs_embeds"] if tokens is None else tokens).shape[1]
+    positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    # With a cache the mask includes the previous tokens.
+    return {"position_ids": positions[:, -length:]}
 
 
 def attend(
