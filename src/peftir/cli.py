@@ -209,7 +209,7 @@ def _export(commands: Commands) -> None:
 
 def _run_export(arguments: argparse.Namespace) -> int:
     from peftir.pipeline.export import export
-    from peftir.pipeline.giving_away import check_hub_id, push
+    from peftir.pipeline.publishing import check_hub_id, push
     from peftir.study.params import load_params
 
     if arguments.push:

@@ -498,7 +498,8 @@ BAD = {
     "texts in a file of another kind": Bad(
         "texts",
         lambda folder: None,
-        "collection.source: is 'texts:a.md'; expected texts:FOLDER, of .txt and .md files, or texts:FILE",
+        "collection.source: is 'texts:a.md'; expected texts:FOLDER, of text, Markdown and HTML files (.txt, "
+        ".md, .markdown, .html, .htm), or texts:FILE",
         {"source": "texts:./a.md"},
     ),
     "more texts than there are": Bad(

@@ -152,8 +152,7 @@ def test_a_decoders_numbers_do_not_depend_on_the_texts_beside(
 def test_a_reranker_keeps_its_one_score_on_a_backbone_that_names_three_labels(tmp_path: Path) -> None:
     backbone = write_backbone(tmp_path / "bert", "bert")
     config = json.loads((backbone / "config.json").read_text())
-    labels = {"id2label": {str(i): f"{i}" for i in range(3)}, "label2id": {f"{i}": i for i in range(3)}}
-    config |= {"architectures": ["BertForSequenceClassification"], **labels}
+    config |= {"id2label": {str(i): f"{i}" for i in range(3)}, "label2id": {f"{i}": i for i in range(3)}}
     (backbone / "config.json").write_text(json.dumps(config))
     model = tune(new("reranker", backbone), "lora")
     saving.save(model, tmp_path / "model", str(backbone))

@@ -51,9 +51,9 @@ def test_the_papers_sizes_train_the_share_that_it_states(name: str) -> None:
         if method.type in ("full", "bitfit"):
             continue
         make_config(method.type, bert, **method.knobs)
-        weigh = METHODS[method.type].weigh
-        assert weigh is not None
-        share = weigh(Backbone.of(bert), **method.knobs) / weights
+        count_parameters = METHODS[method.type].count_parameters
+        assert count_parameters is not None
+        share = count_parameters(Backbone.of(bert), **method.knobs) / weights
         # Ma et al. state 0.5 % for all small ones (iaa_l's formula gives 0.61 %), 6.7 % for the large
         # (iaa_m's gives 7.6 %) and 3.6 % for the large prefix.
         low, high = (

@@ -15,8 +15,8 @@ from peftir.models import manifest, saving
 from peftir.models.backbone import adapter_configs, own_backbone
 from peftir.models.sides import modules_of, side_folders
 from peftir.pipeline.backbone import as_settled
-from peftir.pipeline.giving_away import write_indexes
 from peftir.pipeline.model_card import model_card
+from peftir.pipeline.publishing import write_indexes
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-ALIKE = 1.5  # the ratio of trained weights from which budgets differ
+SAME_BUDGET = 1.5  # the ratio of trained weights from which budgets differ
 
 
 class Competitor(NamedTuple):
@@ -23,8 +23,8 @@ def kind(method: str) -> str:
 
 
 def same_budget(weights: int, others: int) -> bool:
-    """Whether two numbers of trained weights are positive and differ by a factor below ``ALIKE``."""
-    return 0 < max(weights, others) < ALIKE * min(weights, others)
+    """Whether two numbers of trained weights are positive and differ by a factor below ``SAME_BUDGET``."""
+    return 0 < max(weights, others) < SAME_BUDGET * min(weights, others)
 
 
 def baselines(competitors: Mapping[str, Competitor], first: str) -> list[str]:

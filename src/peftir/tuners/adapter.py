@@ -18,7 +18,7 @@ from peftir.tuners.inserts import Insertion
 from peftir.tuners.knobs import RANK
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, parameter_counter, register
 
 
 @dataclass
@@ -70,5 +70,5 @@ METHOD = Method(
     knobs={"rank": RANK},
     size="rank",
     configure=configure,
-    weigh=weigher(AdapterTuner, configure),
+    count_parameters=parameter_counter(AdapterTuner, configure),
 )

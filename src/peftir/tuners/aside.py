@@ -23,7 +23,7 @@ from peftir.tuners.inserts import Insertion
 from peftir.tuners.knobs import RANK, Knob, Number
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertTuner, weigher
+from peftir.tuners.tuner import InsertTuner, parameter_counter
 
 ASIDE_RANK = Number("rank a of the aside modules (the paper's ar)", ("budget", "aside_ratio"), int, 1)
 ASIDE_RATIO = Number("aside rank over rank, where the aside rank is not given", ("aside_rank",))
@@ -149,7 +149,7 @@ def method(
             knobs={**BASES[base].knobs, **asides},
             size="aside_rank" if alone else "rank",
             configure=configure,
-            weigh=weigher(tuner, configure),
+            count_parameters=parameter_counter(tuner, configure),
         )
 
     bases = {base: with_base(base) for base in BASES}

@@ -19,7 +19,7 @@ from peftir.tuners.errors import TunerError
 from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, parameter_counter, register
 
 
 @dataclass
@@ -44,7 +44,7 @@ class BiasChange(Insert):
         self.tuned_bias[name] = nn.Parameter(torch.zeros(size))
 
     @staticmethod
-    def weigh(*, size: int) -> int:
+    def count_parameters(*, size: int) -> int:
         """The size of the bias."""
         return size
 
@@ -95,5 +95,5 @@ METHOD = Method(
     summary="the biases only",
     reference="Ben Zaken et al. 2022, section 3",
     configure=configure,
-    weigh=weigher(BitFitTuner, configure),
+    count_parameters=parameter_counter(BitFitTuner, configure),
 )

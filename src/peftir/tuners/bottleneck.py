@@ -34,7 +34,7 @@ class Bottleneck(Insert):
         self.tuned_down[name], self.tuned_up[name] = down, up
 
     @staticmethod
-    def weigh(*, hidden: int, rank: int) -> int:
+    def count_parameters(*, hidden: int, rank: int) -> int:
         """The number of parameters of one bottleneck, including biases."""
         return 2 * hidden * rank + rank + hidden
 

@@ -16,7 +16,7 @@ from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 
 
-def weigh(backbone: Backbone) -> int:
+def count_parameters(backbone: Backbone) -> int:
     """The number of parameters.
 
     Raises:
@@ -55,6 +55,6 @@ METHOD = Method(
     summary="trained factors for keys, values and the feed-forward's inner activations",
     reference="Liu et al. 2022, section 3.3",
     configure=configure,
-    weigh=weigh,
+    count_parameters=count_parameters,
     vectors=("ia3_l",),
 )

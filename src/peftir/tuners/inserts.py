@@ -27,7 +27,7 @@ class Insert(nn.Module, BaseTunerLayer):
     output of the place. Entry and place are usually the same module.
 
     Subclasses list their weights in ``adapter_layer_names`` (with ``PREFIX``, each a dictionary by adapter
-    name), create them in ``create``, count them in ``weigh`` and apply them in ``change``.
+    name), create them in ``create``, count them in ``count_parameters`` and apply them in ``change``.
     """
 
     slot: ClassVar[str]
@@ -60,7 +60,7 @@ class Insert(nn.Module, BaseTunerLayer):
         raise NotImplementedError
 
     @staticmethod
-    def weigh(*args: Any, **sizes: Any) -> int:
+    def count_parameters(*args: Any, **sizes: Any) -> int:
         """The number of parameters that ``create`` adds with these sizes, including biases."""
         raise NotImplementedError
 
@@ -143,7 +143,7 @@ class Insertion:
     Attributes:
         place: the name of the module whose output is changed.
         module: the class of the inserted module.
-        sizes: the arguments of ``create`` and ``weigh``.
+        sizes: the arguments of ``create`` and ``count_parameters``.
         entry: the name of the module whose input it reads, if not ``place``; empty for the model.
     """
 
@@ -155,7 +155,7 @@ class Insertion:
     @property
     def weights(self) -> int:
         """The number of parameters that it adds, including biases."""
-        return self.module.weigh(**self.sizes)
+        return self.module.count_parameters(**self.sizes)
 
 
 def _input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:

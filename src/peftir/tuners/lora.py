@@ -63,7 +63,7 @@ class LowRank(Insert):
         self.scale[name] = alpha / rank
 
     @staticmethod
-    def weigh(*, inner: int, outer: int, rank: int, alpha: float) -> int:
+    def count_parameters(*, inner: int, outer: int, rank: int, alpha: float) -> int:
         """How many weights the update of one projection has."""
         return rank * (inner + outer)
 
@@ -92,7 +92,7 @@ def settle(rank: int, alpha: float | None = None) -> dict[str, Any]:
     return {"rank": rank, "alpha": 2 * rank if alpha is None else alpha}
 
 
-def weigh(backbone: Backbone, rank: int, *, use_dora: bool = False, **knobs: Any) -> int:
+def count_parameters(backbone: Backbone, rank: int, *, use_dora: bool = False, **knobs: Any) -> int:
     """How many weights LoRA of this rank has; DoRA has one more for each output of a projection.
 
     Raises:
@@ -152,5 +152,5 @@ METHOD = Method(
     knobs=KNOBS,
     size="rank",
     configure=configure,
-    weigh=weigh,
+    count_parameters=count_parameters,
 )

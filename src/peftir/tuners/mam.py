@@ -21,7 +21,7 @@ from peftir.tuners.knobs import LENGTH, RANK, Number
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
 from peftir.tuners.prefix import PrefixTuner
-from peftir.tuners.tuner import InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, parameter_counter, register
 
 SCALE = 4.0
 """The default factor s of the parallel adapter, the best in section 4.5."""
@@ -70,9 +70,9 @@ class ParallelAdapter(Bottleneck):
         self.scale[name] = scale
 
     @staticmethod
-    def weigh(*, hidden: int, rank: int, scale: float) -> int:  # type: ignore[override]
+    def count_parameters(*, hidden: int, rank: int, scale: float) -> int:  # type: ignore[override]
         """The number of parameters, including biases."""
-        return Bottleneck.weigh(hidden=hidden, rank=rank)
+        return Bottleneck.count_parameters(hidden=hidden, rank=rank)
 
     @staticmethod
     def nonlinearity(x: torch.Tensor) -> torch.Tensor:
@@ -122,5 +122,5 @@ METHOD = Method(
     knobs=KNOBS,
     size="rank",
     configure=configure,
-    weigh=weigher(MamTuner, configure),
+    count_parameters=parameter_counter(MamTuner, configure),
 )

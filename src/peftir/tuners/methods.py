@@ -27,7 +27,8 @@ class Method:
         knobs: the settings that it takes besides ``budget``.
         size: the knob that ``budget`` picks; None where there is nothing to pick.
         configure: ``configure(backbone, **knobs)`` makes the PEFT configuration; None if no module is added.
-        weigh: ``weigh(backbone, **knobs)`` says how many weights that trains, biases included, head not.
+        count_parameters: ``count_parameters(backbone, **knobs)`` is the number of trained parameters, with
+            biases and without the head.
         sizes: ``sizes(backbone, **knobs)`` gives the possible values of ``size``, in the order of the weights
             that they train; without it, every whole number from 1.
         agree: ``agree(**knobs)`` raises an error for knobs that do not go together; not called if left out.
@@ -44,7 +45,7 @@ class Method:
     knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     size: str | None = None
     configure: Callable[..., PeftConfig] | None = None
-    weigh: Callable[..., int] | None = None
+    count_parameters: Callable[..., int] | None = None
     sizes: Callable[..., Sequence[int]] | None = None
     agree: Callable[..., object] | None = None
     narrow: Callable[..., tuple[Method, dict[str, Any]]] | None = None
@@ -98,12 +99,12 @@ class Method:
         Raises:
             TunerError: the budget is too small for the smallest size.
         """
-        if budget is None or self.size is None or self.weigh is None:
+        if budget is None or self.size is None or self.count_parameters is None:
             return dict(knobs)
 
-        def weigh(size: int) -> int:
-            assert self.weigh is not None
-            return self.weigh(backbone, **{str(self.size): size}, **knobs)
+        def count_parameters(size: int) -> int:
+            assert self.count_parameters is not None
+            return self.count_parameters(backbone, **{str(self.size): size}, **knobs)
 
         limit = budget * weights
         sizes = self.sizes(backbone, **knobs) if self.sizes else range(1, sys.maxsize)
@@ -111,19 +112,19 @@ class Method:
             raise TunerError(
                 f"budget: got {budget!r}, but no {self.size} fits this encoder's layers; give others"
             )
-        if weigh(sizes[0]) > limit:
-            least = weigh(sizes[0])
+        if count_parameters(sizes[0]) > limit:
+            least = count_parameters(sizes[0])
             raise TunerError(
                 f"budget: got {budget!r}, too small for {self.name}: {self.size} {sizes[0]} trains {least:,} "
                 f"of {weights:,} weights; the smallest budget that works is {_round_up(least / weights)}"
             )
         low, high = 0, 1
-        while high < len(sizes) and weigh(sizes[high]) <= limit:
+        while high < len(sizes) and count_parameters(sizes[high]) <= limit:
             low, high = high, 2 * high
         high = min(high, len(sizes))
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if weigh(sizes[middle]) <= limit else (low, middle)
+            low, high = (middle, high) if count_parameters(sizes[middle]) <= limit else (low, middle)
         return {**knobs, self.size: sizes[low]}
 
     def _check_budget(self, budget: object) -> None:

@@ -88,7 +88,7 @@ def narrow(knobs: Mapping[str, Any], budget: float | None) -> tuple[Method, dict
         knobs=fields,
         size=f"{CONFIG}{size.field}" if size else None,
         configure=partial(configure, kind, size),
-        weigh=partial(weigh, kind, size),
+        count_parameters=partial(count_parameters, kind, size),
         sizes=partial(sizes, kind, size) if size else None,
         agree=partial(make, kind, size, None),
         narrow=None,
@@ -115,7 +115,7 @@ def configure(kind: str, size: peft_types.Size | None, backbone: Backbone, **kno
     return make(kind, size, backbone, **knobs)
 
 
-def weigh(kind: str, size: peft_types.Size | None, backbone: Backbone, **knobs: Any) -> int:
+def count_parameters(kind: str, size: peft_types.Size | None, backbone: Backbone, **knobs: Any) -> int:
     """How many weights a configuration trains; 0 for types that decompose the weights to find out.
 
     Raises:
@@ -132,13 +132,13 @@ def sizes(kind: str, size: peft_types.Size, backbone: Backbone, **knobs: Any) ->
         TunerError: a larger value of a field that the user named trains fewer weights, or as many.
     """
 
-    def weighed(value: int) -> int:
-        return weigh(kind, size, backbone, **knobs, **{f"{CONFIG}{size.field}": value})
+    def counted(value: int) -> int:
+        return count_parameters(kind, size, backbone, **knobs, **{f"{CONFIG}{size.field}": value})
 
-    if size.kind == "named" and weighed(2) <= weighed(1):
+    if size.kind == "named" and counted(2) <= counted(1):
         raise TunerError(
-            f"size: got {size.field!r}, but {size.field} 2 trains {weighed(2):,} weights and 1 trains "
-            f"{weighed(1):,}; expected a field whose larger values train more weights"
+            f"size: got {size.field!r}, but {size.field} 2 trains {counted(2):,} weights and 1 trains "
+            f"{counted(1):,}; expected a field whose larger values train more weights"
         )
     if size.kind in ("named", "any"):
         return range(1, LARGEST)
@@ -149,7 +149,7 @@ def sizes(kind: str, size: peft_types.Size, backbone: Backbone, **knobs: Any) ->
         for value in range(2, smallest + 1):
             if all(side % value == 0 for pair in sides for side in pair):
                 try:
-                    possible[value] = weighed(value)
+                    possible[value] = counted(value)
                 except TunerError:  # one that the other fields do not allow
                     continue
         return sorted(possible, key=possible.__getitem__)
@@ -241,7 +241,7 @@ METHOD = Method(
         "size": Named("the field of config that a budget picks, where it is not known"),
     },
     configure=configure,
-    weigh=weigh,
+    count_parameters=count_parameters,
     narrow=narrow,
     vectors=peft_types.VECTORS,
 )

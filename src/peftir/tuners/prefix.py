@@ -30,7 +30,7 @@ from peftir.tuners.inserts import PREFIX, Insert, Insertion
 from peftir.tuners.knobs import LENGTH
 from peftir.tuners.methods import Method
 from peftir.tuners.places import Backbone
-from peftir.tuners.tuner import InsertTuner, register, weigher
+from peftir.tuners.tuner import InsertTuner, parameter_counter, register
 
 INTERFACE = "peftir_prefix"
 """The name in transformers' attention interface, set in the config of attention modules with a prefix."""
@@ -73,7 +73,7 @@ class Prefix(Insert):
         self.tuned_value[name] = nn.Parameter(SCALE * torch.randn(length, width))
 
     @staticmethod
-    def weigh(*, length: int, width: int) -> int:
+    def count_parameters(*, length: int, width: int) -> int:
         """The number of parameters of one layer's prefix."""
         return 2 * length * width
 
@@ -215,5 +215,5 @@ METHOD = Method(
     knobs={"length": LENGTH},
     size="length",
     configure=configure,
-    weigh=weigher(PrefixTuner, configure),
+    count_parameters=parameter_counter(PrefixTuner, configure),
 )

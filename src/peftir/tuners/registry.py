@@ -133,9 +133,9 @@ def _settled(
     method: Method, model: PreTrainedModel, budget: float | None, knobs: dict[str, Any]
 ) -> tuple[PeftConfig, dict[str, Any]]:
     """The configuration, and the knobs with those that the budget settles."""
-    assert method.configure is not None and method.weigh is not None
+    assert method.configure is not None and method.count_parameters is not None
     backbone = Backbone.of(model)
     settled = method.resolve(backbone, count(model).backbone, budget, knobs)
     # A family that does not admit the method is found out before anything is put into the model.
-    method.weigh(backbone, **settled)
+    method.count_parameters(backbone, **settled)
     return method.configure(backbone, **settled), settled

@@ -166,10 +166,10 @@ def register(config: type[InsertConfig], tuner: type[InsertTuner]) -> None:
     PEFT_TYPE_TO_PREFIX_MAPPING[name] = PREFIX
 
 
-def weigher(tuner: type[InsertTuner], configure: Callable[..., InsertConfig]) -> Callable[..., int]:
-    """Return a function ``weigh(backbone, **knobs)`` that counts the parameters of the tuner's plan."""
+def parameter_counter(tuner: type[InsertTuner], configure: Callable[..., InsertConfig]) -> Callable[..., int]:
+    """Return ``count_parameters(backbone, **knobs)``, which counts the parameters of the tuner's plan."""
 
-    def weigh(backbone: Backbone, **knobs: Any) -> int:
+    def count_parameters(backbone: Backbone, **knobs: Any) -> int:
         return sum(insertion.weights for insertion in tuner.plan(configure(backbone, **knobs), backbone))
 
-    return weigh
+    return count_parameters

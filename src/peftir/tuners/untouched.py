@@ -45,7 +45,7 @@ class Marker(Insert):
         self.tuned_nothing[name] = nn.Parameter(torch.empty(0))
 
     @staticmethod
-    def weigh(*args: Any, **sizes: Any) -> int:
+    def count_parameters(*args: Any, **sizes: Any) -> int:
         """There are no weights."""
         return 0
 

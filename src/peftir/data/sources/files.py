@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from peftir.data.content import Document, Report
-from peftir.data.sources.markup import READERS, Sections
+from peftir.data.sources.markup import READERS, ParsedText
 from peftir.system.errors import reason_of
 from peftir.system.text import visible
 
@@ -27,7 +27,7 @@ class TextFile:
     """
 
     id: str
-    content: Sections
+    content: ParsedText
     path: Path
 
     def document(self) -> Document:

@@ -29,7 +29,7 @@ class Section(NamedTuple):
     text: str
 
 
-class Sections(NamedTuple):
+class ParsedText(NamedTuple):
     """A text's title, empty if it has none, and its sections in order."""
 
     title: str
@@ -42,12 +42,12 @@ class Sections(NamedTuple):
         return "\n\n".join(part for part in [*first, *sum(self.sections[1:], ())] if part)
 
 
-def plain(text: str) -> Sections:
+def plain(text: str) -> ParsedText:
     """A text without markup: one section."""
-    return Sections("", [Section("", text.strip())])
+    return ParsedText("", [Section("", text.strip())])
 
 
-def markdown(text: str) -> Sections:
+def markdown(text: str) -> ParsedText:
     """CommonMark: the title is that of the front matter, or a heading before all other text."""
     front = FRONT_MATTER.match(text)
     body = text[front.end() :] if front else text
@@ -69,7 +69,7 @@ def markdown(text: str) -> Sections:
     return _titled(sections, named[1].strip().strip("\"'") if named else "")
 
 
-def html(text: str) -> Sections:
+def html(text: str) -> ParsedText:
     """HTML: the title is that of ``<title>``, or a heading before all other text."""
     reader = _HtmlReader()
     reader.feed(text)
@@ -78,7 +78,7 @@ def html(text: str) -> Sections:
     return _titled(sections, _one_line(reader.title))
 
 
-READERS: dict[str, Callable[[str], Sections]] = {
+READERS: dict[str, Callable[[str], ParsedText]] = {
     ".txt": plain,
     ".md": markdown,
     ".markdown": markdown,
@@ -88,12 +88,12 @@ READERS: dict[str, Callable[[str], Sections]] = {
 """The reader of a file, by the suffix of its name in lower case."""
 
 
-def _titled(sections: list[Section], title: str) -> Sections:
+def _titled(sections: list[Section], title: str) -> ParsedText:
     """Drop an empty section before the first heading, which is the title if there is no other."""
     if len(sections) > 1 and not sections[0].text:
         sections = sections[1:]
         title = title or sections[0].heading
-    return Sections(title, sections)
+    return ParsedText(title, sections)
 
 
 def _words_of(heading: Token) -> str:

@@ -11,7 +11,7 @@ from served_study import SEEDS
 
 from local_hub import local_hub
 from peftir.pipeline.export import export
-from peftir.pipeline.giving_away import check_hub_id, push
+from peftir.pipeline.publishing import check_hub_id, push
 from peftir.serve.engine import Engine
 from peftir.study import layout
 from peftir.study.params import load_params
