@@ -99,7 +99,7 @@ NOT_RUN = {
     "docs/pipeline.md: torchrun": "needs several machines; training/test_distributed.py has two processes",
     "docs/serve.md: peftir serve": "needs a study that has run; serve/test_commands.py has a tiny one",
     "docs/serve.md: peftir docs": "serves until it is ended; pipeline/test_docs.py prepares a folder",
-    "docs/sharing.md: peftir export": "needs a study; serve/test_published.py exports from a tiny one",
+    "docs/sharing.md: peftir export": "needs a study; serve/test_publishing.py exports from a tiny one",
     "docs/sharing.md: make repro": "runs the study, and needs a remote",
     "docs/sharing.md: git clone": "needs a remote",
     "docs/sweeps.md: dvc exp run --run-all": "trains",
