@@ -11,6 +11,9 @@ from dvc.stage import PipelineStage as Stage
 PROCESSES = {
     "train_retriever": "retriever",
     "train_reranker": "reranker",
+    "train_miner": "retriever",
+    "mine": "index",
+    "teacher_scores": "reranking",
     "index": "index",
     "untrained": "index",
     "retrieve_test": "index",
@@ -57,9 +60,10 @@ def threads_of(stage: Stage) -> int | None:
 def needs_of(stage: Stage, memory_mb: int = 0) -> Needs:
     """What ``stage`` needs by its params; ``memory_mb`` is from a measurement."""
     threads, block = threads_of(stage), PROCESSES.get(stage.name.partition("@")[0], "")
+    key = f"{block}.processes"
     given = _params_of(stage, block)
-    processes = int(given.get("processes", 1)) if isinstance(given, dict) else 1
-    return Needs(threads or 1, threads is not None, memory_mb, processes, f"{block}.processes")
+    processes = given.get("processes", 1) if isinstance(given, dict) else _params_of(stage, key) or 1
+    return Needs(threads or 1, threads is not None, memory_mb, int(processes), key)
 
 
 def _params_of(stage: Stage, key: str) -> Any:
