@@ -70,6 +70,7 @@ def train(root: Path, params: Params, stage: str, variant: str, knobs: dict[str,
     saving.save(model, root / layout.model(stage, variant, 13), name)
     training = {
         "seed": 13,
+        "stage": stage,
         "type": method.type,
         "knobs": knobs,
         "weights": {"trained": 1234, "head": 33 if stage == "reranker" else 0, "share": 0.0123},

@@ -211,7 +211,7 @@ def test_the_loss_that_is_analysed_is_the_one_that_was_trained(
     small = params.retriever.model_copy(update={"hard_negatives": 1})
     given = params.model_copy(update={"retriever": small})
     objective = objectives(root, given, "retriever", None)(variant, 13)
-    data = TrainingData.read(root, None, negatives=1, key="retriever.hard_negatives", depth=2)
+    data = TrainingData.read(root, None, small, negatives=1, key="retriever.hard_negatives")
     [batch] = data.sampler.draw(1, params.learning.queries.retriever, params.learning.seed)
     model = load(variant).requires_grad_(False)
     loss = RetrieverLoss(model, data.sampler, params.retriever.temperature)

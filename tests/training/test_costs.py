@@ -57,7 +57,7 @@ def test_each_token_of_a_batch_counts_once(
     """However often it is encoded, and without the tokens of padding or of an evaluation."""
     lesson = Lesson(stage, "full", backbone, tmp_path, **way)
     data = training_data(tmp_path / "collection", QUERIES, TEXTS, QRELS)
-    model, drawn = new_model(lesson), batches(stage, data)
+    model, drawn = new_model(lesson), batches(lesson, data)
     names = data.sampler.documents.to_pylist()
     lengths = []
     for each in drawn[0]:
