@@ -28,7 +28,7 @@ from peftir.training.distributed import barrier, rank, world_size
 
 Chunk = tuple[list[str], np.ndarray]  # ids, and their vectors ``[n, d]`` float32
 
-CODE = ("data.collection", "models", "pipeline.encode", "tuners")
+CODE = ("data.collection", "models", "pipeline.encode", "training.distributed", "tuners")
 """Modules that affect the vectors."""
 
 CHUNK = 4096  # documents encoded together; enough for batches of similar length

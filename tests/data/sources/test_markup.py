@@ -9,7 +9,7 @@ import pytest
 
 from peftir.data.sources.files import read_files
 from peftir.data.sources.fingerprint import fingerprint_of
-from peftir.data.sources.markup import Section, html, markdown, plain
+from peftir.data.sources.markup import TextSection, html, markdown, plain
 
 
 def test_markdown_is_divided_at_its_headings() -> None:
@@ -19,21 +19,21 @@ def test_markdown_is_divided_at_its_headings() -> None:
     )
     assert found.title == "The title of it"
     assert found.sections == [
-        Section("The title of it", "Before."),
-        Section("Set up", "```sh\n# no heading\n```"),
-        Section("Underlined", "More.\n\n> # quoted"),
+        TextSection("The title of it", "Before."),
+        TextSection("Set up", "```sh\n# no heading\n```"),
+        TextSection("Underlined", "More.\n\n> # quoted"),
     ]
     assert found.text.startswith("Before.\n\nSet up\n\n```sh")
 
 
 @pytest.mark.parametrize("line", ["title: Wings", "title: 'Wings'", 'tags: [a]\ntitle: "Wings"\ndate: 2020'])
 def test_front_matter_has_the_title_and_is_no_text(line: str) -> None:
-    assert markdown(f"---\n{line}\n---\nLift.\n") == ("Wings", [Section("", "Lift.")])
+    assert markdown(f"---\n{line}\n---\nLift.\n") == ("Wings", [TextSection("", "Lift.")])
 
 
 def test_a_heading_after_other_text_is_no_title() -> None:
-    assert markdown("Lift.\n# Drag\nSome.") == ("", [Section("", "Lift."), Section("Drag", "Some.")])
-    assert plain("# Lift\n") == ("", [Section("", "# Lift")])
+    assert markdown("Lift.\n# Drag\nSome.") == ("", [TextSection("", "Lift."), TextSection("Drag", "Some.")])
+    assert plain("# Lift\n") == ("", [TextSection("", "# Lift")])
 
 
 def test_html_is_what_a_browser_shows() -> None:
@@ -44,9 +44,9 @@ def test_html_is_what_a_browser_shows() -> None:
     )
     assert found == (
         "Lift & drag",
-        [Section("", "Wings turn. Twice."), Section("Of a tail", "one two")],
+        [TextSection("", "Wings turn. Twice."), TextSection("Of a tail", "one two")],
     )
-    assert html("<h1>Lift</h1>Some.") == ("Lift", [Section("Lift", "Some.")])
+    assert html("<h1>Lift</h1>Some.") == ("Lift", [TextSection("Lift", "Some.")])
 
 
 def test_a_section_has_an_id_and_the_title_of_its_file(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)?(---|\.\.\.)[ \t]*(\n|$)", re.DOT
 TITLE = re.compile(r"^title:[ \t]*(.+)$", re.MULTILINE)
 
 
-class Section(NamedTuple):
+class TextSection(NamedTuple):
     """A heading, empty before the first, and the text below it up to the next."""
 
     heading: str
@@ -33,7 +33,7 @@ class ParsedText(NamedTuple):
     """A text's title, empty if it has none, and its sections in order."""
 
     title: str
-    sections: list[Section]
+    sections: list[TextSection]
 
     @property
     def text(self) -> str:
@@ -44,7 +44,7 @@ class ParsedText(NamedTuple):
 
 def plain(text: str) -> ParsedText:
     """A text without markup: one section."""
-    return ParsedText("", [Section("", text.strip())])
+    return ParsedText("", [TextSection("", text.strip())])
 
 
 def markdown(text: str) -> ParsedText:
@@ -62,7 +62,7 @@ def markdown(text: str) -> ParsedText:
     starts = [(0, 0, ""), *found]
     ends = [start for start, _, _ in found] + [len(lines)]
     sections = [
-        Section(heading, "".join(lines[after:end]).strip())
+        TextSection(heading, "".join(lines[after:end]).strip())
         for (_, after, heading), end in zip(starts, ends, strict=True)
     ]
     named = TITLE.search(front[1] or "") if front else None
@@ -74,7 +74,7 @@ def html(text: str) -> ParsedText:
     reader = _HtmlReader()
     reader.feed(text)
     reader.close()
-    sections = [Section(_one_line(heading), _one_line(text)) for heading, text in reader.parts]
+    sections = [TextSection(_one_line(heading), _one_line(text)) for heading, text in reader.parts]
     return _titled(sections, _one_line(reader.title))
 
 
@@ -88,7 +88,7 @@ READERS: dict[str, Callable[[str], ParsedText]] = {
 """The reader of a file, by the suffix of its name in lower case."""
 
 
-def _titled(sections: list[Section], title: str) -> ParsedText:
+def _titled(sections: list[TextSection], title: str) -> ParsedText:
     """Drop an empty section before the first heading, which is the title if there is no other."""
     if len(sections) > 1 and not sections[0].text:
         sections = sections[1:]
