@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 from peftir.tuners import IaaLConfig, TunerError, attach, count, make_config, validate
 
@@ -162,9 +162,9 @@ def test_what_is_right_passes(type, given):
 
 
 def test_an_unknown_family_says_where_to_add_it():
-    t5 = T5EncoderModel(T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2))
-    with pytest.raises(TunerError, match=r"family 't5' is unknown.*FAMILIES in peftir/tuners/families.py"):
-        attach(t5, "adapter", rank=2)
+    gpt2 = GPT2Model(GPT2Config(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2))
+    with pytest.raises(TunerError, match=r"family 'gpt2' is unknown.*FAMILIES in peftir/tuners/families.py"):
+        attach(gpt2, "adapter", rank=2)
 
 
 @pytest.mark.parametrize(
