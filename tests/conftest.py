@@ -22,13 +22,16 @@ if "IR_DATASETS_HOME" not in os.environ:
     os.environ["IR_DATASETS_HOME"] = IR_DATASETS.name
 
 PIPELINE = "tests/stages/"
+ONE_STUDY = ("test_breakage", "test_ci_diff", "test_negatives_repro", "test_repro", "test_testsets_repro")
+"""The pipeline's files whose tests share one finished study."""
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests stay together, and so do all of the pipeline's: they share what is costly to make."""
+    """A file's tests stay together, and so do all of one study: they share what is costly to make."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return PIPELINE if nodeid.startswith(PIPELINE) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return PIPELINE if file.removeprefix(PIPELINE).removesuffix(".py") in ONE_STUDY else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

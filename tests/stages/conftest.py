@@ -11,12 +11,15 @@ from small_study import SMALL, Study, clone, environment
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    """The small study after one ``dvc repro`` from a cold clone, with an empty model cache and no hub."""
+    """The small study after one ``peftir repro`` from a cold clone, with an empty model cache and no hub.
+
+    Tests that change something after it run ``dvc repro``, stages alone, and scripts by hand.
+    """
     folder = tmp_path_factory.mktemp("pipeline")
     root = clone(folder / "study")
     study = Study(root, environment(root, models=folder / "models"))
     study.set_params(SMALL)
-    done = study.run("dvc", "repro")
+    done = study.run("peftir", "repro", "--jobs", "1")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     yield study
     shutil.rmtree(folder)
