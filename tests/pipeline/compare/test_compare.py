@@ -261,6 +261,15 @@ def test_what_cannot_be_compared_is_named_in_one_line(
     assert re.search(message, said), said
 
 
+def test_a_folder_is_not_replaced_by_the_figure(peftir: Command, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    for folder in (str(tmp_path), "."):
+        code, printed, said = peftir("small", "large", "--figure", folder)
+        assert (code, printed) == (1, "")
+        assert said.endswith(f"--figure {folder}: is a folder; expected a file, such as figure.svg\n")
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
 def test_a_revision_without_metrics_and_studies_without_a_common_measure_are_named(
     repository: Repository, tmp_path: Path
 ) -> None:
