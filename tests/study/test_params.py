@@ -391,6 +391,18 @@ def test_first_stages_are_as_deep_as_what_is_taken_from_them(tmp_path: Path, lin
         load_params(_file(tmp_path, text))
 
 
+def test_a_reranker_has_another_name_than_its_candidates(tmp_path: Path) -> None:
+    """Or two rows of the results would be one."""
+    text = DEFAULT.read_text().replace("candidates: bm25 ", "candidates: retrieval/zero_shot ")
+    listed = text.replace("untrained_reranker: []", "untrained_reranker: [zero_shot]")
+    assert load_params(_file(tmp_path, text)).reranking.first_stage == "zero_shot"
+    with pytest.raises(
+        PeftirError,
+        match=r"reranking.candidates: 'retrieval/zero_shot': expected a ranking that is not called as",
+    ):
+        load_params(_file(tmp_path, listed))
+
+
 @pytest.mark.parametrize("measure", ["RR@10", "nDCG@10", "AP", "R@5", "P(rel=2)@9", "Rprec", "RBP(p=0.8)@10"])
 def test_a_measure_that_sees_the_order_may_choose_the_step(tmp_path: Path, measure: str) -> None:
     text = DEFAULT.read_text().replace("selected_by: RR@10", f"selected_by: {measure}")
