@@ -325,7 +325,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
     table.loc[(table.stage == "retrieval") & (table.row == "lora"), "row"] = name
-    list(write_statistics(tmp_path, table, families(variants(tmp_path, renamed), renamed)))
+    list(write_statistics(tmp_path, renamed, table, families(variants(tmp_path, renamed), renamed)))
 
     write_report(tmp_path, renamed)
     page = read_page(tmp_path)

@@ -22,7 +22,7 @@ def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
     yield write_per_query(root, table, test)
     write_json(root / layout.means_of(test), {task.name: means(table, task.name) for task in TASKS})
     yield layout.means_of(test)
-    yield from write_statistics(root, table, families(params), test)
+    yield from write_statistics(root, params, table, families(params), test)
     yield write_queries(root, table, test)
 
 
