@@ -24,6 +24,7 @@ from peftir.pipeline.export import export
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.pipeline.retrieve import retrieve
+from peftir.pipeline.retrieve_test import retrieve_test
 from peftir.pipeline.train_retriever import train_retriever
 from peftir.pipeline.untrained import rank_untrained
 from peftir.ranking.runs import read_run, write_run
@@ -130,6 +131,26 @@ def test_the_shared_index_follows_its_settings(study: tuple[Path, Params]) -> No
     assert len([path for path in (root / layout.SHARED_INDEX).iterdir() if path.is_dir()]) == 1
     index_documents(Path(), params, "lora", 13)
     assert (folder / "index.faiss").read_bytes() == before
+
+
+def test_no_index_of_a_test_set_stays(study: tuple[Path, Params]) -> None:
+    """The shared one serves all retrievers, and is removed with the last of them."""
+    root, params = study
+    collection = Collection(layout.COLLECTION)
+    content = Content(
+        [Document(id, "", f"{text} more") for id, text in collection.texts()],
+        {"test": [Judgement("test0", "d0", 1)]},
+        [Query("test0", "graph")],
+        {"source": "a test"},
+    )
+    write_collection(layout.of("far", layout.COLLECTION), content)
+    params = params.model_copy(update={"seeds": params.seeds.model_copy(update={"retriever": [13]})})
+    store = root / layout.of("far", layout.SHARED_INDEX)
+    for variant, seed in (("zero_shot", None), *((variant, 13) for variant in SIZES)):
+        assert seed is None or list(store.glob("*/")) or params.retriever.tune != "query"
+        retrieve_test(root, params, "far", variant, seed)
+        assert not (root / layout.of("far", layout.index(variant, seed))).exists()
+    assert not list(store.glob("*/"))
 
 
 def test_two_processes_share_an_index_as_one_does(study: tuple[Path, Params]) -> None:

@@ -100,7 +100,10 @@ FOLLOWED_BY: dict[str, set[str]] = {
     | {"fuse@zero_shot"},
     "retrieval.search_parameters": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "reranker": RERANKERS["train_reranker"] | {"learning"},
-    "reranker.length": RERANKERS["train_reranker"] | UNTRAINED_RERANKER | {"learning"},
+    **{
+        f"reranker.{key}": RERANKERS["train_reranker"] | UNTRAINED_RERANKER | {"learning"}
+        for key in ("length", "yes_no")
+    },
     "reranker.selected_by": RERANKERS["train_reranker"]
     | RERANKERS["rerank"]
     | UNTRAINED_RERANKER

@@ -85,6 +85,11 @@ MISTAKES = {
         {"rm3": {"type": "rm3", "k1": [0.9]}},
         ["lexical.rm3", "feedback_documents, feedback_terms, query_weight with type: rm3"],
     ),
+    "a lexical ranking selected by more than it has": (
+        ("lexical",),
+        {"tuned": {"type": "bm25", "k1": [0.9], "b": [0.4], "selected_by": "R@5000"}},
+        ["lexical.tuned.selected_by: 'R@5000'", "1000 at most", "bm25.depth is 1000"],
+    ),
     "a lexical ranking of no type": (
         ("lexical",),
         {"prf": {"type": "rocchio"}},

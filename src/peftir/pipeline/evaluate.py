@@ -206,7 +206,7 @@ def unpooled(params: Params) -> dict[str, list[str]]:
     of the trained variants. Only those that every study has count: BM25 or the candidates, and the row that
     training began from.
     """
-    found = {}
+    found: dict[str, list[str]] = {}
     for task in TASKS:
         _, *others = params.rows(task.name)
         start = start_of(task.name, params.variants.untrained, params.reranking.first_stage)
