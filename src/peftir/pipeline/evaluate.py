@@ -20,7 +20,7 @@ from peftir.study.artefacts import Artefact
 from peftir.study.blocks import Measures
 from peftir.study.depths import of_candidates
 from peftir.study.params import Params
-from peftir.study.rows import NO_SEED, Row, start_of
+from peftir.study.rows import NO_SEED, Row, name_of, start_of
 from peftir.study.seeds import Seed, draw, fold_of, numbers
 from peftir.study.tasks import TASKS, UNTRAINED, Task, TaskName
 from peftir.system.errors import PeftirError
@@ -209,7 +209,7 @@ def unpooled(params: Params) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for task in TASKS:
         _, *others = params.rows(task.name)
-        start = start_of(task.name, params.variants.untrained, params.reranking.first_stage)
+        start = start_of(task.name, params.variants.untrained, name_of(params.reranking.candidates))
         once = (None, *params.variants.once(task.name))
         found[task.name] = [row.name for row in others if row.variant in once and row != start]
     return found

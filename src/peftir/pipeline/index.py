@@ -55,15 +55,6 @@ def index_documents(
     return collection.count_documents()
 
 
-def remove_shared_index(root: Path, test: str) -> None:
-    """Remove the index that retrievers share for the test set ``test``, if they share one."""
-    store = root / layout.of(test, layout.SHARED_INDEX)
-    if store.is_dir():
-        with locked(store / "lock"):
-            for index in store.glob("*/"):
-                remove(index)
-
-
 def _build(
     root: Path, params: Params, collection: Collection, model_folder: Path, folder: Path, shards: Path
 ) -> int:

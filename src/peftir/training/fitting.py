@@ -11,10 +11,9 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor, nn
 
 from peftir.models import saving
-from peftir.models.backbone import ADAPTER, backbone_folder, record_of
+from peftir.models.backbone import ADAPTER, record_of
 from peftir.models.precision import processor
 from peftir.models.sides import count, tunable_of
-from peftir.models.starts import scores_untrained
 from peftir.study import layout
 from peftir.study.identity import identity
 from peftir.study.params import Params
@@ -61,12 +60,13 @@ def fit(
     backward: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
+    can_score: bool = False,
 ) -> dict[str, Any]:
     """Train ``model`` with ``variant``'s method and write it to ``paths``; return what the steps took.
 
     ``backward`` computes the gradients of a batch and returns its loss. ``evaluate`` returns the dev measure
-    by which the best step is selected, on documents of the run ``dev_ranking``. In a process group only rank
-    0 writes.
+    by which the best step is selected, on documents of the run ``dev_ranking``. ``can_score`` says that
+    ``model`` is a re-ranker whose head is not new. In a process group only rank 0 writes.
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)
@@ -133,7 +133,7 @@ def fit(
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
             **({} if start is None else {"start_from": fingerprint(start, ADAPTER)}),
-            **({"scores_untrained": True} if _scores_untrained(root, params, stage) else {}),
+            **({"scores_untrained": True} if can_score else {}),
             "gradients": {
                 name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
                 for name, norms in outcome.gradients.items()
@@ -142,14 +142,6 @@ def fit(
     )
     checkpoint.remove()
     return spent
-
-
-def _scores_untrained(root: Path, params: Params, stage: StageName) -> bool:
-    """Whether the model of ``stage`` is a re-ranker that does not start from a new head."""
-    if stage != "reranker":
-        return False
-    folder = backbone_folder(params.backbone.name, params.backbone.revision, root)
-    return scores_untrained(folder, params.reranker.yes_no)
 
 
 def _costs(model: nn.Module, costs: Costs, precision: str) -> dict[str, Any]:
