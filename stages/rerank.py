@@ -1,4 +1,4 @@
-"""Re-rank BM25's candidates with a trained re-ranker: its scores alone, and interpolated with BM25's."""
+"""Re-rank the candidates with a trained re-ranker: its scores alone, and interpolated with theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-rank BM25's candidates for a test set's queries with a trained re-ranker, alone and interpolated."""
+"""Re-rank the candidates for a test set's queries with a trained re-ranker, alone and interpolated."""
 
 from __future__ import annotations
 

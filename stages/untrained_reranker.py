@@ -1,4 +1,4 @@
-"""Re-rank BM25's candidates with an untrained backbone that can score already, once for all seeds."""
+"""Re-rank the candidates with an untrained backbone that can score already, once for all seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-rank BM25's candidates for a test set's queries with an untrained backbone, once for all seeds."""
+"""Re-rank the candidates for a test set's queries with an untrained backbone, once for all seeds."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def write_study(root: Path, params: Params, values: Values) -> None:
     table.to_parquet(root / layout.PER_QUERY, index=False)
     described = variants(root, params)
     _write_json(root / layout.VARIANTS, described)
-    list(write_statistics(root, table, families(described, params)))
+    list(write_statistics(root, params, table, families(described, params)))
     _write_json(root / layout.EXPLORER, made_up_explorer(params, test))
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from peftir.cli import main
 from peftir.diff.changes import changed_params
-from peftir.diff.compare import RevisionComparison, compare
+from peftir.diff.compare import RevisionComparison, Side, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
 from peftir.diff.tables import as_json, as_markdown, as_text
@@ -145,6 +145,24 @@ def test_a_row_without_seeds_varies_with_the_queries_alone(repository: Repositor
     found = repository.compare(before, repository.commit([14]))
     still = [line for line in found.lines if line.row in ("bm25", "zero_shot")]
     assert still and all(np.isnan(line.corrected) and line.difference.high == 0 for line in still)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "trained"),
+    [
+        ("bm25", {"zero_shot": False, "lora": True, "bm25": False}),
+        ("retrieval/zero_shot", {"zero_shot": False, "lora+zero_shot": True}),
+        ("retrieval/lora-13", dict.fromkeys(("lora-13", "zero_shot", "zero_shot+lora-13"), True)),
+        ("retrieval/lora-13f2", {"lora-13f2": True}),
+    ],
+)
+def test_what_reranks_a_trained_retriever_depends_on_its_training(
+    candidates: str, trained: dict[str, bool]
+) -> None:
+    methods = {"zero_shot": {"type": "zero_shot"}, "lora": {"type": "lora"}}
+    side = Side("a study", {"methods": methods, "reranking": {"candidates": candidates}}, {})
+    assert {row: side.trains("reranking", row) for row in trained} == trained
+    assert not side.trains("retrieval", "zero_shot") and side.trains("retrieval", "lora")
 
 
 def test_new_and_removed_variants_and_measures_are_not_compared(repository: Repository) -> None:

@@ -113,6 +113,37 @@ def test_what_has_not_changed_is_kept(folder: Path, model: Path, monkeypatch: py
     assert changed == {"wings.md#tail"}
 
 
+def test_without_a_model_the_untrained_backbone_retrieves(folder: Path) -> None:
+    params = prepare_docs(folder, Path("work"), None, 1, lambda line: None)
+    assert load_params(Path("work/params.yaml")) == params
+    engine = Engine(Path("work"), params)
+    try:
+        assert engine.chains.first_stages() == ["bm25", "backbone", "rrf:backbone"]
+        assert engine.rank(engine.chains.parse("backbone"), "drag of a tail")[0][0] == "wings.md#tail"
+    finally:
+        engine.close()
+
+
+def test_a_model_called_as_the_untrained_backbone_has_another_name(folder: Path, model: Path) -> None:
+    params, _ = prepared(folder, model.rename(model.with_name("Backbone-7")))
+    assert params.variants.retriever == ["adapter"]
+    assert (Path("work") / layout.index("adapter", 7)).is_dir()
+
+
+def test_a_folder_of_something_else_is_not_written_to(folder: Path, model: Path) -> None:
+    """Such as a study; but the folder of an earlier attempt that failed is."""
+    study = Path("study")
+    (study / "params.yaml").write_text("mine\n")
+    for into in (study, study / "params.yaml"):
+        with pytest.raises(PeftirError, match=rf"^--into {into}: is no folder that peftir docs made; name"):
+            prepare_docs(folder, into, model, 1, pytest.fail)
+    assert (study / "params.yaml").read_text() == "mine\n"
+    (folder / "empty").mkdir()
+    with pytest.raises(PeftirError, match="expected some"):
+        prepare_docs(folder / "empty", Path("work"), model, 1, pytest.fail)
+    prepared(folder, model)
+
+
 def test_the_work_folder_is_hidden_and_not_read(
     folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,20 @@ def test_the_card_says_what_it_is_and_how_well_it_does(root: Path, params: Param
         assert said in card
 
 
+def test_the_card_has_no_private_path(root: Path, params: Params, tmp_path: Path) -> None:
+    train(root, params, "retriever", "lora", {"rank": 3})
+    content = params.model_dump()
+    content["methods"]["lora"]["start_from"] = {"retriever": "/home/ada/study/lora-7", "reranker": None}
+    content["collection"]["source"] = "beir:/home/ada/a:b"
+    private = Params.model_validate(content)
+    export(Path(), private, "lora", "retriever", 13, tmp_path / "out", merged=False)
+    card = (tmp_path / "out/README.md").read_text()
+    assert "retriever: lora-7\n" in card and "| beir:a:b: 4 documents" in card
+    # A backbone outside of the study is loaded from its place, which is told for that alone.
+    settings = card.partition("## Settings")[2]
+    assert "/ada" not in card and str(root) not in settings and "name: backbone\n" in settings
+
+
 def test_what_cannot_be_done_is_a_line_and_leaves_nothing(root: Path, params: Params, tmp_path: Path) -> None:
     train(root, params, "retriever", "iaa_l", {"rank": 2, "aside_rank": 2})
     with pytest.raises(PeftirError, match="--merged: iaa_l: its modules are no change of the backbone's own"):

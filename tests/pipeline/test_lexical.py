@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from peftir.data.collection import Collection
@@ -13,12 +15,13 @@ from peftir.data.content import Content, Document, Judgement, Query
 from peftir.data.splits import Folds
 from peftir.data.writing import write_collection
 from peftir.pipeline.bm25 import index_words
-from peftir.pipeline.evaluate import rankings
+from peftir.pipeline.evaluate import rankings, unpooled
 from peftir.pipeline.lexical import rank_lexically, rank_test_lexically
 from peftir.pipeline.prepare_test import prepare_test
 from peftir.ranking.bm25 import build_index, search
 from peftir.ranking.rm3 import Expansion, search_expanded
 from peftir.ranking.runs import read_run
+from peftir.statistics.comparisons import comparisons
 from peftir.study import layout
 from peftir.study.params import Params
 from synthetic_study import make_params
@@ -124,6 +127,64 @@ def test_rm3_expands_with_the_settings_of_its_block_and_bm25s(tmp_path: Path) ->
     for query, hits in expected:
         assert [document for document, _ in run[query]] == [document for document, _ in hits]
     assert json.loads((tmp_path / layout.lexical("rm3")).read_text()) == {"k1": 0.9, "b": 0.4}
+
+
+def test_lexical_rankings_do_not_change_the_tests_of_trained_variants(tmp_path: Path) -> None:
+    """Nor does a second untrained variant: the error over seeds is not a mean with theirs, which is none."""
+    variants = {"untrained": ["zero_shot"], "retriever": ["full", "lora"]}
+    seeds = {"retriever": [13, 14, 15], "reranker": [13]}
+    plain = make_params(tmp_path, variants=variants, seeds=seeds)
+    another = plain.model_dump()["methods"] | {"another": {"type": "zero_shot"}}
+    more = params_of(
+        tmp_path,
+        variants=variants | {"untrained": ["zero_shot", "another"], "untrained_reranker": ["zero_shot"]},
+        methods={"another": another["another"]},
+        seeds=seeds,
+    )
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"stage": "retrieval", "row": row, "seed": seed, "query": query, "measure": "RR@10"}
+        | {"value": random.random()}
+        for row in (row.name for row in more.rows("retrieval"))
+        for seed in ([13, 14, 15] if row in ("full", "lora") else [-1])
+        for query in range(10)
+    )
+    added = {"tuned", "rm3", "another"}
+    less = table[~table["row"].isin(added)]
+    assert unpooled(plain) == {"retrieval": [], "reranking": []}
+    assert unpooled(more) == {
+        "retrieval": ["tuned", "rm3", "another"],
+        "reranking": ["zero_shot", "zero_shot+bm25"],
+    }
+    found = comparisons(table, {}, unpooled(more))
+    found = found[~(found["row"].isin(added) | found["other"].isin(added))]
+    columns = ["row", "other", "difference", "low", "high", "two_level"]
+    expected = comparisons(less, {}, unpooled(plain))
+    assert found[columns].to_dict("records") == expected[columns].to_dict("records")
+
+
+def test_a_query_is_not_expanded_by_its_own_document(tmp_path: Path) -> None:
+    """As in ArguAna, where each query is a document: its rare words would rank first what has these."""
+    documents = {"q": "cat rare", "a": "cat feline", "rare": "rare", "other": "feline"}
+    documents |= {f"filler{number}": f"dog bird{number}" for number in range(40)}
+    write_collection(
+        tmp_path / layout.COLLECTION,
+        Content(
+            documents=[Document(name, "", text) for name, text in documents.items()],
+            qrels={split: [Judgement(query, "a", 1)] for split, query in (("dev", "p"), ("test", "q"))},
+            queries=[Query("p", "cat"), Query("q", "cat")],
+            origin={"source": "by hand"},
+        ),
+        own_documents=True,
+    )
+    rank_lexically(tmp_path, params_of(tmp_path), "rm3")
+    runs = tmp_path / layout.runs("retrieval", "rm3", None)
+    found = {
+        split: [document for document, _ in read_run(runs / f"{split}.trec")[query]]
+        for split, query in (("dev", "p"), ("test", "q"))
+    }
+    assert set(found["dev"]) == {"q", "a", "rare", "other"}  # p is no document, and both of cat's expand it
+    assert found["test"] == ["a", "other"]
 
 
 def test_they_are_rows_of_retrieval_after_bm25(tmp_path: Path) -> None:

@@ -79,3 +79,7 @@ def test_a_test_set_has_lines_of_its_own(tmp_path: Path) -> None:
         *[("retrieval", 30)] * 2,
         *[("retrieval on dl19", 20)] * 2,
     ]
+    # The metrics of a test set stay when it is removed from the params.
+    for tests, expected in (("{dl19: {source: x}, dl20: {source: y}}", 4), ("{}", 2)):
+        (tmp_path / "params.yaml").write_text(f"tests: {tests}\n")
+        assert len(requirements(tmp_path, 0.1)) == expected

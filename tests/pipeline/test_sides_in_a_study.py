@@ -20,10 +20,12 @@ from peftir.models import saving
 from peftir.models.biencoder import encode
 from peftir.models.sides import tuned_sides
 from peftir.pipeline.backbone import settle, settled
+from peftir.pipeline.evaluate_test import evaluate_test
 from peftir.pipeline.export import export
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.pipeline.retrieve import retrieve
+from peftir.pipeline.retrieve_test import retrieve_test
 from peftir.pipeline.train_retriever import train_retriever
 from peftir.pipeline.untrained import rank_untrained
 from peftir.ranking.runs import read_run, write_run
@@ -130,6 +132,31 @@ def test_the_shared_index_follows_its_settings(study: tuple[Path, Params]) -> No
     assert len([path for path in (root / layout.SHARED_INDEX).iterdir() if path.is_dir()]) == 1
     index_documents(Path(), params, "lora", 13)
     assert (folder / "index.faiss").read_bytes() == before
+
+
+def test_no_index_of_a_test_set_stays(study: tuple[Path, Params]) -> None:
+    """The shared one serves all retrievers, and is removed when their runs are evaluated."""
+    root, params = study
+    documents = [Document(id, "", f"{text} more") for id, text in Collection(layout.COLLECTION).texts()]
+    qrels = {"test": [Judgement("test0", "d0", 1)]}
+    content = Content(documents, qrels, [Query("test0", "graph")], {"source": "a test"})
+    write_collection(layout.of("far", layout.COLLECTION), content)
+    changes = {
+        "seeds": {"retriever": [13], "reranker": [13]},
+        "variants": params.variants.model_dump() | {"reranker": ["lora"]},
+        "tests": {"far": {"source": "beir:far"}},
+    }
+    params = Params.model_validate(params.model_dump() | changes)
+    store = root / layout.of("far", layout.SHARED_INDEX)
+    for variant, seed in (("zero_shot", None), *((variant, 13) for variant in SIZES)):
+        retrieve_test(root, params, "far", variant, seed)
+        assert not (root / layout.of("far", layout.index(variant, seed))).exists()
+        assert len([*store.glob("*/")]) == (params.retriever.tune == "query")
+    reranked = layout.runs("reranking", "lora", 13)
+    for run in (layout.BM25_RUNS / "test.trec", reranked / "test.trec", reranked / "test.interpolated.trec"):
+        write_run(root / layout.of("far", run), {"test0": [("d0", 1.0)]}, tag="t")
+    list(evaluate_test(root, params, "far"))
+    assert not [*store.glob("*/")]
 
 
 def test_two_processes_share_an_index_as_one_does(study: tuple[Path, Params]) -> None:

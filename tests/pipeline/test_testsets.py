@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from peftir.data.collection import Collection
 from peftir.data.content import Content, Document, Judgement, Query
+from peftir.data.splits import Folds
 from peftir.data.writing import write_collection
 from peftir.diff.digest import read_scores
 from peftir.models import saving
@@ -68,16 +69,20 @@ def write_source(
     return f"beir:{folder}"
 
 
-def write_main(root: Path, tested: list[str], documents: dict[str, str] = DOCUMENTS) -> None:
+def write_main(
+    root: Path, tested: list[str], documents: dict[str, str] = DOCUMENTS, folds: int | None = None
+) -> None:
     """A collection that is the same but for its test queries."""
     splits = {"train": TRAIN, "dev": DEV, "test": tested}
+    if folds:
+        splits = {"test": [*TRAIN, *DEV, *tested]}
     content = Content(
         documents=[Document(name, "", text) for name, text in documents.items()],
         qrels={s: [Judgement(query, f"d{query[1:]}", 1) for query in of] for s, of in splits.items()},
         queries=[Query(name, text) for name, text in QUERIES.items()],
         origin={"source": "test"},
     )
-    write_collection(root / layout.COLLECTION, content)
+    write_collection(root / layout.COLLECTION, content, folds=Folds(folds, 0.3) if folds else None)
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +351,7 @@ def test_the_models_of_all_folds_rank_a_test_set_and_a_query_counts_with_their_m
         seeds={"retriever": entries, "reranker": entries},
         tests={"second": {"source": source}},
     )
+    write_main(tmp_path, FIRST)
     prepare_test(tmp_path, params, "second")
     right = {query: [(f"d{query[1:]}", 1.0)] for query in SECOND}
     late = {query: [("d0", 2.0), *hits] for query, hits in right.items()}
@@ -385,6 +391,24 @@ def test_documents_that_the_corpus_lacks_are_named_and_counted(root: Path, tmp_p
         "corpus: own"
     )
     assert not (root / "data/tests/strange").exists()
+
+
+@pytest.mark.parametrize("corpus", ["own", "same"])
+@pytest.mark.parametrize("folds", [None, 2])
+def test_queries_that_models_are_trained_with_or_chosen_by_are_refused(
+    folds: int | None, corpus: str, tmp_path: Path
+) -> None:
+    """A query is known by its id and its text: with another text it is another query."""
+    write_main(tmp_path, FIRST, folds=folds)
+    asked = [TRAIN[0], DEV[0], FIRST[0], SECOND[0]]
+    source = write_source(tmp_path / "source", DOCUMENTS, asked)
+    params = params_of(tmp_path, tests={"known": {"source": source, "corpus": corpus}})
+    known = "3 of 4 test queries .*: 'q0', 'q8', 'q12'" if folds else "2 of 4 test queries .*: 'q0', 'q8'"
+    with pytest.raises(PeftirError, match=rf"^tests.known.source: '.*' has {known}; expected other queries$"):
+        prepare_test(tmp_path, params, "known")
+    assert not list((tmp_path / "data/tests").rglob("*.*"))
+    (tmp_path / "source/queries.jsonl").write_text(jsonl({query: f"{query} w1" for query in asked}))
+    assert prepare_test(tmp_path, params, "known") == 4
 
 
 @pytest.mark.parametrize(

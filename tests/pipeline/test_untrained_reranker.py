@@ -103,6 +103,7 @@ def test_training_starts_from_its_scores(study: tuple[Path, Params]) -> None:
     place = [doc for doc, _ in ranking].index("d0") + 1
     assert points[0].step == 0
     assert points[0].dev == pytest.approx(1 / place)
+    assert json.loads(layout.training("reranker", "lora", 13).read_text())["scores_untrained"] is True
 
 
 def test_it_is_served(study: tuple[Path, Params]) -> None:

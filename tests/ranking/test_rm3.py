@@ -63,6 +63,18 @@ def test_other_words_of_the_top_documents_are_found(tmp_path: Path) -> None:
     ]
 
 
+def test_all_feedback_documents_are_read(tmp_path: Path) -> None:
+    """Those behind the first 50, too: only they have another word."""
+    documents = {f"short{number}": "cat" for number in range(50)}
+    documents |= {f"long{number}": "cat feline" for number in range(10)} | {"other": "feline"}
+    documents |= {f"filler{number}": f"dog bird{number}" for number in range(60)}
+    build_index(documents.items(), tmp_path / "index", threads=1, term_vectors=True)
+    for read, found in ((50, False), (60, True)):
+        expansion = Expansion(5, read, 0.5)
+        hits = dict(search_expanded(tmp_path / "index", {"q": "cat"}, 0.9, 0.4, 100, 1, expansion))["q"]
+        assert ("other" in dict(hits)) == found
+
+
 def test_a_query_without_matches_has_no_hits(index: Path) -> None:
     expanded = dict(search_expanded(index, {"q": "nowhere"}, 0.9, 0.4, 10, 1, Expansion(10, 10, 0.5)))
     assert expanded == {"q": []}

@@ -11,13 +11,14 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from peftir.pipeline.evaluate import families, variants, write_statistics
-from peftir.report import write_report
+from peftir.report import sentences, write_report
 from peftir.report.reading import read_study
 from peftir.report.style import BY_DAY, BY_NIGHT
 from peftir.statistics.significance import two_level_test
@@ -325,7 +326,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     )
     table = pd.read_parquet(tmp_path / layout.PER_QUERY)
     table.loc[(table.stage == "retrieval") & (table.row == "lora"), "row"] = name
-    list(write_statistics(tmp_path, table, families(variants(tmp_path, renamed), renamed)))
+    list(write_statistics(tmp_path, renamed, table, families(variants(tmp_path, renamed), renamed)))
 
     write_report(tmp_path, renamed)
     page = read_page(tmp_path)
@@ -703,6 +704,40 @@ def test_latex_tables_are_whole(tmp_path: Path) -> None:
         lines = [line for line in body.splitlines() if "&" in line]
         assert len(lines) > 3 and {line.count("&") + 1 for line in lines} == {columns}
         assert body.count("\\midrule") >= 2
+
+
+@pytest.mark.parametrize(
+    ("recorded", "retrieval", "reranking"),
+    [
+        ({}, "the untrained backbone", "a head with random weights"),
+        ({"scores_untrained": True}, "the untrained backbone", "the untrained re-ranker"),
+        (
+            {"start_from": {"adapter_model.safetensors": "0"}},
+            *["the adapter that its training went on from"] * 2,
+        ),
+    ],
+)
+def test_what_training_started_from_is_what_its_record_says(
+    recorded: dict[str, Any], retrieval: str, reranking: str, tmp_path: Path
+) -> None:
+    params = make_params(tmp_path, **SMALL)
+    write_study(tmp_path, params, lambda task, row, seed, measure: RR[task, row, seed])
+
+    def record(variants: list[str]) -> list[str]:
+        for stage in ("retriever", "reranker"):
+            for variant in variants:
+                for seed in params.seeds.at(stage):
+                    path = tmp_path / layout.training(stage, variant, seed)
+                    path.write_text(json.dumps(json.loads(path.read_text()) | recorded))
+        study = read_study(tmp_path, params)
+        return [sentences.start_of(study.retrieval), sentences.start_of(study.reranking)]
+
+    if "start_from" in recorded:
+        assert record(["lora"]) == [
+            f"the untrained backbone, and for lora {retrieval}",
+            f"a head with random weights, and for lora {reranking}",
+        ]
+    assert record(params.variants.retriever) == [retrieval, reranking]
 
 
 def test_an_untrained_reranker_is_a_row_and_the_baseline_of_the_others(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def write_test_set(root: Path, params: Params, test: str) -> pd.DataFrame:
         for query in range(QUERIES)
     ]
     table = pd.DataFrame(lines)
-    list(write_statistics(root, table, families(params), test))
+    list(write_statistics(root, params, table, families(params), test))
     return table
 
 

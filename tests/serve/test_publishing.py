@@ -11,10 +11,11 @@ from served_study import SEEDS
 
 from local_hub import local_hub
 from peftir.pipeline.export import export
-from peftir.pipeline.publishing import check_hub_id, push
+from peftir.pipeline.publishing import check_hub_id, push, write_indexes
 from peftir.serve.engine import Engine
 from peftir.study import layout
-from peftir.study.params import load_params
+from peftir.study.params import Params, load_params
+from peftir.study.starts import StartFrom
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import write_json
@@ -80,6 +81,25 @@ def test_it_ranks_elsewhere_as_in_the_study(
             assert dict(found) == pytest.approx(dict(expected), abs=1e-5)
     finally:
         elsewhere.close()
+
+
+def test_the_params_have_no_private_path(
+    served_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(served_study)
+    content = load_params().model_dump()
+    content["collection"]["source"] = "beir:/home/ada/nfcorpus"
+    content["methods"]["lora"]["start_from"] = {"retriever": "../ada/lora-7", "reranker": "~/ada/lora-8"}
+    content["teachers"] = {
+        "file": {"scores": "/home/ada/scores.tsv", "negatives_from": "bm25", "depth": 1},
+        "own": {"scores": "models/reranker/full-13", "negatives_from": "bm25", "depth": 1},
+    }
+    write_indexes(Path(), Params.model_validate(content), "lora", "reranker", SEEDS[0], tmp_path)
+    given = load_params(tmp_path / "params.yaml")
+    assert "ada/" not in (tmp_path / "params.yaml").read_text()
+    assert given.methods["lora"].start_from == StartFrom(retriever="lora-7", reranker="lora-8")
+    scores = {name: teacher.scores for name, teacher in given.teachers.items()}
+    assert scores == {"file": "scores.tsv", "own": "models/reranker/full-13"}
 
 
 def test_without_its_index_nothing_is_written(

@@ -37,16 +37,18 @@ START["mining"] = {"first": MINED}
 START["teachers"] = {
     "expert": {"scores": "models/reranker/iaa_l-13", "negatives_from": "mining/first", "depth": 10}
 }
+START["variants"]["untrained_reranker"] = ["zero_shot"]
 LISTS = ("variants.untrained", "variants.retriever", "variants.reranker", "seeds.retriever", "seeds.reranker")
 LISTS += ("chains", "variants.untrained_reranker")
 
 RETRIEVERS = {stage: {f"{stage}@lora-13"} for stage in ("train_retriever", "index", "retrieve")}
 UNTRAINED = {"untrained@zero_shot"}
+UNTRAINED_RERANKER = {"untrained_reranker@zero_shot"}
 RERANKERS = {stage: {f"{stage}@iaa_l-13"} for stage in ("train_reranker", "rerank")}
 TRAINING = RETRIEVERS["train_retriever"] | RERANKERS["train_reranker"]
 USE = RETRIEVERS["index"] | RETRIEVERS["retrieve"] | RERANKERS["rerank"]
 RETRIEVE_TEST = {"retrieve_test@far-lora-13", "untrained_test@far-zero_shot"}
-RERANK_TEST = {"rerank_test@far-iaa_l-13"}
+RERANK_TEST = {"rerank_test@far-iaa_l-13", "untrained_reranker_test@far-zero_shot"}
 USE_TEST = RETRIEVE_TEST | RERANK_TEST
 EVALUATE = {"evaluate", "evaluate_test@far"}
 LEXICAL = {name: {f"lexical@{name}", f"lexical_test@far-{name}"} for name in ("tuned", "rm3")}
@@ -63,15 +65,15 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "bm25.depth": BM25 | EVALUATE | EVALUATE_CHAIN,
     "lexical.tuned": LEXICAL["tuned"] | EVALUATE,
     "lexical.rm3": LEXICAL["rm3"] | EVALUATE,
-    "backbone": TRAINING | UNTRAINED | MINER,
-    "backbone.name": TRAINING | UNTRAINED | MINER | {"backbone"},
-    "backbone.revision": TRAINING | UNTRAINED | MINER | {"backbone"},
-    "backbone.precision": TRAINING | UNTRAINED | NEGATIVES | USE | USE_TEST | CHAIN,
+    "backbone": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER,
+    "backbone.name": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER | {"backbone"},
+    "backbone.revision": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER | {"backbone"},
+    "backbone.precision": TRAINING | UNTRAINED | UNTRAINED_RERANKER | NEGATIVES | USE | USE_TEST | CHAIN,
     "methods": set(),  # those of no variant that runs
-    "methods.zero_shot": UNTRAINED | MINER,
+    "methods.zero_shot": UNTRAINED | UNTRAINED_RERANKER | MINER,
     "methods.lora": {"train_retriever@lora-13"},
     "methods.iaa_l": RERANKERS["train_reranker"],
-    "threads": TRAINING | USE | UNTRAINED | NEGATIVES | USE_TEST | CHAIN | {"learning"},
+    "threads": TRAINING | USE | UNTRAINED | UNTRAINED_RERANKER | NEGATIVES | USE_TEST | CHAIN | {"learning"},
     "variants": EVALUATE | {"learning"},
     "variants.reranker": EVALUATE | EVALUATE_CHAIN | {"learning"},
     "seeds": EVALUATE | {"learning"},
@@ -98,16 +100,30 @@ FOLLOWED_BY: dict[str, set[str]] = {
     | {"fuse@zero_shot"},
     "retrieval.search_parameters": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "reranker": RERANKERS["train_reranker"] | {"learning"},
-    "reranker.selected_by": RERANKERS["train_reranker"] | RERANKERS["rerank"] | CHAIN | {"learning"},
-    "reranking": RERANKERS["rerank"] | RERANK_TEST | CHAIN,
+    **{
+        f"reranker.{key}": RERANKERS["train_reranker"] | UNTRAINED_RERANKER | {"learning"}
+        for key in ("length", "yes_no")
+    },
+    "reranker.selected_by": RERANKERS["train_reranker"]
+    | RERANKERS["rerank"]
+    | UNTRAINED_RERANKER
+    | CHAIN
+    | {"learning"},
+    "reranking": RERANKERS["rerank"] | UNTRAINED_RERANKER | RERANK_TEST | CHAIN,
     "reranking.candidates": RERANKERS["train_reranker"]
     | RERANKERS["rerank"]
+    | UNTRAINED_RERANKER
     | RERANK_TEST
     | CHAIN
     | EVALUATE
     | EVALUATE_CHAIN,
-    "reranking.keep": RERANKERS["rerank"] | RERANK_TEST | CHAIN | EVALUATE | EVALUATE_CHAIN,
-    "reranking.processes": RERANKERS["rerank"] | RERANK_TEST | CHAIN | TEACHER,
+    "reranking.keep": RERANKERS["rerank"]
+    | UNTRAINED_RERANKER
+    | RERANK_TEST
+    | CHAIN
+    | EVALUATE
+    | EVALUATE_CHAIN,
+    "reranking.processes": RERANKERS["rerank"] | UNTRAINED_RERANKER | RERANK_TEST | CHAIN | TEACHER,
     "measures": EVALUATE,
     "measures.reranking": EVALUATE | EVALUATE_CHAIN,
     "chains": set(),
@@ -259,6 +275,7 @@ def test_a_list_adds_the_stages_of_what_is_new_in_it(
 def test_a_test_set_more_adds_its_own_stages_alone(study: Path, repository: Repo) -> None:
     stages = {"prepare_test", "bm25_test", "evaluate_test"}
     models = {"untrained_test@near-zero_shot", "retrieve_test@near-lora-13", "rerank_test@near-iaa_l-13"}
+    models |= {"untrained_reranker_test@near-zero_shot"}
     lexical = {"lexical_test@near-tuned", "lexical_test@near-rm3"}
     new = {f"{stage}@near" for stage in stages} | models | lexical
     assert stale(study, repository, "tests.near", TEST_SET) == new | {"report"}
@@ -268,6 +285,21 @@ def test_without_test_sets_the_other_stages_are_what_they_are_with_some(
     study: Path, repository: Repo
 ) -> None:
     assert stale(study, repository, "tests", {}) == {"report"}
+
+
+def test_every_reranker_follows_the_ranking_that_it_reranks(study: Path) -> None:
+    write(study, START | {"reranking": START["reranking"] | {"candidates": "retrieval/lora-13"}})
+    try:
+        with Repo(str(study)) as repo:
+            deps = {stage.addressing: {dep.def_path for dep in stage.deps} for stage in repo.index.stages}
+    finally:
+        write(study, START)
+    rankings = {
+        "runs/retrieval/lora-13/test.trec": RERANKERS["rerank"] | UNTRAINED_RERANKER,
+        "runs/tests/far/retrieval/lora-13/test.trec": RERANK_TEST,
+    }
+    for ranking, stages in rankings.items():
+        assert [stage for stage in stages if ranking not in deps[stage]] == []
 
 
 def test_a_round_more_adds_its_own_stages_alone(study: Path, repository: Repo) -> None:

@@ -85,6 +85,11 @@ MISTAKES = {
         {"rm3": {"type": "rm3", "k1": [0.9]}},
         ["lexical.rm3", "feedback_documents, feedback_terms, query_weight with type: rm3"],
     ),
+    "a lexical ranking selected by more than it has": (
+        ("lexical",),
+        {"tuned": {"type": "bm25", "k1": [0.9], "b": [0.4], "selected_by": "R@5000"}},
+        ["lexical.tuned.selected_by: 'R@5000'", "1000 at most", "bm25.depth is 1000"],
+    ),
     "a lexical ranking of no type": (
         ("lexical",),
         {"prf": {"type": "rocchio"}},
@@ -389,6 +394,18 @@ def test_first_stages_are_as_deep_as_what_is_taken_from_them(tmp_path: Path, lin
         PeftirError, match=r"reranking.depth: 10: expected 7 at most, since retrieval.depth is 7"
     ):
         load_params(_file(tmp_path, text))
+
+
+def test_a_reranker_has_another_name_than_its_candidates(tmp_path: Path) -> None:
+    """Or two rows of the results would be one."""
+    text = DEFAULT.read_text().replace("candidates: bm25 ", "candidates: retrieval/zero_shot ")
+    listed = text.replace("untrained_reranker: []", "untrained_reranker: [zero_shot]")
+    assert load_params(_file(tmp_path, text)).reranking.first_stage == "zero_shot"
+    with pytest.raises(
+        PeftirError,
+        match=r"reranking.candidates: 'retrieval/zero_shot': expected a ranking that is not called as",
+    ):
+        load_params(_file(tmp_path, listed))
 
 
 @pytest.mark.parametrize("measure", ["RR@10", "nDCG@10", "AP", "R@5", "P(rel=2)@9", "Rprec", "RBP(p=0.8)@10"])

@@ -99,10 +99,17 @@ class Side:
         runs = [run for key, run in scores.runs.items() if key[:2] == (task, row)]
         return np.stack([run[lines, column] for run in runs])
 
-    def trains(self, row: str) -> bool:
-        """Whether ``row`` depends on a seed: what is ranked without a model or an untrained one does not."""
-        method = self.params["methods"].get(Row.of(row).variant)
-        return method is not None and method["type"] != "zero_shot"
+    def trains(self, task: str, row: str) -> bool:
+        """Whether ``row`` depends on a training: that of its model or, at re-ranking, of the candidates'."""
+        names = [Row.of(row).variant]
+        if task == "reranking":
+            names.append(_candidates_of(self.params))
+        methods = (self._method(name) for name in names if name)
+        return any(method is not None and method["type"] != "zero_shot" for method in methods)
+
+    def _method(self, name: str) -> Any:
+        """The block of ``methods`` of a variant, or of a run such as ``lora-13``."""
+        return self.params["methods"].get(name) or self.params["methods"].get(name.rpartition("-")[0])
 
 
 @dataclass(frozen=True)
@@ -192,10 +199,11 @@ def _pairs(old: Side, new: Side, test: str | None, queries: list[str]) -> Iterat
     """Yield every row and measure in common, in the order of the new revision."""
     for task, row in new.rows(test):
         if (task, row) in old.rows(test):
+            trained = old.trains(task, row) or new.trains(task, row)
             for measure in new.scores[test].measures[task]:
                 if measure in old.scores[test].measures[task]:
                     before, after = (side.values(task, row, measure, queries, test) for side in (old, new))
-                    yield _Pair(test, task, row, measure, before, after, old.trains(row) or new.trains(row))
+                    yield _Pair(test, task, row, measure, before, after, trained)
 
 
 def _noise_of(family: tuple[str | None, str, str, bool], pairs: list[_Pair]) -> SeedNoise | None:
@@ -252,9 +260,14 @@ def _once_at(params: Any, task: Task) -> list[str]:
 
 def rows_in(params: Any, task: Task) -> list[Row]:
     """The rows of the results of ``task`` by the content of a ``params.yaml``, old or new."""
-    # Older studies re-rank BM25's candidates and have no other lexical ranking.
-    candidates = name_of(params["reranking"].get("candidates", BM25_NAME))
-    return list(rows_of(task.name, variants_at(params, task), candidates, params.get("lexical", {})))
+    # Older studies have no other lexical ranking.
+    lexical = params.get("lexical", {})
+    return list(rows_of(task.name, variants_at(params, task), _candidates_of(params), lexical))
+
+
+def _candidates_of(params: Any) -> str:
+    """The name of the ranking that is re-ranked: in older studies always BM25's."""
+    return name_of(params["reranking"].get("candidates", BM25_NAME))
 
 
 def _runs_in(params: Any) -> Iterator[tuple[str, str, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 
+from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
 
 SKIPPED = ("Transformer", "Normalize")
@@ -56,6 +57,11 @@ def head_outputs(folder: Path) -> int | None:
         return None
     labels = config.get("id2label")
     return len(labels) if labels else int(config.get("num_labels", 2))
+
+
+def scores_untrained(folder: Path, yes_no: YesNoParams | None) -> bool:
+    """Whether a re-ranker on the backbone in ``folder`` can score before it is trained."""
+    return yes_no is not None or head_outputs(folder) is not None
 
 
 def is_causal(folder: Path) -> bool:

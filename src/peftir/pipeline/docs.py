@@ -26,9 +26,9 @@ from peftir.models import saving
 from peftir.models.biencoder import encode
 from peftir.pipeline.backbone import pin
 from peftir.pipeline.bm25 import index_words
-from peftir.pipeline.given_model import GivenModel, read_model
+from peftir.pipeline.given_model import UNTRAINED, GivenModel, read_model
 from peftir.pipeline.new_retriever import new_retriever
-from peftir.pipeline.prepared import KnownVectors, Record
+from peftir.pipeline.prepared import FILE, KnownVectors, Record
 from peftir.ranking.dense import build_index
 from peftir.study import layout
 from peftir.study.identity import identity
@@ -37,7 +37,6 @@ from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
 
-UNTRAINED = "backbone"  # the variant of the retriever if no other is given
 CHUNK = 256  # documents between two updates of the progress bar
 
 READING = ("data", "pipeline.docs")
@@ -68,15 +67,16 @@ def prepare_docs(folder: Path, root: Path, adapter: Path | None, threads: int, t
         tell: called with lines about the progress, and with the problem of each file that is left out.
 
     Raises:
-        PeftirError: ``folder`` has no files to read, or ``adapter`` is no model.
+        PeftirError: ``folder`` has no files to read, ``adapter`` is no model, or ``root`` has other files.
     """
     _check(folder, root)
     given = read_model(adapter) if adapter else None
     params = _params(folder, given, threads)
+    record = Record(root)
+    record.write("source", params.collection.source)  # first, since it marks the folder as one to write to
     with replacing(root / "params.yaml") as partial:
         partial.write_text(yaml.safe_dump(params.model_dump(), sort_keys=False), encoding="utf-8")
     pin(root, params)
-    record = Record(root)
     retriever = _place_models(root, params, given, record)
     model = _identity_of(root / layout.model("retriever", *retriever))
     known = _known(root, retriever, model, record)  # before the collection that it is of is replaced
@@ -101,6 +101,10 @@ def _check(folder: Path, root: Path) -> None:
         parts = place.relative_to(inside).parts
         if not any(part.startswith(".") for part in parts):  # hidden ones are not read
             raise PeftirError(f"--into {root}: is in {folder}, whose files are read; name a folder elsewhere")
+    if root.exists() and not (root / FILE).is_file() and not (root.is_dir() and not any(root.iterdir())):
+        raise PeftirError(
+            f"--into {root}: is no folder that peftir docs made; name one that is, or that is not there yet"
+        )
 
 
 def _params(folder: Path, given: GivenModel | None, threads: int) -> Params:
@@ -110,7 +114,7 @@ def _params(folder: Path, given: GivenModel | None, threads: int) -> Params:
     if given:
         for block, settings in given.settings.items():
             content[block] |= settings
-        content["methods"][given.variant] = content["methods"].pop("none")
+        content["methods"][given.variant] = content["methods"].pop("unused")
         content["variants"] |= {"retriever": [given.variant], "reranker": [given.variant]}
         content["seeds"] |= {"retriever": [given.seed], "reranker": [given.seed]}
     return Params.model_validate(content)

@@ -20,7 +20,7 @@ from peftir.study.artefacts import Artefact
 from peftir.study.blocks import Measures
 from peftir.study.depths import of_candidates
 from peftir.study.params import Params
-from peftir.study.rows import NO_SEED, Row
+from peftir.study.rows import NO_SEED, Row, name_of, start_of
 from peftir.study.seeds import Seed, draw, fold_of, numbers
 from peftir.study.tasks import TASKS, UNTRAINED, Task, TaskName
 from peftir.system.errors import PeftirError
@@ -140,7 +140,7 @@ def write_metrics(root: Path, params: Params) -> Iterator[Path]:
         yield layout.metrics(task.name)
     write_json(root / layout.VARIANTS, described)
     yield layout.VARIANTS
-    yield from write_statistics(root, table, families(described, params))
+    yield from write_statistics(root, params, table, families(described, params))
 
 
 def variants(root: Path, params: Params) -> Described:
@@ -199,18 +199,36 @@ def write_per_query(root: Path, table: pd.DataFrame, test: str | None = None) ->
     return path
 
 
+def unpooled(params: Params) -> dict[str, list[str]]:
+    """By task, the rows that leave the error over seeds, pooled over pairs, as it is without them.
+
+    A row without seeds has pairs with a smaller error or none, so that each of them would lower the p-values
+    of the trained variants. Only those that every study has count: BM25 or the candidates, and the row that
+    training began from.
+    """
+    found: dict[str, list[str]] = {}
+    for task in TASKS:
+        _, *others = params.rows(task.name)
+        start = start_of(task.name, params.variants.untrained, name_of(params.reranking.candidates))
+        once = (None, *params.variants.once(task.name))
+        found[task.name] = [row.name for row in others if row.variant in once and row != start]
+    return found
+
+
 def write_statistics(
-    root: Path, table: pd.DataFrame, asked: Families, test: str | None = None
+    root: Path, params: Params, table: pd.DataFrame, asked: Families, test: str | None = None
 ) -> Iterator[Path]:
     """Write how sure the means and differences of the per-query ``table`` are, and give the files' paths.
 
     Args:
         root: the study's folder.
+        params: the study's settings.
         table: as of :func:`per_query`.
         asked: of :func:`families`, or of :func:`peftir.pipeline.evaluate_test.families` for a test set.
         test: the test set, if the table is of one.
     """
-    for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, comparisons(table, asked))):
+    compared = comparisons(table, asked, unpooled(params))
+    for path, found in ((layout.SPREAD, spread(table)), (layout.COMPARISONS, compared)):
         with replacing(root / layout.of(test, path)) as partial:
             found.to_csv(partial, sep="\t", index=False, na_rep="nan", lineterminator="\n")
         yield layout.of(test, path)

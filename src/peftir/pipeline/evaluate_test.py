@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from peftir.diff.digest import write_queries
+from peftir.pipeline.corpus import remove_shared_index
 from peftir.pipeline.evaluate import means, per_query, write_per_query, write_statistics
 from peftir.pipeline.named import block_of
 from peftir.statistics.comparisons import Families
@@ -17,13 +18,17 @@ from peftir.system.files import write_json
 
 
 def evaluate_test(root: Path, params: Params, test: str) -> Iterator[Path]:
-    """Evaluate all runs of the test set ``test``; write what follows from them, and give the files' paths."""
+    """Evaluate all runs of the test set ``test``; write what follows from them, and give the files' paths.
+
+    An index that retrievers shared is of no use any more once all have ranked, and is removed.
+    """
     table = per_query(root, params, test, block_of("tests", params.tests, test).measures)
     yield write_per_query(root, table, test)
     write_json(root / layout.means_of(test), {task.name: means(table, task.name) for task in TASKS})
     yield layout.means_of(test)
-    yield from write_statistics(root, table, families(params), test)
+    yield from write_statistics(root, params, table, families(params), test)
     yield write_queries(root, table, test)
+    remove_shared_index(root, test)
 
 
 def families(params: Params) -> Families:

@@ -15,6 +15,7 @@ from peftir.study import layout, names
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 
+UNTRAINED = "backbone"  # the variant of the retriever if no other is given
 LIKE_A_MODEL = re.compile(r"(.+)-(\d+)(f\d+)?")  # VARIANT-SEED, the name of a model's folder in a study
 
 
@@ -64,7 +65,8 @@ def _named(folder: str) -> tuple[str, int]:
     parts = LIKE_A_MODEL.fullmatch(folder)
     variant, seed = (parts[1], int(parts[2])) if parts else (folder, 0)
     variant = re.sub(r"\W", "_", variant, flags=re.ASCII)
-    return ("adapter" if names.problem([variant]) else variant), seed
+    reserved = names.RESERVED | {UNTRAINED: "the untrained backbone"}
+    return ("adapter" if names.problem([variant], reserved) else variant), seed
 
 
 def _json(file: Path) -> Any:

@@ -69,7 +69,9 @@ class Lexical:
 
         def search_to(most: int) -> Rankings:
             settings = (self._index, queries, *values, most, self._bm25.threads)
-            return search_expanded(*settings, expansion) if expansion else search(*settings)
+            if expansion is None:
+                return search(*settings)
+            return search_expanded(*settings, expansion, collection.own_documents)
 
         return search_excluding_own(search_to, depth or self._bm25.depth, collection.own_documents)
 

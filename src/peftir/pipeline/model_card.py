@@ -65,18 +65,19 @@ def model_card(
     manifest = Collection(root / layout.COLLECTION).manifest
     maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
     training = Artefact(root, layout.training(stage, variant, seed), maker).json()
+    public = params.for_publication()
     parts = [
         _front_matter(root, params, stage, needs_backbone),
         f"# {variant}, {stage}",
         WHAT[stage],
-        _table(("", ""), _facts(params, training, manifest)),
+        _table(("", ""), _facts(public, training, manifest)),
         "## Measures",
         _measures(root, params, variant, stage, manifest),
         "## Use",
         _use(root, params, stage, needs_backbone, sides=seed is not None and params.retriever.tune in SIDES),
         "## Settings",
         "As in `params.yaml` when this was exported:",
-        fenced(_settings(params, variant, stage), "yaml"),
+        fenced(_settings(public, variant, stage), "yaml"),
         "Trained with peftir. The methods and the question are from Ma et al. 2022, “Scattered or "
         "Connected?”, arXiv 2208.09847.",
     ]

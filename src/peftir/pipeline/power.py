@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from peftir.diff.digest import Scores, read_scores
+from peftir.diff.revisions import PARAMS
 from peftir.statistics.power import (
     POWER,
     VarianceComponents,
@@ -21,6 +22,7 @@ from peftir.statistics.power import (
 from peftir.statistics.significance import ALPHA, Array
 from peftir.study import layout
 from peftir.study.rows import NO_SEED, Row
+from peftir.study.yaml_text import parse_yaml
 from peftir.system.errors import PeftirError
 from peftir.system.text import aligned
 
@@ -61,7 +63,8 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     The variances are the means over all pairs of the stage's trained variants, re-rankers without BM25.
 
     Args:
-        folder: has ``metrics/queries.parquet`` and, with test sets, one file for each in ``metrics/tests``.
+        folder: has ``metrics/queries.parquet`` and, with test sets, one file for each in ``metrics/tests``;
+            those that ``params.yaml`` does not have any more are left out.
         difference: the true difference to find, and the margin within which methods are alike.
         comparisons: alpha is divided by it, as for the smallest p-value of a family of that size.
 
@@ -71,9 +74,7 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
     file = folder / layout.QUERIES
     if not file.exists():
         raise PeftirError(f"{file}: not found; expected the folder of a study whose stage 'evaluate' has run")
-    files = {"": file} | {
-        f" on {path.parent.name}": path for path in sorted(folder.glob(str(layout.of("*", layout.QUERIES))))
-    }
+    files = {"": file} | {f" on {test}": path for test, path in _test_sets(folder).items()}
     found = [
         _requirement(f"{stage}{on}", measure, goal, values, difference, ALPHA / comparisons)
         for on, scores in ((on, read_scores(path, str(path))) for on, path in files.items())
@@ -88,6 +89,17 @@ def requirements(folder: Path, difference: float, comparisons: int = 1) -> list[
             "variance between seeds is estimated from; add seeds in params.yaml"
         )
     return found
+
+
+def _test_sets(folder: Path) -> dict[str, Path]:
+    """The file of each test set: of those in ``params.yaml`` if that is there, as metrics of others stay."""
+    params = folder / PARAMS
+    if params.is_file():
+        tests = parse_yaml(params.read_text(encoding="utf-8"), str(params)).get("tests", {})
+    else:
+        tests = sorted(path.parent.name for path in folder.glob(str(layout.of("*", layout.QUERIES))))
+    found = {test: folder / layout.of(test, layout.QUERIES) for test in tests}
+    return {test: path for test, path in found.items() if path.is_file()}
 
 
 def as_table(found: list[Requirement], difference: float, comparisons: int) -> str:

@@ -25,6 +25,7 @@ def prepare_test(root: Path, params: Params, test: str) -> int:
         given.source,
         root / layout.of(test, layout.COLLECTION),
         own_documents=given.own_documents,
-        corpus=Collection(root / layout.COLLECTION) if given.corpus == "same" else None,
+        collection=Collection(root / layout.COLLECTION),
+        own_corpus=given.corpus == "own",
     )
     return int(manifest["splits"]["test"]["queries"])

@@ -15,7 +15,6 @@ from peftir.pipeline.backbone import pin
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.study.sources import shown
 from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError, reason_of
 
@@ -50,9 +49,8 @@ def write_indexes(
     for file in sorted({file for pattern in FILES for file in backbone.glob(pattern)}):
         (to / BACKBONE).mkdir(exist_ok=True)
         shutil.copyfile(file, to / BACKBONE / file.name)
-    source = params.collection.model_copy(update={"source": shown(params.collection.source)})
     local = params.backbone.model_copy(update={"name": BACKBONE, "revision": None})
-    given = params.model_copy(update={"collection": source, "backbone": local, "tests": {}})
+    given = params.for_publication().model_copy(update={"backbone": local, "tests": {}})
     text = yaml.safe_dump(given.model_dump(), sort_keys=False)
     (to / "params.yaml").write_text(text, encoding="utf-8")
     pin(to, given)

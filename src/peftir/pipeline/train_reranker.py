@@ -9,7 +9,9 @@ from typing import Any
 from sentence_transformers import CrossEncoder
 
 from peftir.data.collection import Qrels, TextLookup
+from peftir.models.backbone import backbone_folder
 from peftir.models.crossencoder import score_candidates
+from peftir.models.starts import scores_untrained
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.settings import check_settings
@@ -72,6 +74,9 @@ def train_reranker(
                 precision=params.backbone.precision,
             ),
             on_point,
+            scores_untrained(
+                backbone_folder(params.backbone.name, params.backbone.revision, root), settings.yes_no
+            ),
         )
 
 

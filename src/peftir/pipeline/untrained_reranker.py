@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from peftir.models.backbone import backbone_folder
-from peftir.models.starts import head_outputs
+from peftir.models.starts import scores_untrained
 from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.rerank import rerank_candidates
@@ -28,10 +28,8 @@ def rerank_untrained(root: Path, params: Params, variant: str) -> dict[str, floa
     params = settled(root, params)
     check_settings(root, params)
     backbone = params.backbone
-    if (
-        params.reranker.yes_no is None
-        and head_outputs(backbone_folder(backbone.name, backbone.revision, root)) is None
-    ):
+    folder = backbone_folder(backbone.name, backbone.revision, root)
+    if not scores_untrained(folder, params.reranker.yes_no):
         raise PeftirError(
             f"variants.untrained_reranker: '{variant}': expected a backbone that can score already: a "
             "trained cross-encoder, or one that answers yes or no with reranker.yes_no; backbone.name "

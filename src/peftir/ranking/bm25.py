@@ -81,18 +81,18 @@ def search(
         PeftirError: the index is missing or damaged.
     """
     with opened(folder, k1, b) as index:
-        yield from ranked(index.best, queries, depth, threads)
+        yield from ranked(lambda _, *given: index.best(*given), queries, depth, threads)
 
 
 def ranked(
-    best: Callable[[str, int], Hits], queries: dict[str, str], depth: int, threads: int
+    best: Callable[[str, str, int], Hits], queries: dict[str, str], depth: int, threads: int
 ) -> Iterator[tuple[str, Hits]]:
-    """Yield the hits of each of ``queries``, in their order, as ``best`` gives them for text and depth."""
+    """Yield the hits of each of ``queries``, in their order; ``best`` gives them for id, text and depth."""
     with ThreadPoolExecutor(threads) as pool:
         ids = iter(queries)
         while block := list(itertools.islice(ids, BLOCK)):
             texts = [queries[id] for id in block]
-            yield from zip(block, pool.map(best, texts, itertools.repeat(depth)), strict=True)
+            yield from zip(block, pool.map(best, block, texts, itertools.repeat(depth)), strict=True)
 
 
 class Bm25Index:
@@ -125,6 +125,15 @@ class Bm25Index:
         """Anserini's object for the ``depth`` top documents of ``query``."""
         found = self.searcher.search(query, depth, self._by_score_then_id, True)
         return self._documents.fromTopDocs(found, self.searcher)
+
+    def without(self, query: Any, document: str) -> Any:
+        """Lucene's query for what ``query`` finds, with the same scores, but for the document of this id."""
+        occurs = java_class("org.apache.lucene.search.BooleanClause$Occur")
+        term = java_class("org.apache.lucene.index.Term")("id", document)
+        builder = java_class("org.apache.lucene.search.BooleanQuery$Builder")()
+        builder.add(query, occurs.MUST)
+        builder.add(java_class("org.apache.lucene.search.TermQuery")(term), occurs.MUST_NOT)
+        return builder.build()
 
     def tokens(self, text: str) -> Any:
         """Java's list of the terms that the analyzer gives for ``text``."""

@@ -42,21 +42,24 @@ def search_expanded(
     depth: int,
     threads: int,
     expansion: Expansion,
+    own_documents: bool = False,
 ) -> Iterator[tuple[str, Hits]]:
     """Yield hits as :func:`peftir.ranking.bm25.search`, of the queries expanded by ``expansion``.
+
+    With ``own_documents``, a document with a query's id is that query, and not one that expands it.
 
     Raises:
         PeftirError: the index is missing or damaged.
     """
     with opened(folder, k1, b) as index:
-        yield from ranked(Rm3Index(index, expansion).best, queries, depth, threads)
+        yield from ranked(Rm3Index(index, expansion, own_documents).best, queries, depth, threads)
 
 
 class Rm3Index:
     """An open index with term vectors, for expanded queries; several threads may search in it."""
 
-    def __init__(self, index: Bm25Index, expansion: Expansion) -> None:
-        self._index = index
+    def __init__(self, index: Bm25Index, expansion: Expansion, own_documents: bool) -> None:
+        self._index, self._feedback, self._own_documents = index, expansion.documents, own_documents
         self._context = java_class("io.anserini.rerank.RerankerContext")
         self._arguments = java_class("io.anserini.search.SearchCollection$Args")
         self._rm3 = java_class("io.anserini.rerank.lib.Rm3Reranker")(
@@ -70,12 +73,14 @@ class Rm3Index:
             FILTER_TERMS,
         )
 
-    def best(self, text: str, depth: int) -> Hits:
+    def best(self, id: str, text: str, depth: int) -> Hits:
         """The ``depth`` top hits of the query ``text`` after its expansion."""
         arguments: Any = self._arguments()
         arguments.hits = depth
         query = self._index.query(text)
-        found = self._index.documents(query, arguments.rerankcutoff)
+        others = self._index.without(query, id) if self._own_documents else query
+        # Anserini's cutoff is no limit of its own: it is only what its command line fetches.
+        found = self._index.documents(others, max(arguments.rerankcutoff, self._feedback))
         tokens = self._index.tokens(text)
         context = self._context(self._index.searcher, None, query, None, text, tokens, None, arguments)
         return self._index.hits(self._rm3.rerank(found, context))

@@ -97,6 +97,8 @@ def _read_model(root: Path, task: TaskName, variant: str, seed: Seed, measure: s
         loss=loss.curve(),
         resources={step: _read_resources(root, step, variant, seed) for step in steps},
         interpolation=_read_interpolation(root, variant, seed) if task == "reranking" else None,
+        start_from="start_from" in content,
+        scores_untrained=content.get("scores_untrained", False),
     )
 
 

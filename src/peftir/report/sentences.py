@@ -178,9 +178,15 @@ def _range(counts: list[int]) -> str:
 
 
 def start_of(stage: StageStudy) -> str:
-    """What training starts from."""
+    """What training starts from, by the records of the trainings."""
+    models = {name: stage.models[name][0] for name in stage.trained}
+    start = "a head with random weights"
     if stage.task == "retrieval":
-        return "the untrained backbone"
-    if len(stage.trained) < len(stage.variants):
-        return "the untrained re-ranker"
-    return "a head with random weights"
+        start = "the untrained backbone"
+    elif len(models) < len(stage.variants) or any(model.scores_untrained for model in models.values()):
+        start = "the untrained re-ranker"
+    given = [name for name, model in models.items() if model.start_from]
+    if not given:
+        return start
+    adapter = "the adapter that its training went on from"
+    return adapter if len(given) == len(models) else f"{start}, and for {', '.join(given)} {adapter}"

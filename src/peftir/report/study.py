@@ -89,6 +89,10 @@ class ModelRecord:
     resources: dict[str, Resources]
     """By the name of the stage."""
     interpolation: Interpolation | None
+    start_from: bool = False
+    """Whether training went on from a given adapter."""
+    scores_untrained: bool = False
+    """Whether it is a re-ranker that could score before training."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,9 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([_spread(*block) for block in _blocks(table)], ignore_index=True)
 
 
-def comparisons(table: pd.DataFrame, families: Families) -> pd.DataFrame:
+def comparisons(
+    table: pd.DataFrame, families: Families, unpooled: Mapping[str, Collection[str]] | None = None
+) -> pd.DataFrame:
     """Test the difference ``row`` − ``other`` of each pair of rows, by stage and measure.
 
     Pairs are formed among the rows without interpolation, and among the interpolated rows and what these are
@@ -107,11 +109,15 @@ def comparisons(table: pd.DataFrame, families: Families) -> pd.DataFrame:
     Args:
         table: from :func:`peftir.pipeline.evaluate.per_query`.
         families: the families of tests for Holm's correction; a pair may be in one family of a stage.
+        unpooled: by stage, rows whose pairs have no part in the error over seeds that is pooled over pairs.
 
     Raises:
         ValueError: a pair of ``families`` is not compared.
     """
-    blocks = [_comparisons(*block, families.get(block[0], ())) for block in _blocks(table)]
+    blocks = [
+        _comparisons(*block, families.get(block[0], ()), (unpooled or {}).get(block[0], ()))
+        for block in _blocks(table)
+    ]
     return pd.concat(blocks, ignore_index=True)
 
 
@@ -161,12 +167,20 @@ def _spread(stage: str, measure: str, values: Values) -> pd.DataFrame:
 
 
 def _comparisons(
-    stage: str, measure: str, values: Values, families: Sequence[Collection[tuple[str, str]]]
+    stage: str,
+    measure: str,
+    values: Values,
+    families: Sequence[Collection[tuple[str, str]]],
+    unpooled: Collection[str],
 ) -> pd.DataFrame:
     compared = pairs(list(values))
     indices = [_indices(compared, family) for family in families]
     differences = [values[row] - values[other] for row, other in compared]
-    over_seeds = fmean(error_over_seeds(each) for each in differences)
+    over_seeds = fmean(
+        error_over_seeds(each)
+        for pair, each in zip(compared, differences, strict=True)
+        if not {*pair} & {*unpooled}
+    )
     tests = [two_level_test(each, at_least=over_seeds) for each in differences]
     table = pd.DataFrame(compared, columns=["row", "other"])
     table.insert(0, "stage", stage)

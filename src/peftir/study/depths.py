@@ -22,16 +22,24 @@ def problem(given: Params) -> str | None:
         for other, depth in lists.items():
             if wanted > depth:
                 return f"{key}: {wanted}: expected {depth} at most, since {other} is {depth}"
+    for key, measure, lists in _measured(given):
+        for other, depth in lists.items():
+            if cutoff(measure) > depth:
+                return (
+                    f"{key}: '{measure}': expected a cutoff of {depth} at most, since {other} "
+                    f"is {depth} and no ranking goes further"
+                )
+    return None
+
+
+def _measured(given: Params) -> Iterator[tuple[str, str, Depths]]:
+    """The key and name of each measure of rankings that are written, and what cuts these."""
     depths = {"retrieval": of_retrieval(given), "reranking": of_reranking(given)}
     for key, task, measures in given.measure_lists():
-        for measure in measures:
-            for other, depth in depths[task].items():
-                if cutoff(measure) > depth:
-                    return (
-                        f"{key}: '{measure}': expected a cutoff of {depth} at most, since {other} "
-                        f"is {depth} and no ranking goes further"
-                    )
-    return None
+        yield from ((key, measure, depths[task]) for measure in measures)
+    for name, block in given.lexical.items():
+        if block.selected_by:
+            yield f"lexical.{name}.selected_by", block.selected_by, {"bm25.depth": given.bm25.depth}
 
 
 def of_retrieval(given: Params) -> Depths:

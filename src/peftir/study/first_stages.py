@@ -63,6 +63,11 @@ def problem(given: Params) -> str | None:
     candidates = given.reranking.candidates
     if candidates not in runs:
         return f"reranking.candidates: '{candidates}': expected one of {', '.join(runs)}"
+    if given.reranking.first_stage in given.variants.at("reranking"):
+        return (
+            f"reranking.candidates: '{candidates}': expected a ranking that is not called as a re-ranker: "
+            f"'{given.reranking.first_stage}' is under variants.untrained_reranker, too"
+        )
     for name in given.chains:
         if name not in retrievers:
             return f"chains: '{name}': expected one of {', '.join(retrievers)}"

@@ -27,6 +27,7 @@ from peftir.study.blocks import (
 from peftir.study.first_stages import LexicalParams, RerankingParams
 from peftir.study.mistakes import in_one_line
 from peftir.study.rows import Row, rows_of
+from peftir.study.sources import shown
 from peftir.study.tasks import BY_NAME, TASKS, UNTRAINED, StageName, TaskName
 from peftir.study.training import MiningParams, RerankerParams, RetrieverParams, TeacherParams, TrainingParams
 from peftir.study.variants import Variants
@@ -61,6 +62,19 @@ class Params(Block):
     def at_commit(self, commit: str) -> Params:
         """The same with ``commit`` as the backbone's revision."""
         return self.model_copy(update={"backbone": self.backbone.model_copy(update={"revision": commit})})
+
+    def for_publication(self) -> Params:
+        """The same without private paths: folders outside of the study are reduced to their last part."""
+        content = self.model_dump()
+        content["backbone"]["name"] = shown(self.backbone.name)
+        for block in (content["collection"], *content["tests"].values()):
+            block["source"] = shown(block["source"])
+        for block in content["teachers"].values():
+            block["scores"] = shown(block["scores"])
+        for block in content["methods"].values():
+            folders = block["start_from"] or {}
+            folders |= {stage: shown(folder) for stage, folder in folders.items() if folder}
+        return Params.model_validate(content)
 
     def training(self, stage: StageName) -> TrainingParams:
         """How ``stage`` is trained."""

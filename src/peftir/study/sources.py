@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 
@@ -10,8 +11,12 @@ def shown(source: str) -> str:
 
     >>> [shown("beir:/home/ada/nfcorpus"), shown("../models/bert"), shown("ir_datasets:beir/scifact/test")]
     ['beir:nfcorpus', 'bert', 'ir_datasets:beir/scifact/test']
+    >>> [shown("beir:/home/ada/a:b"), shown("/home/ada:c/bert"), shown("models/retriever/lora-13")]
+    ['beir:a:b', 'bert', 'models/retriever/lora-13']
     """
-    kind, colon, place = source.rpartition(":")
+    kind, colon, place = source.partition(":")
+    if not re.fullmatch(r"[\w-]+", kind):
+        kind, colon, place = "", "", source
     path = PurePath(place)
     outside = path.is_absolute() or place.startswith(("~", ".."))
     return f"{kind}{colon}{path.name}" if outside and path.name not in ("", "..") else source

@@ -60,12 +60,13 @@ def fit(
     backward: Callable[[list[Example]], Tensor],
     evaluate: Callable[[], float],
     on_point: Callable[[Point], None],
+    can_score: bool = False,
 ) -> dict[str, Any]:
     """Train ``model`` with ``variant``'s method and write it to ``paths``; return what the steps took.
 
     ``backward`` computes the gradients of a batch and returns its loss. ``evaluate`` returns the dev measure
-    by which the best step is selected, on documents of the run ``dev_ranking``. In a process group only rank
-    0 writes.
+    by which the best step is selected, on documents of the run ``dev_ranking``. ``can_score`` says that
+    ``model`` is a re-ranker whose head is not new. In a process group only rank 0 writes.
     """
     method, settings = params.methods[variant], params.training(stage)
     knobs = saving.attach(model, variant, method)
@@ -132,6 +133,7 @@ def fit(
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
             **({} if start is None else {"start_from": fingerprint(start, ADAPTER)}),
+            **({"scores_untrained": True} if can_score else {}),
             "gradients": {
                 name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
                 for name, norms in outcome.gradients.items()

@@ -62,6 +62,26 @@ def test_a_section_has_an_id_and_the_title_of_its_file(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "ids"),
+    [
+        ("a.html", "<title>Guide</title><nav>Home</nav><h1>Guide</h1>Read.", ["a.html", "a.html#guide"]),
+        ("a.html", "<title>Guide</title>Home<h1></h1>Read.", ["a.html", "a.html#"]),
+        ("a.md", "---\ntitle: X\n---\nfirst\n# X\nsecond", ["a.md", "a.md#x"]),
+        ("a.md", "---\ntitle: X\n---\n# Y\nfirst\n# X\nsecond", ["a.md#y", "a.md#x"]),
+        (
+            "a.md",
+            "# Step 2\n0\n# Step\n1\n# Step\n2\n# Step 2\n3\n# Step\n4",
+            ["a.md", "a.md#step", "a.md#step-2", "a.md#step-2-2", "a.md#step-3"],
+        ),
+    ],
+)
+def test_the_ids_of_sections_differ(name: str, text: str, ids: list[str], tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    (file,) = read_files(tmp_path, pytest.fail)
+    assert [document.id for document in file.documents_by_section()] == ids
+
+
 def test_links_out_of_the_folder_and_hidden_files_are_not_read(tmp_path: Path) -> None:
     folder, outside = tmp_path / "notes", tmp_path / "outside"
     for place in (folder / ".git", outside):

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +20,7 @@ import pytest
 from peftir.cli import main
 from peftir.diff.revisions import PARAMS, Revision, revision, revision_or_folder
 from peftir.pipeline.compare.comparison import StudyComparison, StudyRow, compare_studies
-from peftir.pipeline.compare.conditions import conditions_of
+from peftir.pipeline.compare.conditions import Condition, conditions_of
 from peftir.pipeline.compare.figure import axis_of, write_figure
 from peftir.pipeline.compare.kept import STAGES
 from peftir.pipeline.compare.tables import as_csv, as_json, as_markdown
@@ -167,6 +168,72 @@ def test_params_that_change_together_are_one_condition() -> None:
     assert (budget.label, budget.values) == ("methods.*.budget", [0.01, 0.1, 0.1])
 
 
+def test_methods_share_a_label_only_with_equal_values_and_no_two_conditions_have_one() -> None:
+    names = ["lora", "mam", "adapter", "iaa_l"]
+    variants = {"untrained": [], "retriever": names, "reranker": ["lora"]}
+
+    def labels(*budgets: tuple[float, ...]) -> list[tuple[str, list[float]]]:
+        studies = [
+            {"methods": {name: {"budget": one} for name, one in zip(names, study, strict=True)}}
+            | {"variants": variants}
+            for study in budgets
+        ]
+        return [(condition.label, condition.values) for condition in conditions_of(studies)]
+
+    assert labels((1, 1, 1, 1), (2, 2, 2, 2)) == [("methods.*.budget", [1, 2])]
+    assert labels((1, 10, 1, 1), (2, 20, 1, 1)) == [("methods.lora.budget and 1 more", [1, 2])]
+    assert labels((1, 1, 1, 1), (2, 2, 1, 1), (2, 2, 2, 2)) == [
+        ("methods.lora.budget and 1 more", [1, 2, 2]),
+        ("methods.adapter.budget and 1 more", [1, 1, 2]),
+    ]
+
+
+def test_negatives_that_no_training_reads_are_no_condition() -> None:
+    def params(depth: int, budget: float, source: str, older: int = 1) -> dict[str, Any]:
+        return {
+            "methods": {"lora": {"budget": budget}},
+            "variants": {"untrained": [], "retriever": ["lora"], "reranker": ["lora"]},
+            "retriever": {"negatives_from": source},
+            "mining": {
+                "first": {"negatives_from": "bm25", "depth": older},
+                "second": {"negatives_from": "mining/first", "depth": depth},
+            },
+            "teachers": {"expert": {"negatives_from": "mining/second", "depth": depth}},
+        }
+
+    def labels(*given: dict[str, Any]) -> list[str]:
+        return [condition.label for condition in conditions_of([*given])]
+
+    assert labels(params(9, 0.1, "bm25"), params(8, 0.2, "bm25")) == ["methods.lora.budget"]
+    assert labels(params(9, 0.1, "teachers/expert"), params(8, 0.1, "teachers/expert")) == [
+        "mining.second.depth and 1 more"
+    ]
+    assert labels(params(9, 0.1, "mining/second"), params(9, 0.1, "mining/second", older=2)) == [
+        "mining.first.depth"
+    ]
+
+
+def test_a_studys_texts_do_nothing_in_a_comment(found: StudyComparison) -> None:
+    """As values of params and names of experiments do in a pull request: nothing is linked or notified."""
+    evil = "@ada https://evil.example ![](x) `a` | b"
+    first, *studies = found.studies
+    renamed = replace(first, side=replace(first.side, title=evil))
+    condition = Condition(evil, {evil: [evil] * len(found.studies)})
+    row = replace(found.rows[0], row=evil, study=evil)
+    changed = replace(
+        found,
+        studies=[renamed, *studies],
+        rows=[row, *found.rows[1:]],
+        conditions=[condition],
+        references={evil: evil, **found.references},
+        claims=[replace(c, by_study={evil: c.by_study[first.title], **c.by_study}) for c in found.claims],
+    )
+    markdown = as_markdown(changed)
+    assert "@ada" in markdown
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", markdown)
+    assert "@ada" not in outside and "evil" not in outside
+
+
 def test_the_axis_is_in_the_order_of_a_number(repository: Repository, found: StudyComparison) -> None:
     pair = compare_studies([revision(repository.root, name) for name in ("large", "small")])
     label, values = axis_of(pair)
@@ -203,7 +270,7 @@ def test_json_csv_and_markdown_say_the_same(found: StudyComparison) -> None:
         assert line["full_corrected"] == ("" if corrected is None else str(corrected))
         assert line["collection.source"] == ("beir:other" if "elsewhere" in row["study"] else "pydocs")
     markdown = as_markdown(found)
-    assert markdown.count("| lora |") == 6 and "### Retrieval, RR@10" in markdown
+    assert markdown.count("| `lora` |") == 6 and "### Retrieval, `RR@10`" in markdown
     assert [claim["statement"] in markdown for claim in content["claims"]] == [True] * 4
 
 
@@ -259,6 +326,15 @@ def test_what_cannot_be_compared_is_named_in_one_line(
     code, printed, said = peftir(*studies)
     assert (code, printed, said.count("\n")) == (1, "", 1)
     assert re.search(message, said), said
+
+
+def test_a_folder_is_not_replaced_by_the_figure(peftir: Command, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    for folder in (str(tmp_path), "."):
+        code, printed, said = peftir("small", "large", "--figure", folder)
+        assert (code, printed) == (1, "")
+        assert said.endswith(f"--figure {folder}: is a folder; expected a file, such as figure.svg\n")
+    assert (tmp_path / "kept").read_text() == "kept"
 
 
 def test_a_revision_without_metrics_and_studies_without_a_common_measure_are_named(

@@ -37,18 +37,20 @@ class TextFile:
     def documents_by_section(self) -> Iterator[Document]:
         """Yield each section with text as a document, with the file's title before its heading.
 
-        The id of a section is that of the file with the heading's words after a ``#``, numbered from the
-        second of the same words on.
+        The id of a section is that of the file with the heading's words after a ``#``, numbered where another
+        section has it already; that of the first is the file's own, if its heading is none or the title.
         """
-        title, repeated = self.content.title, Counter[str]()
+        title, given, repeated = self.content.title, set[str](), Counter[str]()
         for heading, text in self.content.sections:
             if not text:
                 continue
             anchor = "-".join(re.findall(r"\w+", heading.casefold()))
-            repeated[anchor] += 1
-            number = f"-{repeated[anchor]}" if repeated[anchor] > 1 else ""
-            is_first = heading in ("", title) and repeated[anchor] == 1
-            id = self.id if is_first else f"{self.id}#{anchor}{number}"
+            bare = not given and heading in ("", title)
+            id = unnumbered = self.id if bare else f"{self.id}#{anchor}"
+            while id in given:
+                repeated[unnumbered] += 1
+                id = f"{unnumbered}-{repeated[unnumbered] + 1}"
+            given.add(id)
             shown = heading or title if heading in ("", title) or not title else f"{title}: {heading}"
             yield Document(id, shown, text, str(self.path))
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from peftir.system.errors import PeftirError
+
 
 def add_compare(commands: Any) -> None:
     """Add ``peftir compare`` to the command's parser."""
@@ -35,6 +37,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from peftir.pipeline.compare.figure import write_figure
     from peftir.pipeline.compare.tables import as_csv, as_json, as_markdown, as_text
 
+    if arguments.figure and arguments.figure.is_dir():
+        raise PeftirError(f"--figure {arguments.figure}: is a folder; expected a file, such as figure.svg")
     root = study_around(Path())
     found = compare_studies([revision_or_folder(root, name) for name in arguments.study])
     forms = {"md": as_markdown, "json": as_json, "csv": as_csv}

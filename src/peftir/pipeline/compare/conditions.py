@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,11 @@ UNRELATED = ("seeds", "variants", "lexical", "chains", "learning", "threads", "t
 class Condition:
     """One or more params that change together between studies."""
 
+    label: str
+    """The key, or the first one and their number; no two conditions have the same.
+
+    ``methods.*.budget`` stands for the budgets of several methods if they are equal.
+    """
     params: dict[str, list[Any]]
     """The values of each key, by study."""
 
@@ -25,17 +31,6 @@ class Condition:
     def values(self) -> list[Any]:
         """The values of the first key, by study."""
         return next(iter(self.params.values()))
-
-    @property
-    def label(self) -> str:
-        """The key, ``methods.*.budget`` for that of several methods, or the first key and their number."""
-        first, *others = self.params
-        if not others:
-            return first
-        last = {key.rpartition(".")[2] for key in self.params}
-        if len(last) == 1 and all(key.startswith("methods.") for key in self.params):
-            return f"methods.*.{last.pop()}"
-        return f"{first} and {len(others)} more"
 
 
 def conditions_of(params: list[Any]) -> list[Condition]:
@@ -45,18 +40,49 @@ def conditions_of(params: list[Any]) -> list[Condition]:
     run in all studies do not count.
     """
     given = [dict(leaves(each)) for each in params]
-    found: dict[tuple[int, ...], Condition] = {}
+    found: dict[tuple[int, ...], dict[str, list[Any]]] = {}
     for key in dict.fromkeys(key for each in given for key in each):
         values = [each.get(key, ABSENT) for each in given]
         division = tuple(values.index(value) for value in values)
         if any(division) and _counts(key, params):
-            found.setdefault(division, Condition({})).params[key] = values
-    return list(found.values())
+            found.setdefault(division, {})[key] = values
+    shared = Counter(map(_of_several_methods, found.values()))
+    return [Condition(_label(each, shared), each) for each in found.values()]
 
 
-def _counts(key: str, params: Iterable[Any]) -> bool:
+def _label(params: dict[str, list[Any]], shared: Mapping[str | None, int]) -> str:
+    name = _of_several_methods(params)
+    if name is not None and shared[name] == 1:
+        return name
+    first, *others = params
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _of_several_methods(params: dict[str, list[Any]]) -> str | None:
+    """``methods.*.budget`` if all ``params`` are budgets, with the same values; so with any other key."""
+    first, *others = params.values()
+    keys = {key.rpartition(".")[2] for key in params}
+    is_one = others and len(keys) == 1 and all(key.startswith("methods.") for key in params)
+    return f"methods.*.{keys.pop()}" if is_one and all(values == first for values in others) else None
+
+
+def _counts(key: str, params: Sequence[Any]) -> bool:
     block, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    if block in ("mining", "teachers"):
+        return any(f"{block}/{name}" in _negatives_in(each) for each in params)
     if block != "methods":
         return block not in UNRELATED
-    variant = rest.partition(".")[0]
-    return all(any(variant in variants_at(each, task) for task in TASKS) for each in params)
+    return all(any(name in variants_at(each, task) for task in TASKS) for each in params)
+
+
+def _negatives_in(params: Any) -> set[str]:
+    """The rankings, such as ``mining/first``, that negatives come from, directly or through others."""
+    found: set[str] = set()
+    waiting = [params.get(task.stage, {}).get("negatives_from") for task in TASKS]
+    while waiting:
+        if (name := waiting.pop()) and name not in found:
+            found.add(name)
+            block, _, entry = name.partition("/")
+            waiting.append(params.get(block, {}).get(entry, {}).get("negatives_from"))
+    return found

@@ -17,7 +17,7 @@ from peftir.report.evidence import probability
 from peftir.statistics.comparisons import signed
 from peftir.statistics.significance import ALPHA
 from peftir.study.tasks import TASKS, TITLES
-from peftir.system.markdown import escape, table
+from peftir.system.markdown import code, escape, table
 from peftir.system.text import aligned, visible
 
 TESTED = ("full", "rival", "baseline", "reference")
@@ -26,12 +26,18 @@ NONE = "–"
 Rows = list[tuple[str, ...]]
 
 
+class Given(str):
+    """A text that a study brings along, such as a value of its params: in Markdown as code."""
+
+
 def as_text(found: StudyComparison) -> str:
     """The comparison in aligned columns, with unprintable characters escaped."""
     parts = []
     for title, rows in _tables(found):
         shown = [tuple(map(visible, row)) for row in rows]
-        parts.append([f"{title}:", *(f"  {line}" for line in aligned(shown, words=len(shown[0])))])
+        parts.append(
+            [f"{visible(''.join(title))}:", *(f"  {line}" for line in aligned(shown, words=len(shown[0])))]
+        )
     parts += [[note] for note in _notes(found)]
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -40,8 +46,8 @@ def as_markdown(found: StudyComparison) -> str:
     """The comparison as Markdown tables."""
     parts = []
     for title, (head, *rows) in _tables(found):
-        parts.append([f"### {title}"])
-        parts.append(table([*map(escape, head)], (map(escape, row) for row in rows)))
+        parts.append([f"### {''.join(map(_in_markdown, title))}"])
+        parts.append(table([*map(_in_markdown, head)], (map(_in_markdown, row) for row in rows)))
     parts += [[note] for note in _notes(found)]
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -87,21 +93,25 @@ def as_csv(found: StudyComparison) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def _tables(found: StudyComparison) -> Iterator[tuple[str, Rows]]:
-    """Yield the title and the lines of each table, the head first."""
-    yield "Studies", _studies(found)
+def _tables(found: StudyComparison) -> Iterator[tuple[tuple[str, ...], Rows]]:
+    """Yield the title, in parts, and the lines of each table, the head first."""
+    yield ("Studies",), _studies(found)
     if found.conditions:
-        yield "Params", _params(found)
+        yield ("Params",), _params(found)
     for task in TASKS:
         rows = [row for row in found.rows if row.task == task.name]
-        yield f"{TITLES[task.name]}, {found.measure(task.name)}", _results(rows)
+        yield (f"{TITLES[task.name]}, ", Given(found.measure(task.name))), _results(rows)
     titles = [study.title for study in found.studies]
-    head = ("claim", *titles, "all")
+    head = ("claim", *map(Given, titles), "all")
     answers = [
         (claim.statement, *(words(claim.by_study[title].answer) for title in titles), words(claim.answer))
         for claim in found.claims
     ]
-    yield "Claims", [head, *answers]
+    yield ("Claims",), [head, *answers]
+
+
+def _in_markdown(cell: str) -> str:
+    return code(cell) if isinstance(cell, Given) else escape(cell)
 
 
 def _studies(found: StudyComparison) -> Rows:
@@ -112,10 +122,10 @@ def _studies(found: StudyComparison) -> Rows:
         reference = found.references[study.title]
         lines.append(
             (
-                study.title,
+                Given(study.title),
                 f"{len(study.test_queries[1]):,}",
                 *(str(len(stage.seeds)) for stage in study.stages.values()),
-                NONE if reference == study.title else reference,
+                NONE if reference == study.title else Given(reference),
             )
         )
     return [head, *lines]
@@ -123,8 +133,9 @@ def _studies(found: StudyComparison) -> Rows:
 
 def _params(found: StudyComparison) -> Rows:
     """A line for each param in which the studies differ."""
-    head = ("params that differ", *(study.title for study in found.studies))
-    return [head, *((condition.label, *map(str, condition.values)) for condition in found.conditions)]
+    head = ("params that differ", *(Given(study.title) for study in found.studies))
+    cells = ((condition.label, *map(str, condition.values)) for condition in found.conditions)
+    return [head, *(tuple(map(Given, row)) for row in cells)]
 
 
 def _results(rows: Sequence[StudyRow]) -> Rows:
@@ -146,8 +157,8 @@ def _results(rows: Sequence[StudyRow]) -> Rows:
         sd = "" if math.isnan(spread.sd) else f" ± {spread.sd:.3f}"
         lines.append(
             (
-                row.row,
-                row.study,
+                Given(row.row),
+                Given(row.study),
                 f"{spread.mean:.3f}{sd}",
                 f"{spread.low:.3f} to {spread.high:.3f}",
                 *_difference(row.tested.get("full")),
