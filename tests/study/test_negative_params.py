@@ -81,6 +81,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"retriever": {"negatives_depth": 101}},
         "retriever.negatives_depth: 101: expected 100 at most, since teachers.expert.depth is 100",
     ),
+    "more documents than a round is trained on": (
+        {"mining": {"first": MINED | {"depth": 99}, "second": SECOND}},
+        "retriever.negatives_depth: 100: expected 99 at most, since mining.first.depth is 99",
+    ),
     "more scored than ranked": (
         {"teachers": {"expert": EXPERT | {"depth": 101}}},
         "teachers.expert.depth: 101: expected 100 at most, since mining.second.depth is 100",

@@ -116,7 +116,7 @@ def fit(
         "threads": params.threads,
     }
     saving.save(model, target, params.backbone.name, params.backbone.revision, root, training=trained)
-    weights = count(model)
+    weights, sampler = count(model), batches.sampler
     write_json(
         root / paths.record,
         {
@@ -131,6 +131,9 @@ def fit(
             "best_step": outcome.best_step,
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
+            **(
+                {"negatives_of_other_queries": round(sampler.share_of_others(), 4)} if sampler.selects else {}
+            ),
             **({} if start is None else {"start_from": fingerprint(start, ADAPTER)}),
             "gradients": {
                 name: {"layer": modules[name].layer, "norms": [float(f"{norm:.4g}") for norm in norms]}
