@@ -65,6 +65,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "lexical.rm3": LEXICAL["rm3"] | EVALUATE,
     "backbone": TRAINING | UNTRAINED | MINER,
     "backbone.name": TRAINING | UNTRAINED | MINER | {"backbone"},
+    "backbone.pooling": TRAINING | UNTRAINED | MINER | {"backbone"},
     "backbone.revision": TRAINING | UNTRAINED | MINER | {"backbone"},
     "backbone.precision": TRAINING | UNTRAINED | NEGATIVES | USE | USE_TEST | CHAIN,
     "methods": set(),  # those of no variant that runs

@@ -58,6 +58,19 @@ def head_outputs(folder: Path) -> int | None:
     return len(labels) if labels else int(config.get("num_labels", 2))
 
 
+def refuse_several_outputs(folder: Path, backbone: str) -> None:
+    """Raise an error if the classification head of ``backbone``, in ``folder``, has several outputs.
+
+    Raises:
+        PeftirError: it does.
+    """
+    if (outputs := head_outputs(folder)) not in (None, 1):
+        raise PeftirError(
+            f"backbone.name: {backbone!r}: has a head of {outputs} outputs; expected a cross-encoder "
+            "with one, or a model without a head: save its base_model"
+        )
+
+
 def is_causal(folder: Path) -> bool:
     """Whether the model in ``folder`` is a causal language model, with a head over its vocabulary."""
     return _is(json.loads((folder / "config.json").read_text(encoding="utf-8")), "ForCausalLM")
