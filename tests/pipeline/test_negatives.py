@@ -7,6 +7,7 @@ random backbone.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +297,20 @@ def test_scores_in_a_file_are_those_of_the_re_ranker(root: Path, taught: Params)
         PeftirError, match=r"scores\.tsv: has no score of the document '\w+' for the query 'q0'"
     ):
         score_for_training(root, taught, "file")
+
+
+def test_a_teacher_that_is_no_re_ranker_of_peftir_is_a_line(root: Path, mined: Params) -> None:
+    plain = root / "plain"
+    CrossEncoder(str(root / "backbone"), num_labels=1).save_pretrained(str(plain))
+    retriever = shutil.copytree(root / layout.miner_paths("first").model, root / "starts/first")
+    for folder in (plain, retriever):
+        teacher = mined.teachers["expert"].model_copy(update={"scores": str(folder.relative_to(root))})
+        params = mined.model_copy(update={"teachers": {"expert": teacher}})
+        message = (
+            rf"^teachers\.expert\.scores: '{teacher.scores}': expected a re-ranker that peftir saved, or"
+        )
+        with pytest.raises(PeftirError, match=message):
+            score_for_training(root, params, "expert")
 
 
 def test_queries_with_too_few_scored_documents_are_left_out(root: Path, taught: Params) -> None:
