@@ -10,7 +10,7 @@ from peftir.data.teacher_file import read_teacher_file
 from peftir.system.errors import PeftirError
 
 WANTED = {"q1": ["d2", "d1"], "q2": ["d1"]}
-QUERIES, DOCUMENTS = {"q1", "q2", "dev"}, ["d1", "d2", "d3"]
+QRELS = {"q1": {"d1": 1}, "q2": {"d1": 1}}
 PAIRS = [("q2", "d1", "-3"), ("q1", "d1", "1.5"), ("dev", "d1", "9"), ("q1", "d2", "2e-1"), ("q1", "d3", "7")]
 LINES = {
     "scores.tsv": "{0}\t{1}\t{2}\n",
@@ -20,7 +20,7 @@ LINES = {
 
 
 def read(path: Path) -> dict[str, list[float]]:
-    return read_teacher_file(path, WANTED, QUERIES, DOCUMENTS)
+    return read_teacher_file(path, WANTED, QRELS, "teachers.expert.depth")
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -28,7 +28,11 @@ def read(path: Path) -> dict[str, list[float]]:
 def test_the_wanted_scores_are_read_in_their_order(name: str, header: bool, tmp_path: Path) -> None:
     path = tmp_path / name
     start = "query-id\tcorpus-id\tscore\n" if header else ""
-    path.write_text(start + "".join(LINES[name].format(*pair) for pair in PAIRS))
+    sampled = [
+        ("q3", "d1", "1"),
+        ("q1", "d9", "1"),
+    ]  # as with train_share and documents, not in the collection
+    path.write_text(start + "".join(LINES[name].format(*pair) for pair in [*sampled, *PAIRS]))
     assert read(path) == {"q1": [0.2, 1.5], "q2": [-3.0]}
 
 
@@ -36,8 +40,6 @@ def test_the_wanted_scores_are_read_in_their_order(name: str, header: bool, tmp_
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        (("q3", "d1", "1"), r":6: the query 'q3' is not in the collection; correct the file"),
-        (("q1", "d9", "1"), r":6: the document 'd9' is not in the collection; correct the file"),
         (("q1", "d1", "NaN"), r":6: the score of document 'd1' is nan; expected a finite number; correct"),
         (("q1", "d1", "1"), r":6: query 'q1' has the document 'd1' again; correct"),
     ],
@@ -77,11 +79,14 @@ def test_a_line_of_another_form_is_named(name: str, line: str, message: str, tmp
 
 def test_a_missing_pair_is_named_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "scores.tsv"
-    path.write_text("q1\td1\t2\nq2\td1\t2\n")
-    with pytest.raises(
-        PeftirError, match=f"^{path}: has no score of the document 'd2' for the query 'q1'; exp"
+    for scored, missing, remedy in (
+        ("d1", "d2", r"a candidate; expected .*: add it, or lower teachers\.expert\.depth$"),
+        ("d2", "d1", r"which is judged relevant; expected .*: add it$"),
     ):
-        read(path)
+        path.write_text(f"q1\t{scored}\t2\nq2\td1\t2\n")
+        told = f"^{path}: has no score of the document '{missing}' for the query 'q1', {remedy}"
+        with pytest.raises(PeftirError, match=told):
+            read(path)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

@@ -122,6 +122,10 @@ def test_a_budget_that_is_too_small_for_a_side_is_refused(backbone: Path) -> Non
     model = new_model(backbone, "separate")
     with pytest.raises(PeftirError, match=r"methods\.v\.budget: .* \(of each side\)"):
         saving.attach(model, "v", MethodParams(type="lora", budget=0.001, learning_rate=RATES))
+    other = MethodParams(type="lora", rank=2, target_modules=["none"], learning_rate=RATES)
+    with pytest.raises(PeftirError, match=r"methods\.v\.target_modules: .*") as error:
+        saving.attach(new_model(backbone, "separate"), "v", other)
+    assert "side" not in str(error.value)
 
 
 def test_sides_start_equal_and_the_untouched_one_has_no_dropout_and_no_gradient(backbone: Path) -> None:

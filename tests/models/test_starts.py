@@ -12,11 +12,13 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
+    ModernBertDecoderConfig,
+    ModernBertDecoderForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -28,9 +30,13 @@ from peftir.models.biencoder import encode, new_biencoder
 from peftir.models.crossencoder import new_crossencoder, score
 from peftir.models.sides import count
 from peftir.models.tokenizing import PATTERNS
+from peftir.models.yes_no import with_prompt
+from peftir.pipeline.untrained_model import write_untrained
+from peftir.study import layout
 from peftir.study.params import MethodParams
 from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
+from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
 
 TEXTS = ["sort a list", "open the file", "a line of text and a path to it"]
@@ -237,6 +243,45 @@ def test_a_tuned_one_comes_back_with_its_prompt(answering: Path, tmp_path: Path)
     assert plain == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize("own", ["", "<|endoftext|>"])
+def test_the_token_that_begins_each_text_is_before_the_prompt_once(answering: Path, own: str) -> None:
+    """As Llama's, Gemma's and Mistral's tokenizers add one."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(answering)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A",
+        pair="<|endoftext|> $A $B",
+        special_tokens=[("<|endoftext|>", tokenizer.convert_tokens_to_ids("<|endoftext|>"))],
+    )
+    prompt = own + "Query: {query}\nDocument: {document}\nAnswer:"
+    asked = with_prompt(tokenizer, prompt)
+    text = prompt.format(query="sort a list", document="open the file")
+    assert (
+        asked("sort a list", "open the file").input_ids
+        == tokenizer(text, add_special_tokens=not own).input_ids
+    )
+
+
+def test_a_family_whose_head_is_more_than_one_layer_cannot_answer(answering: Path, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = ModernBertDecoderConfig(vocab_size=600, pad_token_id=0, **sizes)
+    ModernBertDecoderForCausalLM(config).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast.from_pretrained(answering).save_pretrained(tmp_path)
+    with pytest.raises(
+        PeftirError, match=r"^reranker\.yes_no: .* is of the family modernbert-decoder, whose"
+    ):
+        new_crossencoder(str(tmp_path), length=400, yes_no=YesNoParams(prompt=PROMPT))
+
+
+def test_an_untrained_models_record_counts_the_dense_layers(sentence_model: Path, tmp_path: Path) -> None:
+    params = make_params(tmp_path, backbone={"name": str(sentence_model), "pooling": "model"})
+    model = new_retriever(sentence_model)
+    write_untrained(tmp_path, params, "retriever", "zero_shot", model)
+    record = json.loads((tmp_path / layout.training("retriever", "zero_shot", None)).read_text())
+    assert record["weights"]["backbone"] == count(model).backbone
+    encoder = sum(weight.numel() for weight in model[0].parameters())
+    assert count(model).backbone > encoder - sum(w.numel() for w in model[0].model.pooler.parameters())
+
+
 def test_what_cannot_answer_is_a_line(answering: Path, trained_crossencoder: Path) -> None:
     for folder, given, message in (
         (trained_crossencoder, {"prompt": PROMPT}, r"reranker\.yes_no: .* is no causal language model"),
@@ -252,3 +297,5 @@ def test_what_cannot_answer_is_a_line(answering: Path, trained_crossencoder: Pat
         new_crossencoder(str(answering), length=32, yes_no=YesNoParams(prompt=PROMPT))
     with pytest.raises(ValueError, match=r"a text with \{query\} and then \{document\}, each once"):
         YesNoParams(prompt="{document} {query}")
+    with pytest.raises(ValueError, match=r"a space before both \{query\} and \{document\} or before neither"):
+        YesNoParams(prompt="Query: {query}\nDocument:\n{document}")

@@ -85,6 +85,23 @@ def test_a_folder_that_changes_under_the_study_is_an_error_until_it_is_taken_ane
     assert settled(Path(), params) == params
 
 
+@pytest.mark.parametrize("changed", ["modules.json", "1_Pooling/config.json"])
+def test_the_pooling_of_a_model_is_pinned_where_it_is_used(
+    tmp_path: Path, params: Params, changed: str
+) -> None:
+    settle(Path(), params)
+    file = Path("mine") / changed
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("{}")
+    assert settled(Path(), params) == params
+    own = make_params(tmp_path, backbone={"name": "mine", "pooling": "model"})
+    settle(Path(), own)
+    assert settled(Path(), own) == own
+    file.write_text("[]")
+    with pytest.raises(PeftirError, match=rf"mine/{changed}: is not what it was when backbone\.lock was"):
+        settled(Path(), own)
+
+
 def test_what_has_nothing_to_do_with_the_numbers_may_change(params: Params) -> None:
     settle(Path(), params)
     Path("mine/README.md").write_text("about it")

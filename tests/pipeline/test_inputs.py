@@ -12,10 +12,12 @@ import pytest
 from peftir import doctor
 from peftir.data.prepare import SOURCES, prepare
 from peftir.data.sources.fingerprint import FILES
+from peftir.models.backbone import ADAPTER
 from peftir.pipeline.backbone import settle
 from peftir.pipeline.inputs import changed_inputs, other_packages
 from peftir.pipeline.prepare_test import prepare_test
 from peftir.study import layout
+from peftir.system.files import fingerprint
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
 
@@ -152,6 +154,26 @@ def test_a_backbones_folder_that_changes_is_told(root: Path) -> None:
     Path("mine/config.json").write_text("{}")
     (said,) = changed_inputs(Path())
     assert said.startswith("mine/config.json: is not what it was")
+
+
+def test_a_start_that_changes_is_told_for_each_training_from_it(root: Path) -> None:
+    rates = {"learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
+    mined = {"variant": "lora", "seed": 13, "negatives_from": "bm25", "with_bm25": False, "depth": 100}
+    params = make_params(
+        root,
+        methods={"lora": {"type": "lora", "rank": 2, "start_from": {"retriever": "starts/lora-13"}, **rates}},
+        variants={"retriever": ["lora"], "reranker": ["lora"]},
+        mining={"first": mined},
+    )
+    write(Path("starts/lora-13"), {"adapter_config.json": "{}"})
+    record = json.dumps({"start_from": fingerprint(Path("starts/lora-13"), ADAPTER)})
+    for path in (layout.training("retriever", "lora", 13), layout.miner_paths("first").record):
+        write(Path(), {str(path): record})
+    assert params.methods["lora"].start_from and list(changed_inputs(Path())) == []
+    write(Path("starts/lora-13"), {"adapter_config.json": "[]"})
+    told = list(changed_inputs(Path()))
+    assert all(line.startswith("starts/lora-13/adapter_config.json: is not what it was") for line in told)
+    assert [line.rpartition(" ")[2] for line in told] == ["train_miner@first`", "train_retriever@lora-13`"]
 
 
 def test_every_source_says_which_files_it_reads() -> None:

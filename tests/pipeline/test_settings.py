@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import RobertaConfig, RobertaModel
+from tokenizers import processors
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from peftir.pipeline.check import check_source
 from peftir.pipeline.settings import check_settings
@@ -85,6 +88,50 @@ def test_what_the_backbone_or_the_measures_cannot_do_is_refused(name: str, backb
         check_settings(Path(), with_settings(backbone, **blocks))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def changed(backbone: Path, folder: Path, **config: Any) -> Path:
+    """A copy of ``backbone`` whose ``config.json`` says something else."""
+    shutil.copytree(backbone, folder)
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | config))
+    return folder
+
+
+NO_BACKBONES: dict[str, tuple[dict[str, Any], str]] = {
+    "a family that transformers has": (
+        {"model_type": "opt"},
+        "family 'opt' is unknown, expected one of bert",
+    ),
+    "a family that it does not have": ({"model_type": "none"}, "The checkpoint you are trying to load has"),
+    "a head of several outputs": (
+        {"architectures": ["RobertaForSequenceClassification"], "id2label": {"0": "a", "1": "b", "2": "c"}},
+        "has a head of 3 outputs; expected a cross-encoder with one",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_BACKBONES)
+def test_a_backbone_that_no_stage_could_use_is_refused(name: str, backbone: Path, tmp_path: Path) -> None:
+    config, message = NO_BACKBONES[name]
+    folder = changed(backbone, tmp_path / "other", **config)
+    with pytest.raises(PeftirError) as error:
+        check_settings(Path(), with_settings(folder))
+    assert str(error.value).startswith(f"backbone.name: '{folder}': {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_prefix_leaves_room_for_the_appended_token_too(backbone: Path, tmp_path: Path) -> None:
+    folder = changed(backbone, tmp_path / "other")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, eos_token="[SEP]")
+    tokenizer.backend_tokenizer.post_processor = processors.Sequence([])  # no special tokens
+    tokenizer.save_pretrained(folder)
+    seven: dict[str, Any] = {"retriever": {"query_prefix": "find " * 7}}
+    params = with_settings(folder, **seven)
+    check_settings(Path(), params)
+    ended = params.model_copy(update={"backbone": params.backbone.model_copy(update={"append_eos": True})})
+    with pytest.raises(PeftirError, match=r"^retriever\.query_prefix: .*: is 8 tokens, special ones includ"):
+        check_settings(Path(), ended)
 
 
 INDEX: dict[str, tuple[dict[str, dict[str, Any]], str]] = {

@@ -67,6 +67,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "lexical.rm3": LEXICAL["rm3"] | EVALUATE,
     "backbone": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER,
     "backbone.name": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER | {"backbone"},
+    "backbone.pooling": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER | {"backbone"},
     "backbone.revision": TRAINING | UNTRAINED | UNTRAINED_RERANKER | MINER | {"backbone"},
     "backbone.precision": TRAINING | UNTRAINED | UNTRAINED_RERANKER | NEGATIVES | USE | USE_TEST | CHAIN,
     "methods": set(),  # those of no variant that runs

@@ -49,21 +49,28 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"teachers": {"expert": EXPERT | {"scores": "models/reranker/full-14"}}},
         "teachers.expert.scores: 'models/reranker/full-14': expected a re-ranker that the study trains (full",
     ),
+    "a retriever as teacher": (
+        {"teachers": {"expert": EXPERT | {"scores": "./models/mining/first"}}},
+        "teachers.expert.scores: './models/mining/first': expected a re-ranker, which retrievers are not, or",
+    ),
     "a round that mines for itself": (
         {"mining": {"first": MINED | {"negatives_from": "mining/first"}}},
-        "mining.first: its negatives depend on itself, through negatives_from of its own; expected a chain",
+        "mining.first: depends on its own ranking, through mining.first.negatives_from; expected negatives",
     ),
     "rounds in a circle": (
         {"mining": {"first": MINED | {"negatives_from": "mining/second"}}},
-        "mining.first: its negatives depend on itself, through negatives_from of mining/second; expected",
+        "mining.first: depends on its own ranking, through mining.first.negatives_from, "
+        "mining.second.negatives_from; expected negatives that begin with bm25: change one of these",
     ),
     "a teacher that learns from its own scores": (
         {"reranker": {"negatives_from": "teachers/expert", "max_score_ratio": None}},
-        "teachers.expert: its negatives depend on itself, through negatives_from of mining/second and teac",
+        "teachers.expert: depends on its own ranking, through teachers.expert.scores, "
+        "reranker.negatives_from; expected",
     ),
     "a teacher that re-ranks what its student retrieves": (
         {"reranking": {"candidates": "retrieval/full-13"}},
-        "teachers.expert: its negatives depend on itself, through negatives_from of mining/second and mini",
+        "teachers.expert: depends on its own ranking, through teachers.expert.scores, "
+        "reranking.candidates, retriever.negatives_from; expected",
     ),
     "a round whose name is none in YAML": (
         {"mining": {"no": MINED}},
@@ -80,6 +87,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "more documents than are ranked": (
         {"retriever": {"negatives_depth": 101}},
         "retriever.negatives_depth: 101: expected 100 at most, since teachers.expert.depth is 100",
+    ),
+    "more documents than a round is trained on": (
+        {"mining": {"first": MINED | {"depth": 99}, "second": SECOND}},
+        "retriever.negatives_depth: 100: expected 99 at most, since mining.first.depth is 99",
     ),
     "more scored than ranked": (
         {"teachers": {"expert": EXPERT | {"depth": 101}}},

@@ -100,6 +100,11 @@ MISTAKES = {
         {"tuned": {"type": "bm25", "k1": [0.9], "b": [0.4, 1.4], "selected_by": "RR@10"}},
         ["lexical.tuned.b.1", "1.4", "less than or equal to 1"],
     ),
+    "a start from a model of the study itself": (
+        ("methods", "lora", "start_from"),
+        {"retriever": "./models/retriever/../retriever/lora-13"},
+        ["methods.lora.start_from.retriever", "no stage of this study writes", "starts/lora-13"],
+    ),
     "no train query": (
         ("collection", "train_share"),
         0.0,

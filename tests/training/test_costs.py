@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
 from lessons import training_data
-from peftir.training.costs import StepMemory, StepMeter, step_memory
-from peftir.training.operations import PEAKS, peak_of, training_operations
+from peftir.models.biencoder import new_biencoder
+from peftir.models.loading import Loading
+from peftir.training.costs import Costs, StepMemory, StepMeter, TextsRead, step_memory
+from peftir.training.fitting import _costs
+from peftir.training.operations import PEAKS, forward_operations, peak_of, training_operations
 from tiny_backbone import write_tiny_bert
 from together import QRELS, QUERIES, TEXTS, WORDS, Lesson, backward_in, batches, new_model
 
@@ -47,33 +52,62 @@ def test_memory_is_what_the_tensors_take() -> None:
     assert found.figures()["activations"] is None
 
 
-@pytest.mark.parametrize("stage", ["retriever", "reranker"])
+def test_memory_that_two_sides_share_counts_once() -> None:
+    query, document = nn.Linear(2, 3, bias=False), nn.Linear(2, 3, bias=False)
+    document.weight.data = query.weight.data
+    trained = nn.Linear(2, 2, bias=False)
+    optimizer = torch.optim.AdamW(trained.parameters())
+    found = step_memory(nn.ModuleList([query, document, trained]), optimizer, [], peak=None)
+    assert found.weights == (2 * 3 + 2 * 2) * 4
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"mini_batch_size": 3},
+    {"mini_batch_size": 9, "gradient_checkpointing": True},
+]
+
+
 @pytest.mark.parametrize(
-    "way", [{}, {"mini_batch_size": 3}, {"mini_batch_size": 9, "gradient_checkpointing": True}]
+    ("stage", "way"),
+    [
+        *product(["retriever", "reranker"], WAYS),
+        *(("retriever", {"tune": "query"} | way) for way in WAYS[:2]),
+    ],
 )
 def test_each_token_of_a_batch_counts_once(
-    stage: str, way: dict[str, int], backbone: Path, tmp_path: Path
+    stage: str, way: dict[str, Any], backbone: Path, tmp_path: Path
 ) -> None:
-    """However often it is encoded, and without the tokens of padding or of an evaluation."""
+    """However often it is encoded, and without the tokens of padding or of an evaluation.
+
+    Where queries alone are tuned, the documents' side is counted by itself.
+    """
     lesson = Lesson(stage, "full", backbone, tmp_path, **way)
     data = training_data(tmp_path / "collection", QUERIES, TEXTS, QRELS)
     model, drawn = new_model(lesson), batches(lesson, data)
     names = data.sampler.documents.to_pylist()
-    lengths = []
+    lengths, untouched = [], []
     for each in drawn[0]:
         query = len(QUERIES[each.query].split())
         documents = [len(TEXTS[names[number]].split()) for number in each.documents]
         if stage == "reranker":
             lengths += [query + document + 3 for document in documents]
         else:
-            lengths += [query + 2, *(document + 2 for document in documents)]
+            lengths.append(query + 2)
+            side = untouched if lesson.tune == "query" else lengths
+            side += [document + 2 for document in documents]
     backward, meter = backward_in(model, lesson, data, drawn), StepMeter()
     with meter.counting(model):
-        backward(drawn[0])
+        with meter.step():
+            backward(drawn[0])
+        ones = torch.ones(2, 3, dtype=int)
+        named = {} if stage == "reranker" else {"task": "document"}
         with torch.no_grad():
-            model({"input_ids": torch.ones(2, 3, dtype=int), "attention_mask": torch.ones(2, 3, dtype=int)})
+            model({"input_ids": ones, "attention_mask": ones}, **named)
     backward(drawn[0])
-    assert meter.tokens() == (sum(lengths), sum(length**2 for length in lengths))
+    assert meter.read() == tuple(
+        (sum(side), sum(length**2 for length in side)) for side in (lengths, untouched)
+    )
 
 
 def test_operations_are_those_that_torch_counts(backbone: Path) -> None:
@@ -83,14 +117,35 @@ def test_operations_are_those_that_torch_counts(backbone: Path) -> None:
     with FlopCounterMode(display=False) as counter:
         model(input_ids=ids).last_hidden_state.sum().backward()
     pooler = 2 * 2 * 32 * 32  # for the first token of each text, which no loss depends on
-    assert training_operations(model, tokens=14, squares=2 * 7**2) == counter.get_total_flops() - pooler
+    read = TextsRead(tokens=14, squares=2 * 7**2)
+    assert training_operations(model, read) == counter.get_total_flops() - pooler
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(input_ids=ids)
+    assert forward_operations(model, read) == counter.get_total_flops() - pooler
 
 
 def test_frozen_matrices_have_no_gradient_of_their_own(backbone: Path) -> None:
     model = AutoModel.from_pretrained(backbone)
-    everything = training_operations(model, 10, 0)
+    everything = training_operations(model, TextsRead(10, 0))
     model.requires_grad_(False)
-    assert training_operations(model, 10, 0) == pytest.approx(everything * 2 / 3)
+    assert training_operations(model, TextsRead(10, 0)) == pytest.approx(everything * 2 / 3)
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("float32", 19.5e12), ("bfloat16", 312e12)])
+def test_mfu_is_the_share_of_the_peak_of_the_products_format(
+    weights: str, expected: float, backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``backbone.precision`` is float32; products of bfloat16 weights are in bfloat16 all the same."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA A100-SXM4-80GB")
+    sizes: dict[str, Any] = {"query_length": 8, "document_length": 16, "loading": Loading(weights)}  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        model = new_biencoder(str(backbone), pooling="mean", **sizes)
+    read, nothing = TextsRead(10**9, 0), TextsRead(0, 0)
+    costs = Costs(StepMemory(0, 0, 0, 0, None), read, nothing, seconds=1.0)
+    found = _costs(model, costs, "float32")["mfu"]
+    assert found == pytest.approx(training_operations(model[0].model, read) / expected, abs=1e-4)
 
 
 def test_the_peak_is_that_of_the_gpu_by_its_name() -> None:

@@ -1,18 +1,19 @@
 """A teacher's scores from a file: one query id, document id and score a line, as TSV, JSONL or a TREC run.
 
 TSV may begin with the header of judgements, ``query-id``, ``corpus-id`` and ``score``; lines of JSONL are
-objects with these keys. Pairs that are not wanted are allowed, if both ids are in the collection.
+objects with these keys. Pairs that are not wanted are skipped, also those of ids that the collection, which
+may be a sample of a larger one, does not have.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from peftir.data.collection import QRELS_HEADER
+from peftir.data.collection import QRELS_HEADER, Qrels
 from peftir.data.ids import short
 from peftir.system.errors import PeftirError
 from peftir.system.files import unusable
@@ -22,43 +23,47 @@ _KEYS = QRELS_HEADER.split("\t")
 _REMEDY = "correct the file, or name another under teachers"
 
 
-def read_teacher_file(
-    path: Path, wanted: Wanted, queries: Container[str], documents: Iterable[str]
-) -> dict[str, list[float]]:
+def read_teacher_file(path: Path, wanted: Wanted, qrels: Qrels, depth: str) -> dict[str, list[float]]:
     """Read the scores of ``wanted`` pairs, in their order.
 
     Args:
         path: ``.tsv``, ``.jsonl``, or anything else for a TREC run.
         wanted: the documents of each query whose scores are needed.
-        queries: the ids of all queries of the collection.
-        documents: the ids of all its documents.
+        qrels: the judgements; relevant documents are wanted whatever the depth.
+        depth: the key of the number of other documents that are wanted, for errors.
 
     Raises:
-        PeftirError: the file is missing, a line is malformed or names an unknown id, a score is not finite,
-            or a pair is missing or repeated.
+        PeftirError: the file is missing, a line is malformed, a score is not finite, or a pair is missing or
+            repeated.
     """
     parse = {".tsv": _of_tsv, ".jsonl": _of_json}.get(path.suffix, _of_run)
     found: dict[str, dict[str, float]] = {query: {} for query in wanted}
     needed = {query: set(docs) for query, docs in wanted.items()}
-    others: dict[str, int] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if number == 1 and line.rstrip("\r\n") == QRELS_HEADER:
                     continue
                 query, document, score = _parsed(path, number, line, parse)
-                if query not in queries:
-                    _refuse(path, number, f"the query {short(query)} is not in the collection")
                 if document not in needed.get(query, ()):
-                    others.setdefault(document, number)
                     continue
                 if document in found[query]:
                     _refuse(path, number, f"query {short(query)} has the document {short(document)} again")
                 found[query][document] = score
     except (OSError, UnicodeDecodeError) as error:
         raise unusable(path, error, _REMEDY) from error
-    _check_documents(path, others, documents)
-    return {query: [_score(path, found[query], query, doc) for doc in docs] for query, docs in wanted.items()}
+    for query, docs in wanted.items():
+        if missing := [document for document in docs if document not in found[query]]:
+            relevant = qrels.get(query, {}).get(missing[0], 0) > 0
+            raise PeftirError(
+                f"{path}: has no score of the document {short(missing[0])} for the query {short(query)}, "
+                + (
+                    "which is judged relevant; expected those of all relevant documents: add it"
+                    if relevant
+                    else f"a candidate; expected those of all candidates: add it, or lower {depth}"
+                )
+            )
+    return {query: [found[query][document] for document in docs] for query, docs in wanted.items()}
 
 
 def _parsed(
@@ -99,24 +104,6 @@ def _form(path: Path) -> str:
         ".tsv": "a query id, a document id and a score with tabs between",
         ".jsonl": f"a JSON object with the keys {', '.join(_KEYS)}",
     }.get(path.suffix, "a line of a TREC run: query Q0 document rank score tag")
-
-
-def _check_documents(path: Path, others: dict[str, int], documents: Iterable[str]) -> None:
-    """Refuse the first of ``others``, documents with their lines, that is not among ``documents``."""
-    if others:
-        for document in documents:
-            others.pop(document, None)
-    for document, number in others.items():
-        _refuse(path, number, f"the document {short(document)} is not in the collection")
-
-
-def _score(path: Path, scores: dict[str, float], query: str, document: str) -> float:
-    if document not in scores:
-        raise PeftirError(
-            f"{path}: has no score of the document {short(document)} for the query {short(query)}; expected "
-            "all candidates and relevant documents of the train queries: add it, or lower teachers.NAME.depth"
-        )
-    return scores[document]
 
 
 def _refuse(path: Path, number: int, reason: str) -> NoReturn:

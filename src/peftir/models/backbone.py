@@ -29,6 +29,8 @@ WEIGHTS = (
     *("config.json", "*.safetensors", "*.safetensors.index.json"),
     *("*_Dense/config.json", "*_Dense/*.safetensors"),
 )
+# What a sentence-transformers model adds to them (backbone.pooling: model).
+MODULES = ("modules.json", "*_Pooling/config.json")
 # Files of a tuned model that a training can go on from: those of its adapters.
 ADAPTER = ("adapter_*", "*/adapter_*")
 TOKENIZER = (

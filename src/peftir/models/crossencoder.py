@@ -18,7 +18,7 @@ from peftir.models.ending import append_eos, ensure_padding_token, pad_with_anot
 from peftir.models.inference import run_in_batches
 from peftir.models.loading import AS_DEFAULT, Loading, is_decoder, loading_errors, refuse_other_formats
 from peftir.models.precision import head_in_float32
-from peftir.models.starts import head_outputs, is_causal
+from peftir.models.starts import is_causal, refuse_several_outputs
 from peftir.models.templates import Template
 from peftir.models.yes_no import answer_weights, with_prompt
 from peftir.ranking.runs import Run
@@ -55,11 +55,7 @@ def new_crossencoder(
             or it does not go with ``yes_no``.
     """
     folder = backbone_folder(backbone, revision, root)
-    if (outputs := head_outputs(folder)) not in (None, 1):
-        raise PeftirError(
-            f"backbone.name: {backbone!r}: has a head of {outputs} outputs; expected a cross-encoder "
-            "with one, or a model without a head: save its base_model"
-        )
+    refuse_several_outputs(folder, backbone)
     manifest.forbid_reduced_precision()
     arguments = _arguments(folder, loading)
     with loading_errors(loading):
@@ -113,9 +109,14 @@ def _answer(model: CrossEncoder, folder: Path, yes_no: YesNoParams) -> None:
     module: Any = model[0]
     encoder = module.model
     weights = answer_weights(folder, encoder.get_input_embeddings().weight, model.tokenizer, yes_no)
-    [head] = [getattr(encoder, name) for name in Backbone.of(encoder).head]
+    kind, names = encoder.config.model_type, Backbone.of(encoder).head if is_decoder(encoder.config) else []
+    if len(names) != 1:
+        raise PeftirError(
+            f"reranker.yes_no: {folder} is of the family {kind}, whose head is not one layer that reads the "
+            "last token; expected a decoder such as qwen3 or llama, or null"
+        )
     with torch.no_grad():
-        head.weight.copy_(weights)
+        getattr(encoder, names[0]).weight.copy_(weights)
     module.processor = with_prompt(model.tokenizer, yes_no.prompt)
     prompt = Template.of(model.tokenizer, 2).special
     if prompt + 2 > model.max_length:

@@ -90,6 +90,11 @@ def read(folder: Path) -> Sections:
     return sections
 
 
+def is_reranker(recorded: Sections) -> bool:
+    """Whether a manifest is that of a re-ranker, which reads pairs, and not of a retriever."""
+    return "length" in recorded.get("tokens", {})
+
+
 def compare(model: SentenceTransformer | CrossEncoder, recorded: Sections) -> None:
     """Raise an error if a loaded ``model`` differs from its manifest.
 

@@ -55,6 +55,11 @@ def computing_in(model: nn.Module, precision: str) -> Iterator[None]:
         yield
 
 
+def format_of_products(transformer: nn.Module, precision: str) -> str:
+    """The format of the products in :func:`computing_in`: bfloat16 weights stay so in any ``precision``."""
+    return "bfloat16" if weights_of_backbone(transformer) == "bfloat16" else precision
+
+
 def head_in_float32(transformer: PreTrainedModel) -> None:
     """Convert a re-ranker's head to float32, with the pooler, if the frozen weights are bfloat16."""
     if weights_of_backbone(transformer) == "bfloat16":

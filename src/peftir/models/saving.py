@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from peftir.models.sides import (
     tunable_of,
     tuned_sides,
 )
+from peftir.study import layout
 from peftir.study.params import MethodParams
 from peftir.system.errors import REMEDIES, PeftirError, reason_of, trouble_of
 from peftir.system.files import changed_file, replacing, unusable
@@ -70,7 +72,7 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
         for encoder in encoders.values():
             settled = tuners.attach(encoder, method.type, **knobs)
     except tuners.TunerError as error:
-        shared = " (of each side)" if len(encoders) > 1 else ""
+        shared = " (of each side)" if len(encoders) > 1 and str(error).startswith("budget:") else ""
         raise PeftirError(f"params.yaml: methods.{variant}.{error}{shared}") from error
     # Dense layers are common to both sides, of which one may have to stay as it is.
     all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
@@ -210,7 +212,9 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
             manifest.
     """
     if not (folder / "modules.json").is_file():
-        raise PeftirError(f"{folder}: no trained model here; `dvc repro` makes it")
+        maker = layout.maker_of(Path(os.path.relpath(folder, root)))
+        remedy = f"`dvc repro {maker}` makes it" if maker else "expected one that peftir saved"
+        raise PeftirError(f"{folder}: no trained model here; {remedy}")
     manifest.forbid_reduced_precision()
     try:
         recorded = manifest.read(folder)
@@ -229,18 +233,19 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
         manifest.compare(model, recorded)
         return model
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise _not_loaded(folder, error) from error
+        raise _not_loaded(folder, root, error) from error
 
 
-def _not_loaded(folder: Path, error: Exception) -> PeftirError:
+def _not_loaded(folder: Path, root: Path, error: Exception) -> PeftirError:
     """The error to raise for an ``error`` in loading the model in ``folder``.
 
     Other causes are possible, so the folder is reported as damaged only if one of its files is.
     """
     if trouble_of(error) in REMEDIES:
         return unusable(folder, error)
-    stage = f"train_{folder.parent.name}@{folder.name}"
-    remedy = f"train the model again: `dvc repro --force --single-item {stage}`"
+    maker = layout.maker_of(Path(os.path.relpath(folder, root)))
+    again = f"make the model again: `dvc repro --force --single-item {maker}`"
+    remedy = again if maker else "restore the folder, or name another model that peftir saved"
     for file in sorted(folder.rglob("*.*")):
         try:
             if file.suffix == ".json":

@@ -17,6 +17,7 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Router, Transformer
 from torch import nn
+from transformers import PreTrainedModel
 
 from peftir import tuners
 from peftir.tuners.untouched import is_untouched, leave_untouched
@@ -76,6 +77,12 @@ def transformers_of(model: SentenceTransformer | CrossEncoder) -> dict[str, Any]
 def tunable_of(model: SentenceTransformer | CrossEncoder) -> dict[str, Any]:
     """The transformers models that a method is attached to, by side."""
     return {side: encoder for side, encoder in transformers_of(model).items() if not is_untouched(encoder)}
+
+
+def untouched_of(model: nn.Module) -> Any:
+    """The transformers model of the side that no method changes; ``None`` if there is no such side."""
+    parts = (part for part in model.modules() if isinstance(part, PreTrainedModel))
+    return next(filter(is_untouched, parts), None)
 
 
 def tuned_sides(model: SentenceTransformer | CrossEncoder) -> Tune:

@@ -64,6 +64,19 @@ def scores_untrained(folder: Path, yes_no: YesNoParams | None) -> bool:
     return yes_no is not None or head_outputs(folder) is not None
 
 
+def refuse_several_outputs(folder: Path, backbone: str) -> None:
+    """Raise an error if the classification head of ``backbone``, in ``folder``, has several outputs.
+
+    Raises:
+        PeftirError: it does.
+    """
+    if (outputs := head_outputs(folder)) not in (None, 1):
+        raise PeftirError(
+            f"backbone.name: {backbone!r}: has a head of {outputs} outputs; expected a cross-encoder "
+            "with one, or a model without a head: save its base_model"
+        )
+
+
 def is_causal(folder: Path) -> bool:
     """Whether the model in ``folder`` is a causal language model, with a head over its vocabulary."""
     return _is(json.loads((folder / "config.json").read_text(encoding="utf-8")), "ForCausalLM")

@@ -8,6 +8,7 @@ template of the tokenizer, around a query and a document.
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tokenizers import normalizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from peftir.models.templates import Template
 from peftir.study.starts import YesNoParams
 from peftir.system.errors import PeftirError
 
@@ -25,8 +27,9 @@ LM_HEAD = "lm_head.weight"
 def with_prompt(tokenizer: Any, prompt: str) -> PreTrainedTokenizerFast:
     """A tokenizer that puts ``prompt`` around each pair, as special tokens; a single text stays as it is.
 
-    A space before ``{query}`` and ``{document}`` belongs to the text, as in byte-level tokenizers, where a
-    word and the space before it are one token.
+    The special tokens that ``tokenizer`` puts before each text, as Llama's does, are before the prompt,
+    unless it begins with them. A space before both ``{query}`` and ``{document}`` belongs to the texts, as in
+    byte-level tokenizers, where a word and the space before it are one token.
 
     Raises:
         PeftirError: ``tokenizer`` is not one of the library tokenizers.
@@ -42,6 +45,9 @@ def with_prompt(tokenizer: Any, prompt: str) -> PreTrainedTokenizerFast:
         before, between = before[:-1], between[:-1]
     parts = {"BEFORE": before, "BETWEEN": between, "AFTER": after}
     ids = {name: tokenizer(text, add_special_tokens=False)["input_ids"] for name, text in parts.items()}
+    leading = [id for id, _ in takewhile(lambda part: part[0] is not None, Template.of(tokenizer, 1).parts)]
+    if ids["BEFORE"][: len(leading)] != leading:
+        ids["BEFORE"] = leading + ids["BEFORE"]
     backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from peftir.models.backbone import TOKENIZER, WEIGHTS, backbone_folder, commit_of, link_wheels
+from peftir.models.backbone import MODULES, TOKENIZER, WEIGHTS, backbone_folder, commit_of, link_wheels
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
@@ -46,7 +46,7 @@ def pin(root: Path, params: Params) -> Path:
             "name": name,
             "revision": revision,
             "commit": commit_of(folder),
-            "sha256": fingerprint(folder, (*WEIGHTS, *TOKENIZER)),
+            "sha256": _hashes(folder, params),
         },
     )
     return folder
@@ -66,13 +66,19 @@ def settled(root: Path, params: Params) -> Params:
         )
     params = as_settled(root, params)
     folder = backbone_folder(params.backbone.name, params.backbone.revision, root)
-    file = changed_file(lock["sha256"], fingerprint(folder, (*WEIGHTS, *TOKENIZER)))
+    file = changed_file(lock["sha256"], _hashes(folder, params))
     if file is not None:
         raise PeftirError(
             f"{folder / file}: is not what it was when {layout.BACKBONE} was written; restore it, or accept "
             "the change: `dvc repro --force backbone`, then `dvc repro`, which trains all models again"
         )
     return params
+
+
+def _hashes(folder: Path, params: Params) -> dict[str, str]:
+    """SHA-256 of each file that the study's models are made of, by file name."""
+    modules = MODULES if params.backbone.pooling == "model" else ()
+    return fingerprint(folder, (*WEIGHTS, *TOKENIZER, *modules))
 
 
 def is_settled(root: Path, params: Params) -> bool:

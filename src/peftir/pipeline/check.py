@@ -95,9 +95,12 @@ def _rulers_of(root: Path, params: Params) -> dict[str, Ruler]:
     from transformers import AutoTokenizer
 
     from peftir.models.backbone import backbone_folder
+    from peftir.models.ending import append_eos
 
     folder = backbone_folder(params.backbone.name, params.backbone.revision, root)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    if params.backbone.append_eos:
+        append_eos(tokenizer)
 
     def ruler(prefix: str, maximum: int) -> Ruler:
         def tokens(texts: list[str]) -> list[int]:

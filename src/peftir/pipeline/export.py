@@ -20,7 +20,7 @@ from peftir.pipeline.publishing import write_indexes
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.study.tasks import UNTRAINED, StageName
+from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import replacing
 from peftir.tuners.untouched import is_untouched
@@ -52,10 +52,10 @@ def export(
         PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
     """
     source = root / layout.model(stage, variant, seed)
-    maker = UNTRAINED[stage] if seed is None else f"train_{stage}"
+    maker = layout.maker_of(layout.model(stage, variant, seed))
     if not (source / "modules.json").is_file():
         raise PeftirError(
-            f"{source}: no trained model here; `dvc repro {maker}@{source.name}` makes it, if the variant "
+            f"{source}: no trained model here; `dvc repro {maker}` makes it, if the variant "
             "and the seed are listed in params.yaml"
         )
     if folder.exists():

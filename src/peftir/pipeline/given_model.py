@@ -39,7 +39,7 @@ def read_model(folder: Path) -> GivenModel:
     """
     try:
         recorded = manifest.read(folder)
-        stage: StageName = "reranker" if "length" in recorded["tokens"] else "retriever"
+        stage: StageName = "reranker" if manifest.is_reranker(recorded) else "retriever"
         lengths = {key: value for key, value in recorded["tokens"].items() if key.endswith("length")}
         settings: dict[str, Any] = {"backbone": {}, stage: lengths}
         if stage == "retriever":

@@ -15,7 +15,7 @@ from peftir.models.backbone import ADAPTER, is_local
 from peftir.pipeline.backbone import is_settled, settled
 from peftir.study import layout
 from peftir.study.params import Params, load_params
-from peftir.study.tasks import TASKS
+from peftir.study.tasks import TASKS, StageName
 from peftir.system.errors import PeftirError
 from peftir.system.files import changed_file, fingerprint
 
@@ -45,17 +45,26 @@ def changed_inputs(root: Path) -> Iterator[str]:
 
 
 def _changed_starts(root: Path, params: Params) -> Iterator[str]:
+    for stage, variant, path, trained_by in _trainings(params):
+        given, record = params.methods[variant].start_from, root / path
+        if given is None or (folder := given.at(stage)) is None or not record.is_file():
+            continue
+        before = json.loads(record.read_text(encoding="utf-8")).get("start_from", {})
+        if file := changed_file(before, fingerprint(root / folder, ADAPTER)):
+            yield (
+                f"{folder}/{file}: is not what it was when {variant} was trained from it; bring it back, "
+                f"or train again: `dvc repro --force {trained_by}`"
+            )
+
+
+def _trainings(params: Params) -> Iterator[tuple[StageName, str, Path, str]]:
+    """Yield the kind of model, the variant, the record and the item of DVC's pipeline of each training."""
+    for name, mined in params.mining.items():
+        yield "retriever", mined.variant, layout.miner_paths(name).record, f"train_miner@{name}"
     for stage in (task.stage for task in TASKS):
         for variant, seed in product(params.variants.trained(stage), params.seeds.at(stage)):
-            given, record = params.methods[variant].start_from, root / layout.training(stage, variant, seed)
-            if given is None or (folder := given.at(stage)) is None or not record.is_file():
-                continue
-            before = json.loads(record.read_text(encoding="utf-8")).get("start_from", {})
-            if file := changed_file(before, fingerprint(root / folder, ADAPTER)):
-                yield (
-                    f"{folder}/{file}: is not what it was when {variant} was trained from it; bring it back, "
-                    f"or train again: `dvc repro --force train_{stage}@{layout.key(variant, seed)}`"
-                )
+            item = f"train_{stage}@{layout.key(variant, seed)}"
+            yield stage, variant, layout.training(stage, variant, seed), item
 
 
 def _told(changed: Path, what: str, stage: str) -> str:

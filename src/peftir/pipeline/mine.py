@@ -1,7 +1,8 @@
 """Mining: rank the documents for the train queries with a trained retriever, for negatives.
 
-The ranking has the retriever's similarity of each document, also of relevant documents further down and, if
-wanted, of BM25's documents. What is likely to be relevant is left out in training, by these scores.
+The ranking has the retriever's similarity of each document, also of relevant documents further down. If
+wanted, its documents are the best of the retriever's and of BM25's ranking in turns. What is likely to be
+relevant is left out in training, by these scores.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def mine(root: Path, params: Params, name: str) -> int:
     )
     dense = {query: [document for document, _ in ranking] for query, ranking in hits}
     bm25 = root / layout.BM25_RUNS / "train.trec"
-    candidates = train_candidates(bm25, qrels, None if mined.with_bm25 else 0, dense)
+    candidates = train_candidates(bm25, qrels, mined.depth if mined.with_bm25 else 0, dense)
     scores = _similarities(collection, candidates, query_vectors, vectors)
     scored = (
         (query, list(zip(documents, values.tolist(), strict=True)))

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from sentence_transformers import CrossEncoder
 
-from peftir.data.collection import SPLITS, Collection
+from peftir.data.collection import Collection, Qrels
 from peftir.data.teacher_file import Wanted, read_teacher_file
 from peftir.data.texts import DocumentTexts
-from peftir.models import saving
+from peftir.models import manifest, saving
 from peftir.pipeline.named import block_of
 from peftir.pipeline.score import score_all
 from peftir.pipeline.train_candidates import train_candidates, write_ranking
 from peftir.ranking.runs import Hits
 from peftir.study import layout
 from peftir.study.params import Params
+from peftir.system.errors import PeftirError
 from peftir.training.distributed import rank
 
 QUERIES = 10_000  # queries whose candidates are scored together, so that memory holds no more of them
@@ -35,11 +36,13 @@ def score_for_training(root: Path, params: Params, name: str) -> int:
     teacher = block_of("teachers", params.teachers, name)
     collection = Collection(root / layout.COLLECTION)
     path, ranking = root / teacher.scores, root / layout.negatives(teacher.negatives_from)
-    candidates = train_candidates(ranking, collection.qrels("train"), teacher.depth)
+    qrels = collection.qrels("train")
+    candidates = train_candidates(ranking, qrels, teacher.depth)
     if path.is_dir():
+        _check_reranker(path, f"teachers.{name}.scores: '{teacher.scores}'")
         hits = _by_model(root, params, path, collection, candidates)
     else:
-        hits = _by_file(path, collection, candidates)
+        hits = _by_file(path, candidates, qrels, f"teachers.{name}.depth")
     if rank() == 0:
         write_ranking(root / layout.negatives(f"teachers/{name}"), hits, name)
     elif path.is_dir():
@@ -47,10 +50,20 @@ def score_for_training(root: Path, params: Params, name: str) -> int:
     return len(candidates)
 
 
-def _by_file(path: Path, collection: Collection, candidates: Wanted) -> Iterator[tuple[str, Hits]]:
-    """The scores in a file."""
-    queries = {query for split in SPLITS for query in collection.queries(split)}
-    scores = read_teacher_file(path, candidates, queries, (id for id, _ in collection.texts()))
+def _check_reranker(folder: Path, setting: str) -> None:
+    try:
+        found = manifest.is_reranker(manifest.read(folder))
+    except FileNotFoundError:
+        found = False
+    except (OSError, ValueError):
+        return  # loading says what is wrong
+    if not found:
+        raise PeftirError(f"{setting}: expected a re-ranker that peftir saved, or a file of scores")
+
+
+def _by_file(path: Path, candidates: Wanted, qrels: Qrels, depth: str) -> Iterator[tuple[str, Hits]]:
+    """The scores in a file; ``depth`` is the key of the number of candidates, for errors."""
+    scores = read_teacher_file(path, candidates, qrels, depth)
     for query, documents in candidates.items():
         yield query, list(zip(documents, scores[query], strict=True))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from peftir.data.collection import Qrels
@@ -11,11 +12,13 @@ from peftir.ranking.runs import Hits, score_and_id, write_run
 
 
 def train_candidates(
-    path: Path, qrels: Qrels, depth: int | None, more: dict[str, list[str]] | None = None
+    path: Path, qrels: Qrels, depth: int, other: dict[str, list[str]] | None = None
 ) -> dict[str, list[str]]:
-    """The top ``depth`` documents of each judged query of a run, those in ``more``, and its relevant ones.
+    """The top ``depth`` documents of each judged query of a run, and its relevant ones.
 
-    Queries without a relevant document, on which no model is trained, are left out.
+    With another ranking, ``other``, the top is that of both together, which take turns from rank to rank.
+    With a ``depth`` of 0 it is ``other`` alone. Queries without a relevant document, on which no model is
+    trained, are left out.
     """
     candidates = read_candidates(path, qrels, depth)
     ids = candidates.documents
@@ -23,7 +26,10 @@ def train_candidates(
     for query, grades in qrels.items():
         if relevant := [document for document, grade in grades.items() if grade > 0]:
             ranked = ids.take(candidates.of(query)).to_pylist()
-            found[query] = list(dict.fromkeys([*(more or {}).get(query, ()), *ranked, *relevant]))
+            first = (other or {}).get(query, [])
+            turns = chain.from_iterable(zip_longest(first, ranked))
+            top = [document for document in dict.fromkeys(turns) if document is not None]
+            found[query] = list(dict.fromkeys([*top[: depth or None], *relevant]))
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from peftir.pipeline.named import block_of
 from peftir.pipeline.train_retriever import train_retriever
 from peftir.study import layout
-from peftir.study.negatives import kind_of
 from peftir.study.params import Params
 from peftir.study.training import MiningParams
 
@@ -26,10 +25,10 @@ def train_miner(root: Path, params: Params, name: str) -> dict[str, Any]:
 def _settings(params: Params, mined: MiningParams) -> Any:
     """The retriever's settings with the miner's own negatives, and the contrastive loss.
 
-    Limits of scores hold for scores of one kind alone: cosine similarities, or those of a teacher.
+    What is left out at the top is set for the scores of one ranking, and does not hold for another's.
     """
     given = params.retriever
     changes: dict[str, Any] = {"negatives_from": mined.negatives_from, "loss": "contrastive"}
-    if kind_of(mined.negatives_from) != kind_of(given.negatives_from):
+    if mined.negatives_from != given.negatives_from:
         changes |= {"negatives_skip": 0, "max_score_ratio": None, "min_score_margin": None}
     return given.model_copy(update=changes)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from peftir import tuners
 from peftir.models import saving
+from peftir.models.sides import count
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.study.tasks import StageName
@@ -22,7 +22,7 @@ def write_untrained(
     method, backbone = params.methods[variant], params.backbone
     saving.attach(model, variant, method)
     saving.save(model, root / layout.model(stage, variant, None), backbone.name, backbone.revision, root)
-    weights = tuners.count(saving.transformer_of(model))
+    weights = count(model)
     write_json(
         root / layout.training(stage, variant, None),
         {

@@ -15,8 +15,9 @@ from peftir.pipeline.backbone import settled
 from peftir.pipeline.new_reranker import new_reranker
 from peftir.pipeline.new_retriever import new_retriever
 from peftir.serve.chains import ModelName
+from peftir.study import layout
 from peftir.study.params import Params
-from peftir.study.tasks import UNTRAINED, StageName
+from peftir.study.tasks import StageName
 from peftir.system.errors import PeftirError
 
 
@@ -103,7 +104,7 @@ def _enable_adapters(transformer: Any, enabled: bool) -> None:
 
 
 def _unusable(name: ModelName, reason: str) -> PeftirError:
-    maker = UNTRAINED[name.stage] if name.seed is None else f"train_{name.stage}"
     return PeftirError(
-        f"{name.folder}: the model cannot be used ({reason}); make it again: `dvc repro {maker}@{name.key}`"
+        f"{name.folder}: the model cannot be used ({reason}); make it again: "
+        f"`dvc repro {layout.maker_of(name.folder)}`"
     )

@@ -81,6 +81,10 @@ def _taken(given: Params) -> Iterator[tuple[str, int, Depths]]:
     if given.retriever.hard_negatives:
         source = given.retriever.negatives_from
         yield "retriever.negatives_depth", given.retriever.negatives_depth, dict([sources[source]])
+        for mined in given.mining.values():
+            if given.methods[mined.variant].learning_rate:
+                source = mined.negatives_from
+                yield "retriever.negatives_depth", given.retriever.negatives_depth, dict([sources[source]])
     source = given.reranker.negatives_from
     yield "reranker.negatives_depth", given.reranker.negatives_depth, dict([sources[source]])
     for name, teacher in given.teachers.items():

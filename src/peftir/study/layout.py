@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from peftir.study.seeds import Seed
-from peftir.study.tasks import StageName, TaskName
+from peftir.study.tasks import UNTRAINED, StageName, TaskName
 
 BACKBONE = Path("backbone.lock")
 COLLECTION = Path("data/collection")
@@ -50,6 +51,26 @@ def key(variant: str, seed: Seed | None) -> str:
 def model(stage: StageName, variant: str, seed: Seed | None) -> Path:
     """The folder of a trained model."""
     return Path("models") / stage / key(variant, seed)
+
+
+def maker_of(folder: Path) -> str | None:
+    """The item of DVC's pipeline that writes the model in ``folder``, relative to the study.
+
+    ``None`` for a folder that no stage writes.
+
+    >>> maker_of(Path("models/retriever/lora-13")), maker_of(Path("models/mining/first"))
+    ('train_retriever@lora-13', 'train_miner@first')
+    >>> maker_of(Path("models/reranker/zero_shot")), maker_of(Path("starts/lora-13"))
+    ('untrained_reranker@zero_shot', None)
+    """
+    place = Path(os.path.normpath(folder))
+    name = place.name
+    if place.parent == Path("models/mining"):
+        return f"train_miner@{name}"
+    for stage, untrained in UNTRAINED.items():
+        if place.parent == Path("models") / stage:
+            return f"train_{stage}@{name}" if "-" in name else f"{untrained}@{name}"
+    return None
 
 
 def negatives(source: str) -> Path:

@@ -6,11 +6,13 @@ so that ``dvc.yaml`` can name the file that a training depends on.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftir.study import layout, names
+from peftir.study.starts import own_output
 
 if TYPE_CHECKING:
     from peftir.study.params import Params
@@ -28,7 +30,7 @@ def kind_of(source: str) -> str:
 
 def reranker_of(scores: str) -> str | None:
     """The variant and seed, as in ``full-13``, if ``scores`` is a re-ranker that this study trains."""
-    folder = Path(scores)
+    folder = Path(os.path.normpath(scores))
     return folder.name if folder.parent == RERANKERS else None
 
 
@@ -82,6 +84,11 @@ def _unknown(given: Params) -> str | None:
                 f"teachers.{name}.scores: '{teacher.scores}': expected a re-ranker that the study trains "
                 f"({', '.join(trained)}), or a file of scores"
             )
+        if reranker is None and own_output(teacher.scores):
+            return (
+                f"teachers.{name}.scores: '{teacher.scores}': expected a re-ranker, which retrievers are "
+                "not, or a file of scores"
+            )
     return None
 
 
@@ -90,33 +97,36 @@ def _cycle(given: Params) -> str | None:
 
     A re-ranker also depends on the negatives of a trained retriever whose ranking are its candidates.
     """
-    sources, candidates = _sources(given), given.reranking.first_stage
-    trained = [layout.key(v, s) for v in given.variants.retriever for s in given.seeds.retriever]
-    after = {f"mining/{name}": [sources[f"mining.{name}.negatives_from"]] for name in given.mining}
-    for name, teacher in given.teachers.items():
-        after[f"teachers/{name}"] = [sources[f"teachers.{name}.negatives_from"]]
-        if reranker_of(teacher.scores):
-            after[f"teachers/{name}"].append(sources["reranker.negatives_from"])
-            if candidates in trained:
-                after[f"teachers/{name}"].append(sources["retriever.negatives_from"])
+    after = _dependencies(given)
     for start in after:
-        path, waiting = set[str](), list(after[start])
+        seen, waiting = set[str](), [(start, list[str]())]
         while waiting:
-            source = waiting.pop()
-            if source == start:
+            ranking, keys = waiting.pop(0)
+            if ranking == start and keys:
                 return (
-                    f"{start.replace('/', '.')}: its negatives depend on itself, through negatives_from of "
-                    f"{_through(after, start)}; expected a chain that begins with {BM25}"
+                    f"{start.replace('/', '.')}: depends on its own ranking, through {', '.join(keys)}; "
+                    f"expected negatives that begin with {BM25}: change one of these"
                 )
-            if source not in path:
-                path.add(source)
-                waiting.extend(after.get(source, []))
+            if ranking not in seen:
+                seen.add(ranking)
+                waiting += [(source, keys + more) for more, source in after.get(ranking, [])]
     return None
 
 
-def _through(after: dict[str, list[str]], start: str) -> str:
-    """The sources that ``start`` depends on directly."""
-    return " and ".join(dict.fromkeys(after[start])) if after[start] != [start] else "its own"
+def _dependencies(given: Params) -> dict[str, list[tuple[list[str], str]]]:
+    """The rankings that each one under ``mining`` and ``teachers`` depends on, with the keys that say so."""
+    sources, candidates = _sources(given), given.reranking.first_stage
+    trained = [layout.key(v, s) for v in given.variants.retriever for s in given.seeds.retriever]
+    paths = {f"mining/{name}": [[f"mining.{name}.negatives_from"]] for name in given.mining}
+    for name, teacher in given.teachers.items():
+        paths[f"teachers/{name}"] = [[f"teachers.{name}.negatives_from"]]
+        if reranker_of(teacher.scores):
+            scores = f"teachers.{name}.scores"
+            paths[f"teachers/{name}"].append([scores, "reranker.negatives_from"])
+            if candidates in trained:
+                keys = [scores, "reranking.candidates", "retriever.negatives_from"]
+                paths[f"teachers/{name}"].append(keys)
+    return {ranking: [(keys, sources[keys[-1]]) for keys in each] for ranking, each in paths.items()}
 
 
 def _of_training(given: Params) -> Iterator[str]:

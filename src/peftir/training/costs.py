@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from peftir.models.precision import device
+from peftir.models.sides import untouched_of
 from peftir.training.distributed import all_reduce
 
 MIB = 2**20
@@ -43,21 +44,32 @@ class StepMemory:
         return {name: None if count is None else round(count / MIB, 1) for name, count in vars(self).items()}
 
 
+class TextsRead(NamedTuple):
+    """The texts that a model read in all processes, without padding; one that is encoded twice counts once.
+
+    Attributes:
+        tokens: the number of their tokens.
+        squares: the sum of their squared lengths, in tokens.
+    """
+
+    tokens: int
+    squares: int
+
+
 @dataclass(frozen=True)
 class Costs:
     """The costs of a training's steps, without evaluation on dev.
 
     Attributes:
         memory: of a step, in this process.
-        tokens: tokens that the model read in all processes, without padding; a text that is encoded twice
-            counts once.
-        squares: the sum of the squared lengths of these texts, in tokens.
+        trained: the texts of the tuned sides.
+        untouched: the texts of a side that no method changes.
         seconds: of the steps in which these were read.
     """
 
     memory: StepMemory
-    tokens: int
-    squares: int
+    trained: TextsRead
+    untouched: TextsRead
     seconds: float
 
 
@@ -67,15 +79,19 @@ class StepMeter:
     def __init__(self) -> None:
         self.peak: int | None = None
         """Bytes allocated at the peak of a step; None without a GPU."""
-        self._tokens = torch.zeros(2, dtype=torch.int64, device=device())  # tokens, and lengths squared
+        # Tokens, and lengths squared: of passes with a gradient, and of an untouched side.
+        self._read = torch.zeros(2, 2, dtype=torch.int64, device=device())
+        self._in_step = self._untouched = False
 
     @contextmanager
     def counting(self, model: nn.Module) -> Iterator[None]:
         """A context in which the tokens that ``model`` reads with a gradient are counted.
 
-        Passes without a gradient are evaluations, or first passes of gradient caching.
+        Passes without a gradient are evaluations, or first passes of gradient caching. A side that no method
+        changes has no others, so those inside of steps are counted.
         """
-        hook = model.register_forward_pre_hook(self._count)
+        self._untouched = untouched_of(model) is not None
+        hook = model.register_forward_pre_hook(self._count, with_kwargs=True)
         try:
             yield
         finally:
@@ -86,23 +102,26 @@ class StepMeter:
         """A context around one step."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+        self._in_step = True
         yield
+        self._in_step = False
         if torch.cuda.is_available():
             self.peak = max(self.peak or 0, torch.cuda.max_memory_allocated())
 
-    def tokens(self) -> tuple[int, int]:
-        """The tokens read in all processes, and the sum of the squared lengths of their texts."""
-        tokens, squares = all_reduce(self._tokens).tolist()
-        return tokens, squares
+    def read(self) -> tuple[TextsRead, TextsRead]:
+        """The texts read in all processes: by tuned sides, and by an untouched one."""
+        trained, untouched = all_reduce(self._read).tolist()
+        return TextsRead(*trained), TextsRead(*untouched)
 
-    def _count(self, model: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not torch.is_grad_enabled() or not inputs or not isinstance(inputs[0], Mapping):
+    def _count(self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        untouched = self._untouched and self._in_step and named.get("task") == "document"
+        if not (torch.is_grad_enabled() or untouched) or not inputs or not isinstance(inputs[0], Mapping):
             return
         mask = inputs[0].get("attention_mask")
         if mask is None:
             return
         lengths = mask.sum(dim=1)
-        self._tokens += torch.stack([lengths.sum(), (lengths**2).sum()])
+        self._read[int(untouched)] += torch.stack([lengths.sum(), (lengths**2).sum()])
 
 
 def step_memory(
@@ -126,4 +145,6 @@ def step_memory(
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """The bytes of ``tensors``; those that share their memory, as frozen weights of two sides, count once."""
+    sizes = {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+    return sum(sizes.values())

@@ -53,7 +53,8 @@ class Sampler:
         documents: the ids of all documents that can be drawn.
 
     Raises:
-        PeftirError: no query has a relevant document or, with ``scored``, enough candidates.
+        PeftirError: no query has a relevant document or, with ``scored``, enough candidates; or
+            ``selection`` leaves out all candidates of all queries.
     """
 
     def __init__(
@@ -84,6 +85,13 @@ class Sampler:
             own = pc.index_in(pa.array(self._queries, pa.string()), self.documents).to_pylist()
             self._own = dict(zip(self._queries, own, strict=True))
         self._selection, self._positives = selection, self._relevant
+        if negatives and selection.settings and not any(self._eligible(*pair) for pair in self._pairs()):
+            stage = key.partition(".")[0]
+            given = ", ".join(f"{stage}.{name}: {value}" for name, value in selection.settings.items())
+            raise PeftirError(
+                f"{given}: leaves out all candidates of all queries, so that every negative would be another "
+                f"query's; expected less, for the scores of {stage}.negatives_from"
+            )
         if scored:
             self._positives = {
                 query: tuple(
@@ -100,6 +108,19 @@ class Sampler:
         own = self._own.get(query)
         known = [*self._relevant[query], *(() if own is None else (own,))]
         return self._selection.left_out(self._candidates, query, known, positive).union(known)
+
+    def share_of_others(self) -> float:
+        """The share of the negatives that come from other queries' candidates, as a query has too few."""
+        shares: dict[str, list[float]] = {}
+        for query, positive in self._pairs():
+            own = min(len(self._eligible(query, positive)), self._negatives)
+            shares.setdefault(query, []).append(1 - own / self._negatives)
+        return float(np.mean([np.mean(each) for each in shares.values()])) if self._negatives else 0.0
+
+    @property
+    def selects(self) -> bool:
+        """Whether candidates of a query are left out, beside those that are judged relevant."""
+        return bool(self._selection.settings)
 
     def scores(self, example: Example) -> list[float]:
         """The candidates' scores of the documents of ``example``, the relevant one first."""
@@ -129,6 +150,10 @@ class Sampler:
         if len(chosen) < self._negatives:
             raise self._too_few(len(chosen))
         return Example(query, positive, tuple(chosen))
+
+    def _pairs(self) -> Iterator[tuple[str, int]]:
+        """Yield the queries with each of their relevant documents."""
+        return ((query, positive) for query in self._queries for positive in self._positives[query])
 
     def _eligible(self, query: str, positive: int) -> list[int]:
         """The candidates of ``query`` that can be negatives beside ``positive``, best first."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 from peftir.models import saving
 from peftir.models.backbone import ADAPTER, record_of
-from peftir.models.precision import processor
-from peftir.models.sides import count, tunable_of
+from peftir.models.precision import format_of_products, processor
+from peftir.models.sides import count, tunable_of, untouched_of
 from peftir.study import layout
 from peftir.study.identity import identity
 from peftir.study.params import Params
@@ -26,7 +26,7 @@ from peftir.training.distributed import rank, world_size
 from peftir.training.examples import Batches, Example
 from peftir.training.gradients import trained_modules
 from peftir.training.loop import train
-from peftir.training.operations import peak_operations, training_operations
+from peftir.training.operations import forward_operations, peak_operations, training_operations
 from peftir.training.settings import Settings
 from peftir.training.state import Point
 
@@ -106,7 +106,7 @@ def fit(
     spent = {
         "seconds_per_step": outcome.seconds_per_step,
         "seconds_at": outcome.seconds_at,
-        **_costs(saving.transformer_of(model), outcome.costs, params.backbone.precision),
+        **_costs(model, outcome.costs, params.backbone.precision),
     }
     if rank() > 0:
         return spent
@@ -117,7 +117,7 @@ def fit(
         "threads": params.threads,
     }
     saving.save(model, target, params.backbone.name, params.backbone.revision, root, training=trained)
-    weights = count(model)
+    weights, sampler = count(model), batches.sampler
     write_json(
         root / paths.record,
         {
@@ -132,6 +132,9 @@ def fit(
             "best_step": outcome.best_step,
             "best_dev": round(outcome.best_dev, 6),
             "measure": settings.selected_by,
+            **(
+                {"negatives_of_other_queries": round(sampler.share_of_others(), 4)} if sampler.selects else {}
+            ),
             **({} if start is None else {"start_from": fingerprint(start, ADAPTER)}),
             **({"scores_untrained": True} if can_score else {}),
             "gradients": {
@@ -144,12 +147,15 @@ def fit(
     return spent
 
 
-def _costs(model: nn.Module, costs: Costs, precision: str) -> dict[str, Any]:
+def _costs(model: SentenceTransformer | CrossEncoder, costs: Costs, precision: str) -> dict[str, Any]:
     """The memory of a step in MiB, tokens per second, and the share of the GPUs' peak; null if unknown."""
     rate, share = None, None
-    if costs.seconds > 0 and costs.tokens:
-        rate = round(costs.tokens / costs.seconds, 1)
-        if peak := peak_operations(precision):
-            operations = training_operations(model, costs.tokens, costs.squares) / costs.seconds
-            share = round(operations / (peak * world_size()), 4)
+    encoder, untouched = saving.transformer_of(model), untouched_of(model)
+    if costs.seconds > 0 and costs.trained.tokens:
+        rate = round((costs.trained.tokens + costs.untouched.tokens) / costs.seconds, 1)
+        if peak := peak_operations(format_of_products(encoder, precision)):
+            operations = training_operations(encoder, costs.trained)
+            if untouched is not None:
+                operations += forward_operations(untouched, costs.untouched)
+            share = round(operations / costs.seconds / (peak * world_size()), 4)
     return {"memory_mb": costs.memory.figures(), "tokens_per_second": rate, "mfu": share}

@@ -97,7 +97,7 @@ def train(
                 if checkpoint and run.step < len(batches) and broadcast(checkpoint.due):
                     run.save(checkpoint)
     memory = step_memory(model, run.optimizer, run.best.kept.values(), meter.peak)
-    costs = Costs(memory, *meter.tokens(), seconds=run.seconds - before)
+    costs = Costs(memory, *meter.read(), seconds=run.seconds - before)
     run.best.restore()
     per_step = round(run.seconds / max(1, len(batches)), 3)
     return Outcome(run.best.step, run.best.dev, per_step, run.seconds_at, run.norms.means, costs)

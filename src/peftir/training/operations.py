@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from peftir.training.costs import TextsRead
 from peftir.tuners.places import Backbone
 
 PEAKS = {
@@ -30,21 +31,30 @@ PEAKS = {
 first that fit count. float32 is without TF32, which trainings do not use."""
 
 
-def training_operations(model: Any, tokens: int, squares: int) -> float:
-    """The operations of the training steps in which ``model`` read ``tokens``.
-
-    Args:
-        model: a transformers model, with the inserted modules.
-        tokens: the number of tokens.
-        squares: the sum of the squared lengths of the texts, in tokens.
-    """
-    encoder, pooler = model.base_model, Backbone.of(model).pooler
-    once = set() if pooler is None else {*pooler.modules()}  # computed once per text, if at all
-    linear = [each for each in encoder.modules() if isinstance(each, nn.Linear) and each not in once]
+def training_operations(model: Any, read: TextsRead) -> float:
+    """The operations of the training steps in which ``model``, a transformers model, read texts."""
+    linear = _linear(model)
     matrices = sum(each.in_features * each.out_features for each in linear)
     trained = sum(each.weight.numel() for each in linear if each.weight.requires_grad)
-    attention = 3 * 4 * model.config.hidden_size * model.config.num_hidden_layers
-    return float((4 * matrices + 2 * trained) * tokens + attention * squares)
+    return float((4 * matrices + 2 * trained) * read.tokens + 3 * _attention(model) * read.squares)
+
+
+def forward_operations(model: Any, read: TextsRead) -> float:
+    """The operations of the passes without a gradient in which ``model``, as above, read texts."""
+    matrices = sum(each.in_features * each.out_features for each in _linear(model))
+    return float(2 * matrices * read.tokens + _attention(model) * read.squares)
+
+
+def _linear(model: Any) -> list[nn.Linear]:
+    """The linear layers that each token passes, also those of inserted modules."""
+    encoder, pooler = model.base_model, Backbone.of(model).pooler
+    once = set() if pooler is None else {*pooler.modules()}  # computed once per text, if at all
+    return [each for each in encoder.modules() if isinstance(each, nn.Linear) and each not in once]
+
+
+def _attention(model: Any) -> int:
+    """The forward operations of attention per pair of tokens."""
+    return 4 * int(model.config.hidden_size) * int(model.config.num_hidden_layers)
 
 
 def peak_operations(precision: str) -> float | None:

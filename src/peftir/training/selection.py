@@ -35,6 +35,16 @@ class NegativeSelection:
         """Whether it depends on scores."""
         return self.max_score_ratio is not None or self.min_score_margin is not None
 
+    @property
+    def settings(self) -> dict[str, int | float]:
+        """The settings that leave candidates out, by key."""
+        given = {
+            "negatives_skip": self.skip or None,
+            "max_score_ratio": self.max_score_ratio,
+            "min_score_margin": self.min_score_margin,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
     def left_out(self, candidates: Candidates, query: str, known: list[int], positive: int) -> set[int]:
         """The candidates of ``query`` that are left out beside the relevant document ``positive``.
 

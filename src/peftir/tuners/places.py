@@ -19,6 +19,20 @@ WRAPPED = "base_layer"
 """The name that PEFT's own tuners give to a wrapped module."""
 
 
+def family_of(model_type: str) -> Family:
+    """The family of a model by the ``model_type`` of its configuration.
+
+    Raises:
+        TunerError: it is not in ``FAMILIES``.
+    """
+    if model_type not in FAMILIES:
+        raise TunerError(
+            f"model: family {model_type!r} is unknown, expected one of {', '.join(sorted(FAMILIES))}; "
+            "add its places to FAMILIES in peftir/tuners/families.py (docs/adding-a-method.md)"
+        )
+    return FAMILIES[model_type]
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A model with its family, and the full names of the modules at which methods insert."""
@@ -40,17 +54,13 @@ class Backbone:
                 "(of a SentenceTransformer or a CrossEncoder take [0].model)"
             )
         model_type = model.config.model_type
-        if model_type not in FAMILIES:
-            raise TunerError(
-                f"model: family {model_type!r} is unknown, expected one of {', '.join(sorted(FAMILIES))}; "
-                "add its places to FAMILIES in peftir/tuners/families.py (docs/adding-a-method.md)"
-            )
+        family = family_of(model_type)
         if model.config.is_encoder_decoder:
             raise TunerError(
                 f"model: got {type(model).__name__}, which has a decoder besides the encoder; expected the "
                 f"encoder alone, as a SentenceTransformer loads it: {model_type} is for retrievers only"
             )
-        return cls(model, FAMILIES[model_type])
+        return cls(model, family)
 
     @classmethod
     def all_in(cls, model: nn.Module) -> list[Backbone]:
