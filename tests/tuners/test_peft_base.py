@@ -236,6 +236,7 @@ def test_a_budget_is_met_from_below(type: str, given: dict[str, Any], size: str)
         ({"config": LORA, "aside_rank": 2, "aside_ratio": 2.0}, "aside_ratio: got 2.0 together with aside_"),
         ({"config": OFT}, "aside_rank: missing; peft OFT has no rank that it could follow from"),
         ({"config": {"peft_type": "OFT"}, "budget": 0.1}, "aside_rank: missing; peft OFT has no rank"),
+        ({"config": {"peft_type": "ADAMSS"}, "budget": 0.1}, "budget: got 0.1, but what ADAMSS trains is"),
         ({"config": IA3, "budget": 0.1, "aside_rank": 2}, "budget: got 0.1 together with aside_rank=2"),
     ],
 )

@@ -86,6 +86,11 @@ def around_peft(
         kind = str(dict(inside.get("config", {})).get("peft_type"))
         # Where no field sizes the base method, a budget sizes the asides.
         sized = "size" in inside or kind in peft_types.SIZES
+        if budget is not None and kind in peft_types.SLOW:
+            raise TunerError(
+                f"budget: got {budget!r}, but what {kind} trains is known only once it is attached; expected "
+                "aside_rank"
+            )
         base, fields = peft_method.narrow(inside, budget if sized else None)
         size = None if budget is None else base.size if sized else "aside_rank"
         around = _Around(kind, base, alone, configuration_of, ratio, size)
