@@ -149,9 +149,9 @@ def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> Non
 
 
 def reload_in_float32(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
-    """Convert an adapter's weights on a model in bfloat16 to float32, and set them as they are in ``folder``.
+    """Convert an adapter's weights on a model to float32, and set them as they are in ``folder``.
 
-    The model's head was loaded in bfloat16, rounded.
+    On a model in bfloat16 or 4 bits, weights may have been rounded to bfloat16 as they were loaded.
     """
     for _, parameter in weights_of(model, adapter_name):
         parameter.data = parameter.data.float()
