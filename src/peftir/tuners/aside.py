@@ -183,4 +183,4 @@ def method(
 
     bases = {base: with_base(base) for base in BASES if base != PEFT}
     bases[PEFT] = peft_base.around_peft(bases["none"], config, ASIDE_RATIO, ratio)
-    return replace(bases["adapter"], bases=bases)
+    return replace(bases["adapter"], bases={base: bases[base] for base in BASES})
