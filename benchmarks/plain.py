@@ -21,7 +21,10 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.cross_encoder.losses import ListNetLoss
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    MultipleNegativesRankingLoss,
+)
 from torch.utils.data import SequentialSampler
 from transformers import AutoConfig, TrainerCallback
 
@@ -76,17 +79,27 @@ def train_retriever(
     for place in range(1 + params.retriever.hard_negatives):
         name = f"negative_{place}" if place else "positive"
         columns[name] = lessons.texts([example.documents[place] for example in examples])
+    loss = _loss(model, params)
+    loss.register_forward_hook(lambda module, inputs, value: stopwatch.losses.append(value.detach()))
     with tempfile.TemporaryDirectory() as folder:
         SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
-                folder, **_arguments(params, "retriever", method, len(lessons.batches), seed, precision)
+                folder, **arguments(params, "retriever", method, len(lessons.batches), seed, precision)
             ),
             train_dataset=Dataset.from_dict(columns),
-            loss=MultipleNegativesRankingLoss(model, scale=1 / params.retriever.temperature),
+            loss=loss,
             callbacks=[Ticking(stopwatch)],
         ).train()
     return model
+
+
+def _loss(model: SentenceTransformer, params: Params) -> torch.nn.Module:
+    """The loss with in-batch negatives, with gradient caching where the study has mini-batches."""
+    scale, mini_batch_size = 1 / params.retriever.temperature, params.retriever.mini_batch_size
+    if mini_batch_size is None:
+        return MultipleNegativesRankingLoss(model, scale=scale)
+    return CachedMultipleNegativesRankingLoss(model, scale=scale, mini_batch_size=mini_batch_size)
 
 
 def train_reranker(
@@ -114,7 +127,7 @@ def train_reranker(
             args=CrossEncoderTrainingArguments(
                 scratch,
                 learning_rate_mapping={r"\bclassifier\b": params.reranker.head_learning_rate},
-                **_arguments(params, "reranker", method, len(lessons.batches), seed, precision),
+                **arguments(params, "reranker", method, len(lessons.batches), seed, precision),
             ),
             train_dataset=Dataset.from_dict(columns),
             loss=ListNetLoss(model),
@@ -137,7 +150,7 @@ def _tune(model: SentenceTransformer | CrossEncoder, method: MethodParams) -> No
         model.add_adapter(make_config(method.type, transformer_of(model), **method.knobs))
 
 
-def _arguments(
+def arguments(
     params: Params, stage: str, method: MethodParams, steps: int, seed: int, precision: str
 ) -> dict[str, Any]:
     """The arguments that both trainers share."""

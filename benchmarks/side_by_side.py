@@ -51,10 +51,15 @@ class Row:
 
 
 class Stopwatch:
-    """Times the steps of a training loop: ``tick`` is called as each step begins."""
+    """Times the steps of a training loop: ``tick`` is called as each step begins.
+
+    Attributes:
+        losses: of the steps, where the loop notes them.
+    """
 
     def __init__(self) -> None:
         self._ticks: list[float] = []
+        self.losses: list[torch.Tensor] = []
 
     def tick(self) -> None:
         """Note that a step begins."""
@@ -66,26 +71,18 @@ class Stopwatch:
         return (self._ticks[-1] - self._ticks[0]) / (len(self._ticks) - 1)
 
 
-def in_turns(
-    repeats: int,
-    ours: Callable[[int], tuple[float, Result]],
-    theirs: Callable[[int], tuple[float, Result]],
-) -> tuple[Side[Result], Side[Result]]:
-    """Run both sides ``repeats`` times, each going first every other time, so that a slow spell hits both.
+def in_turns(repeats: int, *sides: Callable[[int], tuple[float, Result]]) -> list[Side[Result]]:
+    """Run all sides ``repeats`` times, in reverse order every other time, so that a slow spell hits all.
 
     Args:
         repeats: how often.
-        ours, theirs: called with the number of the repeat, from 0; give a rate and a result.
+        sides: each is called with the number of the repeat, from 0; gives a rate and a result.
     """
-    sides = {"ours": ours, "theirs": theirs}
-    found: dict[str, list[tuple[float, Result]]] = {name: [] for name in sides}
+    found: list[list[tuple[float, Result]]] = [[] for _ in sides]
     for repeat in range(repeats):
-        for name in list(sides)[:: 1 if repeat % 2 == 0 else -1]:
-            found[name].append(sides[name](repeat))
-    first, second = (
-        Side([rate for rate, _ in found[name]], [result for _, result in found[name]]) for name in sides
-    )
-    return first, second
+        for number in range(len(sides))[:: 1 if repeat % 2 == 0 else -1]:
+            found[number].append(sides[number](repeat))
+    return [Side([rate for rate, _ in one], [result for _, result in one]) for one in found]
 
 
 def timed(amount: int, work: Callable[[], Result]) -> tuple[float, Result]:

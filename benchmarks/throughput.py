@@ -8,44 +8,36 @@ it. Run it where `dvc repro` has run, on a machine that does nothing else.
 from __future__ import annotations
 
 import argparse
-import itertools
 import statistics
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
 import torch
 import transformers
 from sentence_transformers import CrossEncoder
-from torch import Tensor
 
 import plain
 from inputs import MEASURE, Candidates, Lessons, Search
+from large_batches import cached_rows
+from ours import Model, new_model, train_in_place
 from peftir.models import saving
-from peftir.models.biencoder import encode, new_biencoder
-from peftir.models.crossencoder import new_crossencoder, score
+from peftir.models.biencoder import encode
+from peftir.models.crossencoder import score
 from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
-from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
-from peftir.training.examples import Example
-from peftir.training.loop import train
-from peftir.training.settings import Settings
-from peftir.training.tokens import tokenized_in_memory
 from side_by_side import Row, Stopwatch, in_turns, report, timed
 
 VARIANTS = ("full", "lora")
 DEPTH = 10  # candidates per query that are re-ranked
-Model = Any  # a SentenceTransformer or, for the re-ranker, a CrossEncoder
 
 
 def encoding(params: Params, texts: int, repeats: int, theirs_in: str) -> Row:
     """Documents encoded per second, with the backbone as it comes."""
     search, precision = Search.of("test", max(1, texts // 4), texts), params.backbone.precision
-    ours_model = _new_model(params, "retriever")
+    ours_model = new_model(params, "retriever")
     theirs_model = plain.new_retriever(params.backbone, params.retriever.document_length, theirs_in)
     # The queries are for the measure; they come first, so that what a first pass sets up is not timed.
     queries = encode(ours_model, search.queries, "query", precision)
@@ -103,8 +95,8 @@ def training(params: Params, stage: str, variant: str, steps: int, repeats: int,
 
     def ours_once(seed: int) -> tuple[float, float]:
         torch.manual_seed(seed)
-        model, watch = _new_model(params, stage), Stopwatch()
-        _train(params, stage, variant, model, lessons, watch)
+        model, watch = new_model(params, stage), Stopwatch()
+        train_in_place(params, stage, variant, model, lessons, watch)
         return settings.batch_size / watch.seconds_per_step, _ours_on_dev(
             model, dev, params.backbone.precision
         )
@@ -115,7 +107,7 @@ def training(params: Params, stage: str, variant: str, steps: int, repeats: int,
         model = trainer(params, method, lessons, seed, watch, theirs_in)
         return settings.batch_size / watch.seconds_per_step, _theirs_on_dev(model, dev)
 
-    before = _ours_on_dev(_new_model(params, stage), dev, params.backbone.precision)
+    before = _ours_on_dev(new_model(params, stage), dev, params.backbone.precision)
     ours, theirs = in_turns(repeats, ours_once, theirs_once)
     means, lows, highs = zip(
         *((statistics.fmean(s.results), min(s.results), max(s.results)) for s in (ours, theirs)), strict=True
@@ -125,53 +117,6 @@ def training(params: Params, stage: str, variant: str, steps: int, repeats: int,
         f"and {means[1]:.3f} ({lows[1]:.3f}–{highs[1]:.3f})"
     )
     return Row(f"training, {stage}, {variant}", "examples/s", ours.rates, theirs.rates, same)
-
-
-def _new_model(params: Params, stage: str) -> Model:
-    """The model that the study trains at ``stage``."""
-    backbone = {"backbone": params.backbone.name, "revision": params.backbone.revision}
-    if stage == "reranker":
-        return new_crossencoder(**backbone, length=params.reranker.length)
-    return new_biencoder(
-        **backbone,
-        pooling=params.backbone.pooling,
-        similarity=params.retriever.similarity,
-        query_length=params.retriever.query_length,
-        document_length=params.retriever.document_length,
-        query_prefix=params.retriever.query_prefix,
-        document_prefix=params.retriever.document_prefix,
-    )
-
-
-def _train(
-    params: Params, stage: str, variant: str, model: Model, lessons: Lessons, watch: Stopwatch
-) -> None:
-    """Train ``model`` in place, as the study does."""
-    method, settings = params.methods[variant], params.training(stage)
-    saving.attach(model, variant, method)
-    loss: RetrieverLoss | RerankerLoss
-    if stage == "reranker":
-        loss = RerankerLoss(model, settings.mini_batch_size)
-    else:
-        temperature = params.retriever.temperature
-        loss = RetrieverLoss(model, lessons.data.sampler, temperature, settings.mini_batch_size)
-    tokens = tokenized_in_memory(lessons.data, lessons.batches, loss)
-
-    def timed_backward(batch: list[Example]) -> Tensor:
-        watch.tick()
-        return loss.backward(batch, tokens)
-
-    # A measure that rises from one evaluation to the next keeps the last step.
-    rising = itertools.count()
-    train(
-        model,
-        lessons.batches,
-        timed_backward,
-        lambda: float(next(rising)),
-        replace(Settings.of(params, stage, method), evaluate_every=len(lessons.batches)),
-        lambda point: None,
-        saving.head_of(model),
-    )
 
 
 def _ours_on_dev(model: Model, dev: Search | Candidates, precision: str) -> float:
@@ -193,8 +138,8 @@ def _trained_reranker(params: Params, scratch: Path) -> Path:
     folder = layout.model("reranker", "full", params.seeds.reranker[0])
     if not folder.is_dir():
         folder = scratch / "reranker"
-        model = _new_model(params, "reranker")
-        _train(params, "reranker", "full", model, Lessons.of(params, "reranker", 5), Stopwatch())
+        model = new_model(params, "reranker")
+        train_in_place(params, "reranker", "full", model, Lessons.of(params, "reranker", 5), Stopwatch())
         saving.save(model, folder, params.backbone.name, params.backbone.revision)
     return folder
 
@@ -216,11 +161,19 @@ def main() -> None:
         default="float32",
         help="what sentence-transformers computes in (float32, its default)",
     )
+    parser.add_argument(
+        "--batch", type=int, default=1024, help="the batch of gradient caching; 0: none (1024)"
+    )
+    parser.add_argument("--mini-batch", type=int, default=32, help="its mini-batch (32)")
+    parser.add_argument("--batch-steps", type=int, default=2, help="optimizer steps with this batch (2)")
+    parser.add_argument(
+        "--tevatron", help="a folder with the packages tevatron and grad_cache, for a row beside tevatron"
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results.json"), help="%(default)s")
     args = parser.parse_args()
-    for name, least in (("texts", DEPTH), ("steps", 2), ("repeats", 1)):
+    for name, least in (("texts", DEPTH), ("steps", 2), ("batch_steps", 1), ("repeats", 1)):
         if getattr(args, name) < least:
-            raise PeftirError(f"--{name}: {getattr(args, name)}: expected {least} or more")
+            raise PeftirError(f"--{name.replace('_', '-')}: {getattr(args, name)}: expected {least} or more")
     params = load_params()
     for variant in VARIANTS:
         if variant not in params.methods or params.methods[variant].learning_rate is None:
@@ -232,6 +185,10 @@ def main() -> None:
     for stage in ("retriever", "reranker"):
         for variant in VARIANTS:
             rows.append(training(params, stage, variant, args.steps, args.repeats, args.theirs_in))
+    if args.batch:
+        rows += cached_rows(
+            args.batch, args.mini_batch, args.batch_steps, args.repeats, args.theirs_in, args.tevatron
+        )
     report(rows, args.output)
 
 

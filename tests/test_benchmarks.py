@@ -66,7 +66,9 @@ def throughput(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     folder = tmp_path_factory.mktemp("study")
     write_toy_study(folder)
-    run = throughput(folder, "--texts", "12", "--steps", "2", "--repeats", "1", "--output", "results.json")
+    few = {"texts": 12, "steps": 2, "batch": 7, "mini-batch": 3, "batch-steps": 2, "repeats": 1}
+    arguments = [part for name, value in few.items() for part in (f"--{name}", str(value))]
+    run = throughput(folder, *arguments, "--output", "results.json")
     assert run.returncode == 0, run.stderr
     assert not (folder / "models").exists()  # the study's artefacts are read, never written
     return json.loads((folder / "results.json").read_text(encoding="utf-8")), run.stdout
@@ -81,6 +83,7 @@ def test_every_row_has_both_rates_and_their_ratio(done: tuple[dict[str, Any], st
         "training, retriever, lora",
         "training, reranker, full",
         "training, reranker, lora",
+        "training, retriever, full, cached batch of 7, beside sentence-transformers",
     ]
     assert "torch" in results["machine"] and results["machine"] in printed
     for row in results["rows"]:
@@ -105,6 +108,9 @@ def test_both_sides_encode_and_score_the_same(done: tuple[dict[str, Any], str]) 
     assert cosine == 1
     *_, lowest, highest, difference = numbers(results, 1)
     assert difference == 0 < highest - lowest
+    *_, first_loss, their_first_loss = numbers(results, -1)
+    assert first_loss == pytest.approx(their_first_loss, abs=1.01e-4)  # four decimals are printed
+    assert first_loss > 0
 
 
 def test_a_size_that_is_too_small_is_one_line(tmp_path: Path) -> None:

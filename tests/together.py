@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.adamss.layer import AdamssLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -61,6 +62,7 @@ class Lesson:
     mini_batch_size: int | None = None
     gradient_checkpointing: bool = False
     tune: Any = "both"
+    knobs: dict[str, Any] | None = None
     loss: str | None = None
 
 
@@ -113,11 +115,13 @@ def new_model(lesson: Lesson) -> Any:
         sizes = {"query_length": 8, "document_length": 16}
         model = new_biencoder(backbone, pooling="mean", tune=lesson.tune, **sizes)
     method: dict[str, Any] = {"type": lesson.method, "learning_rate": {"retriever": 1e-3, "reranker": 1e-3}}
-    method |= KNOBS.get(lesson.method, {"rank": 4})
+    method |= lesson.knobs or KNOBS.get(lesson.method, {"rank": 4})
     saving.attach(model, "tuned", MethodParams.model_validate(method))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = lesson.dropout
+        if isinstance(module, AdamssLayer):
+            module.dtype = torch.float64  # it converts to this, not to the precision of its weights
     return model.double()
 
 

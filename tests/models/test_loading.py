@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from peftir.tuners import FAMILIES
 
 LENGTH = 9
 PAIRS = [(TEXTS[0], text) for text in TEXTS]
-IN_FLOAT32 = 1e-5
+ROUNDING = 1e-5
 """These families compute norms and rotary embeddings in float32."""
 
 RATES = {"retriever": 1e-3, "reranker": 1e-3}
@@ -41,7 +42,9 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {family: write_backbone(root / family, family) for family in (*DECODERS, "bert")}
 
 
-def retriever(backbone: Path, pooling: str = "last", **loading: Any) -> SentenceTransformer:
+def retriever(
+    backbone: Path, pooling: str = "last", tune: Any = "both", **loading: Any
+) -> SentenceTransformer:
     torch.manual_seed(0)
     return new_biencoder(
         str(backbone),
@@ -49,6 +52,7 @@ def retriever(backbone: Path, pooling: str = "last", **loading: Any) -> Sentence
         similarity="dot",
         query_length=LENGTH,
         document_length=LENGTH,
+        tune=tune,
         loading=Loading(**loading),
     ).eval()
 
@@ -80,15 +84,15 @@ def test_the_appended_token_is_pooled_whichever_side_is_padded(
     for side in ("left", "right"):
         model.tokenizer.padding_side = cross.tokenizer.padding_side = side
         together = encode(model, TEXTS, "document", "float32")
-        assert np.abs(together - alone).max() <= IN_FLOAT32 * max(1, np.abs(alone).max())
-        assert np.abs(score(cross, PAIRS, "float32") - scores).max() <= IN_FLOAT32
+        assert np.abs(together - alone).max() <= ROUNDING * max(1, np.abs(alone).max())
+        assert np.abs(score(cross, PAIRS, "float32") - scores).max() <= ROUNDING
     pair = cross.tokenizer(*PAIRS[-1], truncation="longest_first", max_length=LENGTH)["input_ids"]
     assert pair[-1] == end != cross.tokenizer.pad_token_id == cross[0].model.config.pad_token_id
     with torch.no_grad():
         hidden = cross[0].model.base_model(input_ids=torch.tensor([pair])).last_hidden_state[0, -1]
         for name in FAMILIES[cross[0].model.config.model_type].head:
             hidden = getattr(cross[0].model, name)(hidden)
-    assert abs(float(hidden) - scores[-1]) <= IN_FLOAT32
+    assert abs(float(hidden) - scores[-1]) <= ROUNDING
 
 
 def test_a_tokenizer_that_appends_a_token_is_left_as_it_is(backbones: dict[str, Path]) -> None:
@@ -145,15 +149,17 @@ if asked["ours"]:
     from pathlib import Path
 out = {}
 for name, folder in asked["folders"].items():
-    kind = CrossEncoder if name.endswith("reranker") else SentenceTransformer
+    kind = CrossEncoder if "reranker" in name else SentenceTransformer
+    precision = "bfloat16" if name.endswith("bfloat16") else "float32"
     if asked["ours"]:
         model = saving.load(kind, Path(folder))
-        out[name] = (score(model, list(map(tuple, asked["pairs"])), "float32") if kind is CrossEncoder
-            else encode(model, asked["texts"], "document", "float32")).tolist()
+        found = ([score(model, list(map(tuple, asked["pairs"])), precision)] if kind is CrossEncoder
+            else [encode(model, asked["texts"], side, precision) for side in ("query", "document")])
     else:
         model = kind(folder)
-        out[name] = (model.predict(asked["pairs"]) if kind is CrossEncoder
-            else model.encode_document(asked["texts"])).tolist()
+        found = ([model.predict(asked["pairs"])] if kind is CrossEncoder
+            else [model.encode_query(asked["texts"]), model.encode_document(asked["texts"])])
+    out[name] = [each.tolist() for each in found]
 print(json.dumps(out))
 """
 
@@ -172,49 +178,68 @@ def in_a_fresh_process(folders: dict[str, str], ours: bool) -> dict[str, Any]:
     return scores
 
 
-def trained(backbone: Path, stage: str, type: str, knobs: dict[str, Any], **loading: Any) -> Any:
+def trained(
+    backbone: Path, stage: str, type: str, knobs: dict[str, Any], tune: str = "both", **loading: Any
+) -> Any:
     """A model after one optimizer step."""
-    model = retriever(backbone, **loading) if stage == "retriever" else reranker(backbone, **loading)
+    model = (
+        retriever(backbone, tune=tune, **loading) if stage == "retriever" else reranker(backbone, **loading)
+    )
     saving.attach(model, type, MethodParams(type=type, learning_rate=RATES, **knobs))
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     assert {weight.dtype for weight in weights} == {torch.float32}
     stir(weights, size=0.2)
     before = [weight.detach().clone() for weight in weights]
-    if stage == "retriever":
-        inputs, output = model.tokenizer(TEXTS, padding=True, return_tensors="pt"), "sentence_embedding"
-    else:
-        inputs, output = model.tokenizer(PAIRS, padding=True, return_tensors="pt"), "scores"
-    with computing_in(model, "float32"):
-        result = model(dict(inputs))[output]
-    assert result.dtype == torch.float32
+    with computing_in(model, loading.get("precision", "float32")):
+        if stage == "retriever":
+            inputs = model.tokenizer(TEXTS, padding=True, return_tensors="pt")
+            results = [model(dict(inputs), task=side)["sentence_embedding"] for side in ("query", "document")]
+        else:
+            inputs = model.tokenizer(PAIRS, padding=True, return_tensors="pt")
+            results = [model(dict(inputs))["scores"]]
+    assert {result.dtype for result in results} == {torch.float32}
     optimizer = torch.optim.SGD(weights, lr=0.01)
-    result.square().sum().backward()
+    sum(result.square().sum() for result in results).backward()
     optimizer.step()
     assert all(not torch.equal(now, was) for now, was in zip(weights, before, strict=True))
     return model.eval()
 
 
-METHODS: dict[str, dict[str, Any]] = {"lora": {"rank": 3}, "iaa_s": {"rank": 3}}
-STAGES = ("retriever", "reranker")
+METHODS: list[tuple[str, dict[str, Any]]] = [("lora", {"rank": 3}), ("iaa_s", {"rank": 3})]
+IN_FLOAT32 = (("retriever", "both", "float32"), ("reranker", "both", "float32"))
+FORMAT_CASES = (
+    *IN_FLOAT32,
+    ("retriever", "query", "float32"),
+    ("retriever", "separate", "bfloat16"),
+    ("reranker", "both", "bfloat16"),
+)
+"""The stage, the sides that are tuned and the precision."""
 
 
 def saved(
-    root: Path, backbones: dict[str, Path], **loading: Any
+    root: Path,
+    backbones: dict[str, Path],
+    stages: tuple[tuple[str, str, str], ...] = IN_FLOAT32,
+    **loading: Any,
 ) -> tuple[dict[str, str], dict[str, list[Any]]]:
-    """Folders of trained models, and the scores before they were saved."""
+    """Folders of trained models, and the scores before they were saved.
+
+    ``stages`` are stage, sides that are tuned, and precision; the methods take turns.
+    """
     folders, scores = {}, {}
-    for family, backbone in backbones.items():
-        for type, knobs in METHODS.items():
-            for stage in STAGES:
-                model = trained(backbone, stage, type, knobs, append_eos=True, **loading)
-                name = f"{family}-{type}-{stage}"
-                saving.save(model, root / name, str(backbone))
-                folders[name] = str(root / name)
-                scores[name] = (
-                    encode(model, TEXTS, "document", "float32")
-                    if stage == "retriever"
-                    else score(model, PAIRS, "float32")
-                ).tolist()
+    cases = product(stages, backbones.items())
+    for number, ((stage, tune, precision), (family, backbone)) in enumerate(cases):
+        type, knobs = METHODS[number // 2 % 2]
+        model = trained(backbone, stage, type, knobs, tune, append_eos=True, precision=precision, **loading)
+        name = f"{family}-{type}-{stage}-{tune}-{precision}"
+        found = (
+            [encode(model, TEXTS, side, precision) for side in ("query", "document")]
+            if stage == "retriever"
+            else [score(model, PAIRS, precision)]
+        )
+        scores[name] = [each.tolist() for each in found]
+        saving.save(model, root / name, str(backbone))
+        folders[name] = str(root / name)
     return folders, scores
 
 
@@ -231,7 +256,7 @@ def test_a_bidirectional_decoder_is_one_again_wherever_it_is_loaded(
     loaded = in_a_fresh_process(folders, ours=False)
     for name, expected in scores.items():
         # In batches of other texts.
-        assert np.abs(np.array(loaded[name]) - expected).max() <= IN_FLOAT32 * max(1, np.abs(expected).max())
+        assert np.abs(np.array(loaded[name]) - expected).max() <= ROUNDING * max(1, np.abs(expected).max())
         attention = "peftir_bidirectional_" + ("eager" if "gemma2" in name else "sdpa")
         assert weights_section(folders[name]) == {"dtype": "float32", "attention": attention}
         tokens = json.loads((Path(folders[name]) / "manifest.json").read_text())["tokens"]
@@ -242,7 +267,7 @@ def test_frozen_weights_in_bfloat16_take_trained_ones_in_float32(
     backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     few = {family: backbones[family] for family in ("bert", "qwen3")}
-    folders, scores = saved(tmp_path, few, weights="bfloat16")
+    folders, scores = saved(tmp_path, few, FORMAT_CASES, weights="bfloat16")
     assert in_a_fresh_process(folders, ours=True) == scores
     assert {weights_section(folder)["dtype"] for folder in folders.values()} == {"bfloat16"}
 
@@ -262,11 +287,11 @@ needs_bitsandbytes = pytest.mark.skipif(
 @needs_bitsandbytes
 def test_a_4_bit_backbone_trains_and_gives_identical_scores_in_a_fresh_process(tmp_path: Path) -> None:
     few = {family: wide(tmp_path / family, family) for family in ("bert", "qwen3")}
-    folders, scores = saved(tmp_path, few, weights="nf4")
+    folders, scores = saved(tmp_path, few, FORMAT_CASES, weights="nf4")
     assert in_a_fresh_process(folders, ours=True) == scores
-    for folder in folders.values():
+    for name, folder in folders.items():
         section = weights_section(folder)
-        assert (section["dtype"], section["products"]) == ("nf4", "float32")
+        assert (section["dtype"], section["products"]) == ("nf4", name.rpartition("-")[2])
 
 
 @needs_bitsandbytes
@@ -274,10 +299,24 @@ def test_an_untrained_4_bit_retriever_is_saved_whole(tmp_path: Path) -> None:
     backbone = wide(tmp_path / "qwen3", "qwen3")
     model = retriever(backbone, weights="nf4")
     saving.attach(model, "zero_shot", MethodParams(type="zero_shot"))
+    before = encode(model, TEXTS, "document", "float32")
     saving.save(model, tmp_path / "model", str(backbone))
     loaded = saving.load(SentenceTransformer, tmp_path / "model")
-    scores = [encode(each, TEXTS, "document", "float32") for each in (model, loaded)]
-    assert np.array_equal(*scores)
+    for each in (model, loaded):
+        assert np.array_equal(encode(each, TEXTS, "document", "float32"), before)
+
+
+@needs_bitsandbytes
+def test_evaluation_leaves_4_bit_weights_as_training_had_them(tmp_path: Path) -> None:
+    backbone = wide(tmp_path / "bert", "bert")
+    models = [retriever(backbone, "mean", weights="nf4") for _ in range(2)]
+    encode(models[0], TEXTS, "document", "float32")
+    found = []
+    for model in models:
+        ids = model.tokenizer(TEXTS, padding=True, return_tensors="pt")
+        inputs = model[0].model.get_input_embeddings()(ids["input_ids"]).detach().requires_grad_()
+        found.append(model[0].model(inputs_embeds=inputs)[0])
+    assert torch.equal(*found)
 
 
 @needs_bitsandbytes

@@ -152,5 +152,5 @@ def test_the_peak_is_that_of_the_gpu_by_its_name() -> None:
     assert peak_of("NVIDIA H200", "bfloat16") == PEAKS["H200"]["bfloat16"]
     assert peak_of("NVIDIA A100-SXM4-80GB", "float32") == 19.5e12
     assert peak_of("NVIDIA L40S", "bfloat16") == PEAKS["L40S"]["bfloat16"]
-    for unknown in ("NVIDIA L40", "NVIDIA H200 MIG 1g.18gb", "NVIDIA GeForce RTX 4090"):
+    for unknown in ("NVIDIA L40", "NVIDIA H200 NVL", "NVIDIA H200 MIG 1g.18gb", "NVIDIA GeForce RTX 4090"):
         assert peak_of(unknown, "bfloat16") is None

@@ -15,6 +15,7 @@ PRIVATE = {
         "PEFT_TYPE_TO_TUNER_MAPPING",
         "PEFT_TYPE_TO_PREFIX_MAPPING",
     ),
+    "peft.tuners._buffer_dict.BufferDict": ("keys",),
     "peft.tuners.tuners_utils.BaseTuner": (
         "_prepare_adapter_config",
         "_check_target_module_exists",
@@ -22,10 +23,12 @@ PRIVATE = {
         "_get_adapter_state_dict",
         "_remap_adapter_state_dict_for_load",
         "_unload_and_optionally_merge",
+        "inject_adapter",
     ),
     "peft.tuners.tuners_utils.BaseTunerLayer": ("adapter_layer_names", "get_base_layer"),
     "peft.utils.ModulesToSaveWrapper": (),
     "transformers.modeling_utils": ("ALL_ATTENTION_FUNCTIONS",),
+    "transformers.core_model_loading": ("WeightRenaming",),
     "transformers.PreTrainedModel": ("_load_pretrained_model",),
 }
 

@@ -128,8 +128,16 @@ def test_a_budget_too_small_says_which_is_enough():
         ("mam", {"rank": 4, "scale": 0}, "scale: got 0, expected a number above 0"),
         ("bitfit", {"budget": 0.1}, "budget: got 0.1, but bitfit takes no knobs"),
         ("adapter", {"rank": 4, "base": "lora"}, "base: got 'lora', but adapter takes budget, rank"),
-        ("iaa_l", {"rank": 4, "base": "lore"}, "base: got 'lore', expected one of adapter, lora, mam, none"),
-        ("iaa_l", {"rank": 4, "base": None}, "base: got None, expected one of adapter, lora, mam, none"),
+        (
+            "iaa_l",
+            {"rank": 4, "base": "lore"},
+            "base: got 'lore', expected one of adapter, lora, mam, peft, none",
+        ),
+        (
+            "iaa_l",
+            {"rank": 4, "base": None},
+            "base: got None, expected one of adapter, lora, mam, peft, none",
+        ),
         ("iaa_l", {"rank": 4, "base": "none"}, "rank: got 4, but iaa_l takes budget, aside_rank"),
         ("iaa_l", {"base": "none"}, "aside_rank: missing, iaa_l needs either aside_rank or budget"),
         (
@@ -170,7 +178,7 @@ def test_an_unknown_family_says_where_to_add_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"base": "lore"}, "base: got 'lore', expected one of adapter, lora, mam, none"),
+        ({"base": "lore"}, "base: got 'lore', expected one of adapter, lora, mam, peft, none"),
         ({"base": "mam", "rank": 3}, "length: missing, base mam needs it"),
         ({"rank": 0}, "rank: got 0, expected a whole number of at least 1"),
     ],

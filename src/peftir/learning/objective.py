@@ -21,7 +21,7 @@ from peftir.study.tasks import StageName
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.data import TrainingData
 from peftir.training.tokens import TokenTable, tokenized_in_memory
-from peftir.tuners.loading import held
+from peftir.tuners.adapter_weights import held
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ from peftir.models import manifest
 from peftir.models.backbone import backbone_folder
 from peftir.models.ending import append_eos, ensure_padding_token
 from peftir.models.inference import run_in_batches
-from peftir.models.loading import AS_DEFAULT, Loading, loading_errors, refuse_other_formats
+from peftir.models.loading import (
+    AS_DEFAULT,
+    Loading,
+    keep_4_bit_weights,
+    loading_errors,
+    refuse_other_formats,
+)
 from peftir.models.sides import Tune, modules_of, with_sides
 from peftir.models.starts import own_layers
 
@@ -63,6 +69,7 @@ def new_biencoder(
             processor_kwargs=loading.tokenizer_arguments(folder),
         )
     refuse_other_formats(transformer, f"backbone.name: {backbone}", loading.weights)
+    keep_4_bit_weights(transformer)
     if loading.append_eos:
         append_eos(transformer.tokenizer)
     ensure_padding_token(transformer.tokenizer)

@@ -16,7 +16,14 @@ from peftir.models import manifest
 from peftir.models.backbone import backbone_folder
 from peftir.models.ending import append_eos, ensure_padding_token, pad_with_another_token
 from peftir.models.inference import run_in_batches
-from peftir.models.loading import AS_DEFAULT, Loading, is_decoder, loading_errors, refuse_other_formats
+from peftir.models.loading import (
+    AS_DEFAULT,
+    Loading,
+    is_decoder,
+    keep_4_bit_weights,
+    loading_errors,
+    refuse_other_formats,
+)
 from peftir.models.precision import head_in_float32
 from peftir.models.starts import is_causal, refuse_several_outputs
 from peftir.models.templates import Template
@@ -67,6 +74,7 @@ def new_crossencoder(
             activation_fn=torch.nn.Identity(),
         )
     refuse_other_formats(model, f"backbone.name: {backbone}", loading.weights)
+    keep_4_bit_weights(model)
     head_in_float32(model[0].model)
     if loading.append_eos:
         append_eos(model.tokenizer)

@@ -124,8 +124,11 @@ class Loading:
             "load_in_4bit": True,
             "bnb_4bit_quant_type": "nf4",
             "bnb_4bit_compute_dtype": self.precision,
-            # The head is trained, and a pooler is a part of it where the backbone has none.
-            "llm_int8_skip_modules": [*family.head, *([family.pooler] if family.pooler else [])],
+            # The head is computed in float32, and a pooler is a part of it. These are patterns of full names.
+            "llm_int8_skip_modules": [
+                *family.head,
+                *([rf"(.*\.)?{family.pooler}"] if family.pooler else []),
+            ],
         }
 
     def tokenizer_arguments(self, folder: Path | str) -> dict[str, Any]:
@@ -180,6 +183,17 @@ def reads_packed_weights(model: nn.Module) -> str | None:
         if type(wrapped).__name__ == "Linear4bit" and "4bit" not in type(module).__name__:
             return type(module).__name__
     return None
+
+
+def keep_4_bit_weights(model: nn.Module) -> None:
+    """Let all processors compute with the 4-bit weights of ``model`` as they were loaded.
+
+    On a processor with AVX-512 BF16, bitsandbytes 0.50 changes a layer in its first forward pass without
+    gradients: it rounds the scales to bfloat16, and does not put them back in their order for saving.
+    """
+    for layer in model.modules():
+        if type(layer).__name__ == "Linear4bit":
+            layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def refuse_other_formats(model: nn.Module, name: str, weights: str) -> None:

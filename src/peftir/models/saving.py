@@ -20,7 +20,12 @@ from peftir.models.backbone import (
     on_own_backbone,
     record_of,
 )
-from peftir.models.loading import reads_packed_weights, refuse_other_formats, weights_of_backbone
+from peftir.models.loading import (
+    keep_4_bit_weights,
+    reads_packed_weights,
+    refuse_other_formats,
+    weights_of_backbone,
+)
 from peftir.models.precision import head_in_float32
 from peftir.models.sides import (
     alone,
@@ -78,7 +83,7 @@ def attach(model: SentenceTransformer | CrossEncoder, variant: str, method: Meth
     all_trained = tuners.METHODS[method.type].trains_backbone and tuned_sides(model) != "query"
     layers_after(model).requires_grad_(all_trained)
     _refuse_packed(weights, variant, method, encoders.values())
-    if weights == "bfloat16":
+    if weights != "float32":  # PEFT's LoRA would have the precision of the products with 4-bit weights
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
@@ -226,10 +231,11 @@ def load(kind: Callable[..., Model], folder: Path, root: Path = Path()) -> Model
         for side, saved in side_folders(folder).items():
             head_in_float32(encoders[side])
             if (saved / "adapter_config.json").is_file():
-                if weights == "bfloat16":
+                if weights != "float32":
                     reload_in_float32(encoders[side], saved)
                 tuners.verify(encoders[side], saved)
         refuse_other_formats(model, str(folder), weights)
+        keep_4_bit_weights(model)
         manifest.compare(model, recorded)
         return model
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:

@@ -109,9 +109,9 @@ class MethodParams(Block):
     init_lora_weights: str | None = None
     """How LoRA starts: gaussian, orthogonal, olora or pissa; PEFT's default if left out."""
     config: dict[str, Any] | None = None
-    """For type peft: peft_type and the fields of PEFT's configuration of that type."""
+    """For type or base peft: peft_type and the fields of PEFT's configuration of that type."""
     size: str | None = None
-    """For type peft: the field of config that the budget determines, where it is not known."""
+    """For type or base peft: the field of config that the budget determines, where it is not known."""
     length: Positive | None = None
     """Trainable key/value vectors before every attention layer's own (prefix, MAM)."""
     length_ratio: Annotated[float, Field(gt=0)] | None = None
@@ -119,7 +119,7 @@ class MethodParams(Block):
     scale: Annotated[float, Field(gt=0)] | None = None
     """What MAM's parallel adapter is multiplied by."""
     base: str | None = None
-    """What IAA's asides go around: adapter, lora, mam or none."""
+    """What IAA's asides go around: adapter, lora, mam, peft or none."""
     aside_rank: Positive | None = None
     """Rank of IAA's aside modules."""
     aside_ratio: Annotated[float, Field(gt=0)] | None = None

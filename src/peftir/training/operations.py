@@ -19,7 +19,6 @@ from peftir.training.costs import TextsRead
 from peftir.tuners.places import Backbone
 
 PEAKS = {
-    "H200 NVL": {"bfloat16": 835e12, "float32": 60e12},
     "H200": {"bfloat16": 989e12, "float32": 67e12},
     "H100 80GB HBM3": {"bfloat16": 989e12, "float32": 67e12},
     "H100 PCIe": {"bfloat16": 756e12, "float32": 51e12},
@@ -27,8 +26,8 @@ PEAKS = {
     "L40S": {"bfloat16": 362e12, "float32": 91.6e12},
     "L4": {"bfloat16": 121e12, "float32": 30.3e12},
 }
-"""Operations per second of dense matrix products, from NVIDIA's data sheets, by words in the GPU's name; the
-first that fit count. float32 is without TF32, which trainings do not use."""
+"""Operations per second of dense matrix products by words in the GPU's name. Data sheets give those of
+bfloat16 with sparsity: twice as many. float32 is without TF32, which trainings do not use."""
 
 
 def training_operations(model: Any, read: TextsRead) -> float:
@@ -63,8 +62,11 @@ def peak_operations(precision: str) -> float | None:
 
 
 def peak_of(name: str, precision: str) -> float | None:
-    """The peak of the GPU called ``name``; None for one that is not in ``PEAKS``, or a part of one (MIG)."""
-    if "MIG" in name:
+    """The peak of the GPU called ``name``.
+
+    It is None for one that is not in ``PEAKS``, a slower one of the same words (NVL), or a part of one (MIG).
+    """
+    if "MIG" in name or "NVL" in name:
         return None
     return next(
         (peaks[precision] for words, peaks in PEAKS.items() if re.search(rf"\b{words}\b", name)), None

@@ -3,7 +3,7 @@
 An aside is a bottleneck without inner residual, parallel to frozen modules: it has the same input, and its
 output is added to theirs. The asides connect the modules inserted inside into one trainable path from the
 first layer to the last. In the paper the inserted modules are adapters; here ``base`` is ``adapter``,
-``lora``, ``mam``, or ``none`` for asides alone.
+``lora``, ``mam``, ``peft`` for any method of PEFT, or ``none`` for asides alone.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
 
-from peftir.tuners import adapter, lora, mam
+from peftir.tuners import adapter, lora, mam, peft_base, peft_method
 from peftir.tuners.bottleneck import Bottleneck
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
@@ -22,6 +25,7 @@ from peftir.tuners.families import Span
 from peftir.tuners.inserts import Insertion
 from peftir.tuners.knobs import RANK, Knob, Number
 from peftir.tuners.methods import Method
+from peftir.tuners.peft_base import PEFT
 from peftir.tuners.places import Backbone
 from peftir.tuners.tuner import InsertTuner, parameter_counter
 
@@ -52,6 +56,7 @@ BASES = {
     "adapter": Base(adapter.METHOD.knobs, lambda rank: {"rank": rank}, adapter.AdapterTuner.plan),
     "lora": Base(lora.INSIDE, lora.settle, lora.plan),
     "mam": Base(mam.METHOD.knobs, mam.settle, mam.MamTuner.plan),
+    PEFT: Base({"config": peft_method.METHOD.knobs["config"]}, dict, lambda config, backbone: ()),
     "none": Base({}, dict, lambda config, backbone: ()),
 }
 
@@ -62,11 +67,12 @@ class AsideConfig(InsertConfig):
 
     Args:
         aside_rank: bottleneck size a of the asides.
-        base: the base method: ``adapter``, ``lora``, ``mam`` or ``none``.
+        base: the base method: ``adapter``, ``lora``, ``mam``, ``peft`` or ``none``.
         rank: rank r of the base method.
         alpha: with ``lora``, the update is scaled by alpha / rank.
         length: with ``mam``, the prefix length.
         scale: with ``mam``, the factor of the parallel adapter.
+        config: with ``peft``, ``peft_type`` and the fields of PEFT's configuration of that type.
     """
 
     knobs: ClassVar = {
@@ -75,6 +81,7 @@ class AsideConfig(InsertConfig):
         "alpha": lora.ALPHA,
         "length": mam.KNOBS["length"],
         "scale": mam.KNOBS["scale"],
+        "config": peft_method.METHOD.knobs["config"],
     }
 
     aside_rank: int = 12
@@ -83,6 +90,7 @@ class AsideConfig(InsertConfig):
     alpha: float | None = None
     length: int | None = None
     scale: float | None = None
+    config: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the fields, and that those of the base method are set.
@@ -96,12 +104,33 @@ class AsideConfig(InsertConfig):
         for key in BASES[self.base].knobs:
             if getattr(self, key, True) is None:
                 raise TunerError(f"{key}: missing, base {self.base} needs it")
+        if self.base == PEFT:
+            self.of_base()
+
+    def of_base(self) -> PeftConfig:
+        """With ``peft``, the configuration of the base method, with the asides' modules to save."""
+        assert self.config is not None
+        return peft_base.configuration(self.config, self.modules_to_save)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of the names of trained weights that are not ours."""
+        return (peft_base.prefix(self.of_base()),) if self.base == PEFT else ()
 
 
 class AsideTuner(InsertTuner):
     """Tuner that inserts the base method's modules, and asides parallel to the modules of ``spans``."""
 
     aside: ClassVar[type[Aside]] = Aside
+
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
+        """Insert the modules of the PEFT adapter ``adapter_name``; those of a base method of PEFT first."""
+        config: Any = self.peft_config[adapter_name]
+        if config.base == PEFT:
+            peft_base.inject(config.of_base(), model, adapter_name, kwargs.get("low_cpu_mem_usage", False))
+            # On this tuner alone: what PEFT activates, freezes and deletes are the base's modules, too.
+            self.tuner_layer_cls = BaseTunerLayer  # type: ignore[assignment]
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
 
     @staticmethod
     def spans(backbone: Backbone) -> Iterable[Span]:
@@ -152,5 +181,6 @@ def method(
             count_parameters=parameter_counter(tuner, configure),
         )
 
-    bases = {base: with_base(base) for base in BASES}
-    return replace(bases["adapter"], bases=bases)
+    bases = {base: with_base(base) for base in BASES if base != PEFT}
+    bases[PEFT] = peft_base.around_peft(bases["none"], config, ASIDE_RATIO, ratio)
+    return replace(bases["adapter"], bases={base: bases[base] for base in BASES})

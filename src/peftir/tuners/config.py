@@ -36,6 +36,11 @@ class InsertConfig(PeftConfig):
 
     modules_to_save: list[str] | None = field(default=None)
 
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the names of trained weights begin with that PEFT's own modules have."""
+        return ()
+
     def __post_init__(self) -> None:
         """Set the PEFT type and check the fields."""
         super().__post_init__()

@@ -9,7 +9,7 @@ own types, such as LoRA, there is :func:`load`, and :func:`verify` for those tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,31 @@ import torch
 from peft import (
     PeftConfig,
     PeftModel,
-    get_peft_model_state_dict,
     load_peft_weights,
     set_peft_model_state_dict,
 )
-from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers.core_model_loading import WeightRenaming
 
+from peftir.tuners.adapter_weights import (
+    MAGNITUDE,
+    WRAPPER,
+    align,
+    aligned,
+    buffers_of,
+    held,
+    plain_name,
+    weights_of,
+)
 from peftir.tuners.config import InsertConfig
 from peftir.tuners.errors import TunerError
-
-ALIGNMENT = 64
-"""Bytes; where torch's own allocator puts CPU tensors."""
-
-MAGNITUDE = "lora_magnitude_vector"
-"""What the names of DoRA's magnitudes end with."""
 
 NO_SETTINGS = (
     *("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "task_type"),
 )
 """Fields of a configuration that say where an adapter comes from."""
-
-WRAPPER = "base_model.model."
-"""What names begin with in a ``PeftModel``, and in every adapter's file."""
 
 
 def load(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
@@ -149,9 +149,9 @@ def verify(model: Any, folder: str | Path, adapter_name: str = "default") -> Non
 
 
 def reload_in_float32(model: Any, folder: str | Path, adapter_name: str = "default") -> None:
-    """Convert an adapter's weights on a model in bfloat16 to float32, and set them as they are in ``folder``.
+    """Convert an adapter's weights on a model to float32, and set them as they are in ``folder``.
 
-    The model's head was loaded in bfloat16, rounded.
+    On a model in bfloat16 or 4 bits, weights may have been rounded to bfloat16 as they were loaded.
     """
     for _, parameter in weights_of(model, adapter_name):
         parameter.data = parameter.data.float()
@@ -166,8 +166,12 @@ def load_pretrained_model(model: Any, **kwargs: Any) -> Any:
 
     ``PreTrainedModel.load_adapter`` calls it with the adapter on the model and the file's weights unread.
     """
+    name = list(model.peft_config)[-1]  # the adapter that was put on last
+    # transformers knows one prefix for a type; the name of the adapter follows what begins with it.
+    for prefix in getattr(model.peft_config[name], "prefixes", ()):
+        kwargs["load_config"].weight_mapping.append(WeightRenaming(rf"({prefix}[^\.]*)", rf"\1.{name}"))
     loaded = type(model)._load_pretrained_model(model=model, **kwargs)
-    info, name = loaded[0], list(model.peft_config)[-1]  # the adapter that was put on last
+    info = loaded[0]
     if isinstance(model.peft_config[name], InsertConfig):
         # What is missing also names the backbone and the other adapters, which are not in this one's file.
         missing = set(info.missing_keys).intersection(weight for weight, _ in weights_of(model, name))
@@ -182,66 +186,13 @@ def received(model: nn.Module, adapter: str, weights: dict[str, torch.Tensor]) -
     Raises:
         TunerError: they are not.
     """
-    _compare(model, dict(weights_of(model, adapter)), weights)
-    return {name: _aligned(weight) for name, weight in weights.items()}
-
-
-def weights_of(model: nn.Module, adapter: str) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights of a PEFT adapter by their names in the model, heads included."""
-    for place, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
-            for kind in module.adapter_layer_names:
-                held = getattr(module, kind)
-                if adapter in held:
-                    name = f"{place}.{kind}.{adapter}"
-                    if isinstance(held[adapter], nn.Parameter):
-                        yield name, held[adapter]
-                    else:
-                        yield from ((f"{name}.{rest}", p) for rest, p in held[adapter].named_parameters())
-
-
-def align(model: nn.Module) -> None:
-    """Copy adapter weights that lie at odd addresses, as weights mapped from a file do.
-
-    Matrix products of misaligned weights can differ in the last bit; with this a loaded model gives the very
-    scores that it gave when it was saved.
-    """
-    for module in model.modules():
-        if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
-            for parameter in module.parameters():
-                parameter.data = _aligned(parameter.data)
-
-
-def _aligned(weight: torch.Tensor) -> torch.Tensor:
-    return weight.clone() if weight.device.type == "cpu" and weight.data_ptr() % ALIGNMENT else weight
-
-
-def held(model: nn.Module, adapter: str) -> dict[str, torch.Tensor]:
-    """What PEFT would save of an adapter on a model."""
-    # PEFT takes adapters that were put onto a part of the model, which may be shared, for this one's.
-    others = {
-        name
-        for module in model.modules()
-        if isinstance(module, BaseTunerLayer | ModulesToSaveWrapper)
-        for kind in module.adapter_layer_names
-        for name in getattr(module, kind)
-    } - {adapter}
-    without = {weight for other in others for weight, _ in weights_of(model, other)}
-    state = {name: weight for name, weight in model.state_dict().items() if name not in without}
-    weights = get_peft_model_state_dict(
-        model, state_dict=state, adapter_name=adapter, save_embedding_layers=False
-    )
-    return {_plain(name): weight for name, weight in weights.items()}
+    _compare(model, {**dict(weights_of(model, adapter)), **dict(buffers_of(model, adapter))}, weights)
+    return {name: aligned(weight) for name, weight in weights.items()}
 
 
 def _stored(folder: str | Path) -> dict[str, torch.Tensor]:
     weights = load_peft_weights(str(folder), device="cpu")
-    return {_plain(name): weight for name, weight in weights.items()}
-
-
-def _plain(name: str) -> str:
-    """A weight's name in a file, however the model is wrapped and DoRA's magnitudes are written."""
-    return name.removeprefix(WRAPPER).replace(f"{MAGNITUDE}.weight", MAGNITUDE)
+    return {plain_name(name): weight for name, weight in weights.items()}
 
 
 def magnitudes_for_transformers(file: Path) -> None:

@@ -71,7 +71,7 @@ def narrow(knobs: Mapping[str, Any], budget: float | None) -> tuple[Method, dict
     if "config" not in knobs:
         raise TunerError(f"config: missing, peft needs {METHOD.knobs['config'].expected}")
     config = dict(knobs["config"])
-    kind = _kind(config.pop("peft_type", None))
+    kind = known_kind(config.pop("peft_type", None))
     size = _size(kind, knobs.get("size"), budget)
     for name, value in config.items():
         if name in fields_of(kind):
@@ -174,7 +174,12 @@ def refuse_add_adapter(config: PeftConfig) -> None:
         )
 
 
-def _kind(peft_type: object) -> str:
+def known_kind(peft_type: object) -> str:
+    """``peft_type``, if it works on an encoder.
+
+    Raises:
+        TunerError: it is missing or unknown, or does not work on one.
+    """
     admitted = [each.value for each in PeftType if each.value not in peft_types.REFUSED]
     if not isinstance(peft_type, str) or peft_type not in PeftType.__members__:
         got = "missing" if peft_type is None else f"got {peft_type!r}"

@@ -37,6 +37,11 @@ PEFT_MODEL_ONLY: Mapping[str, str] = {
 }
 """The types that ``peft.get_peft_model`` alone supports, and why transformers does not."""
 
+NO_ASIDES: Mapping[str, str] = {
+    **dict.fromkeys(PEFT_MODEL_ONLY, "keeps weights that layers share"),
+}
+"""The types that cannot be the base of asides, and why."""
+
 HEADLESS = ("TRAINABLE_TOKENS",)
 """Types without ``modules_to_save``: the head of a re-ranker could be neither trained nor saved."""
 

@@ -109,7 +109,7 @@ def attach(model: PreTrainedModel, type: str, *, budget: float | None = None, **
         ) from error
     chosen = {"base": knobs["base"]} if "base" in knobs else {}
     if "config" in knobs:
-        chosen = {"config.peft_type": knobs["config"]["peft_type"]}
+        chosen |= {"config.peft_type": knobs["config"]["peft_type"]}
     return {**chosen, **settled}
 
 

@@ -115,6 +115,11 @@ class InsertTuner(BaseTuner):
             raise TunerError(f"adapter_names: got {len(names)} for {texts} texts, expected one for each")
         if self.training:
             raise TunerError("adapter_names: got a model in training mode, expected model.eval() before")
+        if any(getattr(config, "prefixes", ()) for config in self.peft_config.values()):
+            raise TunerError(
+                f"adapter_names: got a model with {type(self).__name__} around a method of PEFT, which "
+                "cannot mix adapters; use set_adapter and a batch for each adapter"
+            )
         if not all(module.mixes for module in self.modules() if isinstance(module, Insert)):
             raise TunerError(
                 f"adapter_names: got a model with {type(self).__name__}, but its prefixes may differ in "
@@ -122,10 +127,17 @@ class InsertTuner(BaseTuner):
             )
 
     @classmethod
-    def _get_adapter_state_dict(cls, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+    def _get_adapter_state_dict(
+        cls, model: nn.Module, config: Any, *args: Any, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
         """The weights to save, with the names that they have without wrappers of PEFT."""
-        weights = super()._get_adapter_state_dict(*args, **kwargs)
-        return {name.replace(f".{WRAPPED}.", "."): weight for name, weight in weights.items()}
+        weights = super()._get_adapter_state_dict(model, config, *args, **kwargs)
+        trained = tuple(f".{prefix}" for prefix in (PREFIX, *config.prefixes))
+        return {
+            name.replace(f".{WRAPPED}.", "."): weight
+            for name, weight in weights.items()
+            if any(prefix in name for prefix in trained)
+        }
 
     @classmethod
     def _remap_adapter_state_dict_for_load(
