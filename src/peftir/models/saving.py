@@ -13,13 +13,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from peftir import tuners
 from peftir.models import manifest
-from peftir.models.backbone import (
-    adapter_configs,
-    backbone_folder,
-    base_name,
-    on_own_backbone,
-    record_of,
-)
+from peftir.models.backbone import adapter_configs, backbone_folder, base_name, on_own_backbone, record_of
 from peftir.models.loading import (
     keep_4_bit_weights,
     reads_packed_weights,
