@@ -20,7 +20,8 @@ LINES = {
 
 
 def read(path: Path) -> dict[str, list[float]]:
-    return read_teacher_file(path, WANTED, QUERIES, DOCUMENTS)
+    scores = read_teacher_file(path, WANTED, QUERIES, DOCUMENTS)
+    return {query: values.tolist() for query, values in scores.items()}
 
 
 @pytest.mark.parametrize("name", LINES)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Container, Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from peftir.data.collection import QRELS_HEADER
 from peftir.data.ids import short
@@ -24,8 +28,8 @@ _REMEDY = "correct the file, or name another under teachers"
 
 def read_teacher_file(
     path: Path, wanted: Wanted, queries: Container[str], documents: Iterable[str]
-) -> dict[str, list[float]]:
-    """Read the scores of ``wanted`` pairs, in their order.
+) -> dict[str, NDArray[np.float64]]:
+    """Read the scores of ``wanted`` pairs, in their order; memory holds eight bytes for each of these.
 
     Args:
         path: ``.tsv``, ``.jsonl``, or anything else for a TREC run.
@@ -38,8 +42,7 @@ def read_teacher_file(
             or a pair is missing or repeated.
     """
     parse = {".tsv": _of_tsv, ".jsonl": _of_json}.get(path.suffix, _of_run)
-    found: dict[str, dict[str, float]] = {query: {} for query in wanted}
-    needed = {query: set(docs) for query, docs in wanted.items()}
+    found = _unknown(wanted)
     others: dict[str, int] = {}
     try:
         with path.open(encoding="utf-8") as file:
@@ -49,16 +52,27 @@ def read_teacher_file(
                 query, document, score = _parsed(path, number, line, parse)
                 if query not in queries:
                     _refuse(path, number, f"the query {short(query)} is not in the collection")
-                if document not in needed.get(query, ()):
+                try:
+                    place = wanted.get(query, []).index(document)
+                except ValueError:
                     others.setdefault(document, number)
                     continue
-                if document in found[query]:
+                if not np.isnan(found[query][place]):
                     _refuse(path, number, f"query {short(query)} has the document {short(document)} again")
-                found[query][document] = score
+                found[query][place] = score
     except (OSError, UnicodeDecodeError) as error:
         raise unusable(path, error, _REMEDY) from error
     _check_documents(path, others, documents)
-    return {query: [_score(path, found[query], query, doc) for doc in docs] for query, docs in wanted.items()}
+    for query, scores in found.items():
+        for place in np.flatnonzero(np.isnan(scores)):
+            raise _missing(path, query, wanted[query][place])
+    return found
+
+
+def _unknown(wanted: Wanted) -> dict[str, NDArray[np.float64]]:
+    """By query, a part of one array that has nan for each of its documents."""
+    scores, ends = np.full(sum(map(len, wanted.values())), np.nan), accumulate(map(len, wanted.values()))
+    return {query: scores[end - len(wanted[query]) : end] for query, end in zip(wanted, ends, strict=True)}
 
 
 def _parsed(
@@ -110,13 +124,11 @@ def _check_documents(path: Path, others: dict[str, int], documents: Iterable[str
         _refuse(path, number, f"the document {short(document)} is not in the collection")
 
 
-def _score(path: Path, scores: dict[str, float], query: str, document: str) -> float:
-    if document not in scores:
-        raise PeftirError(
-            f"{path}: has no score of the document {short(document)} for the query {short(query)}; expected "
-            "all candidates and relevant documents of the train queries: add it, or lower teachers.NAME.depth"
-        )
-    return scores[document]
+def _missing(path: Path, query: str, document: str) -> PeftirError:
+    return PeftirError(
+        f"{path}: has no score of the document {short(document)} for the query {short(query)}; expected "
+        "all candidates and relevant documents of the train queries: add it, or lower teachers.NAME.depth"
+    )
 
 
 def _refuse(path: Path, number: int, reason: str) -> NoReturn:

@@ -52,7 +52,7 @@ def _by_file(path: Path, collection: Collection, candidates: Wanted) -> Iterator
     queries = {query for split in SPLITS for query in collection.queries(split)}
     scores = read_teacher_file(path, candidates, queries, (id for id, _ in collection.texts()))
     for query, documents in candidates.items():
-        yield query, list(zip(documents, scores[query], strict=True))
+        yield query, list(zip(documents, scores[query].tolist(), strict=True))
 
 
 def _by_model(

@@ -18,11 +18,11 @@ def train_candidates(
     Queries without a relevant document, on which no model is trained, are left out.
     """
     candidates = read_candidates(path, qrels, depth)
-    ids = candidates.documents
+    ids = candidates.documents.to_pylist()  # one string for a document, however many queries have it
     found: dict[str, list[str]] = {}
     for query, grades in qrels.items():
         if relevant := [document for document, grade in grades.items() if grade > 0]:
-            ranked = ids.take(candidates.of(query)).to_pylist()
+            ranked = [ids[number] for number in candidates.of(query)]
             found[query] = list(dict.fromkeys([*(more or {}).get(query, ()), *ranked, *relevant]))
     return found
 
