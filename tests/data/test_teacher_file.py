@@ -20,7 +20,8 @@ LINES = {
 
 
 def read(path: Path) -> dict[str, list[float]]:
-    return read_teacher_file(path, WANTED, QRELS, "teachers.expert.depth")
+    scores = read_teacher_file(path, WANTED, QRELS, "teachers.expert.depth")
+    return {query: values.tolist() for query, values in scores.items()}
 
 
 @pytest.mark.parametrize("name", LINES)

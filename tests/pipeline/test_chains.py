@@ -20,15 +20,20 @@ from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settle
 from peftir.pipeline.bm25 import index_words, rank_by_words
 from peftir.pipeline.chain import rerank_first_stages
+from peftir.pipeline.chain_test import chain_test
 from peftir.pipeline.evaluate import per_query
+from peftir.pipeline.evaluate_chain_test import evaluate_chain_test
 from peftir.pipeline.evaluate_chains import write_chain_metrics
 from peftir.pipeline.fuse import fuse
+from peftir.pipeline.fuse_test import fuse_test
+from peftir.pipeline.prepare_test import prepare_test
 from peftir.pipeline.rerank import rerank_candidates
+from peftir.pipeline.rerank_test import rerank_test
 from peftir.pipeline.untrained import rank_untrained
 from peftir.ranking.interpolation import WEIGHTS
 from peftir.ranking.measures import mean_of
 from peftir.ranking.runs import Run, read_run
-from peftir.study import layout
+from peftir.study import blocks, layout
 from peftir.study.params import Params
 from peftir.system.files import remove
 from peftir.training.distributed import launch
@@ -43,6 +48,7 @@ DOCUMENTS = {
 QUERIES = {f"q{number}": f"{word} {WORDS[number - 2]}" for number, word in enumerate(WORDS)}
 SPLITS = {"train": range(4), "dev": range(4, 12), "test": range(12, 24)}
 DEPTH, KEEP = 4, 8
+TABLES = ("spread", "comparisons")
 STAGES = ("bm25", "zero_shot", "rrf", "interpolated")
 
 
@@ -201,6 +207,40 @@ def test_two_processes_write_what_one_writes(chained: Path) -> None:
     work = (chained, params_of(chained, "bm25"), "zero_shot", "lora", 13)
     launch(rerank_first_stages, work, 2, "reranking.processes")
     assert {file: file.read_bytes() for file in files} == alone
+
+
+def test_a_test_set_with_the_same_queries_and_documents_has_the_same_chains(chained: Path) -> None:
+    """The collection's own test queries and documents, as a test set, with weights from the study's dev."""
+    source = chained / "source"
+    (source / "qrels").mkdir(parents=True)
+    texts = [json.dumps({"_id": name, "text": text}) for name, text in DOCUMENTS.items()]
+    (source / "corpus.jsonl").write_text("\n".join(texts))
+    queries = {f"q{n}": QUERIES[f"q{n}"] for n in SPLITS["test"]}
+    asked = [json.dumps({"_id": name, "text": text}) for name, text in queries.items()]
+    (source / "queries.jsonl").write_text("\n".join(asked))
+    judged = [f"{query}\td{query[1:]}\t1" for query in queries]
+    (source / "qrels/test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]))
+    params = params_of(chained, "bm25")
+    test = blocks.TestSetParams(source=f"beir:{source}")
+    params = params.model_copy(update={"tests": {"again": test}})
+    prepare_test(chained, params, "again")
+    for path in (layout.BM25_RUNS, layout.runs("retrieval", "zero_shot", None)):
+        (chained / layout.of("again", path)).mkdir(parents=True)
+        shutil.copy(chained / path / "test.trec", chained / layout.of("again", path))
+    for seed in (13, 14):
+        rerank_test(chained, params, "again", "lora", seed)
+    fuse_test(chained, params, "again", "zero_shot")
+    for seed in (13, 14):
+        assert chain_test(chained, params, "again", "zero_shot", "lora", seed) == list(STAGES[1:])
+    ours = list(evaluate_chain_test(chained, params, "again", "zero_shot"))
+    assert ours == [Path("metrics/tests/again/chains/zero_shot") / f"{name}.tsv" for name in TABLES]
+    for name in TABLES:
+        expected = (chained / f"metrics/chains/zero_shot/{name}.tsv").read_bytes()
+        assert (chained / f"metrics/tests/again/chains/zero_shot/{name}.tsv").read_bytes() == expected
+    runs = {file.relative_to(chained / "runs/tests/again") for file in chained.glob("runs/tests/**/*.trec")}
+    assert len(runs) == 2 + 2 + 2 * 2 * len(STAGES)  # first stages, fused ones, and re-ranked ones
+    for run in runs:
+        assert (chained / "runs/tests/again" / run).read_bytes() == (chained / "runs" / run).read_bytes()
 
 
 @pytest.fixture

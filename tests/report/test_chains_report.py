@@ -10,8 +10,10 @@ import pytest
 
 from peftir.pipeline.evaluate_chains import write_tables
 from peftir.report import write_report
+from peftir.report.chains import read_chains
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
+from peftir.system.files import remove
 from synthetic_study import make_params, write_study
 
 # The mean of each first stage; of the re-ranked ones, more by 0.1.
@@ -32,21 +34,26 @@ def params_of(folder: Path, **changed: Any) -> Params:
     )
 
 
+def lines_of(params: Params) -> pd.DataFrame:
+    """A line a re-ranker, first stage, seed, query and measure."""
+    lines = [
+        {"stage": reranker, "row": row, "seed": seed, "query": f"q{query}", "measure": measure}
+        | {"value": round(mean + 0.1 * (reranker != "none") + 0.01 * ((3 * query + seed) % 5 - 2), 4)}
+        for reranker in ("none", "lora", "lora+first")
+        for row, mean in MEANS.items()
+        for seed in ([-1] if reranker == "none" else [13, 14])
+        for measure in params.measures.reranking
+        for query in range(QUERIES)
+    ]
+    return pd.DataFrame(lines)
+
+
 def write(folder: Path, **changed: Any) -> dict[str, str]:
     """A study's report, by the name of the file."""
     params = params_of(folder, **changed)
     write_study(folder, params, lambda task, row, seed, measure: [0.1 * (i % 7) for i in range(8)])
     for retriever in params.chains:
-        lines = [
-            {"stage": reranker, "row": row, "seed": seed, "query": f"q{query}", "measure": measure}
-            | {"value": round(mean + 0.1 * (reranker != "none") + 0.01 * ((3 * query + seed) % 5 - 2), 4)}
-            for reranker in ("none", "lora", "lora+first")
-            for row, mean in MEANS.items()
-            for seed in ([-1] if reranker == "none" else [13, 14])
-            for measure in params.measures.reranking
-            for query in range(QUERIES)
-        ]
-        list(write_tables(folder, pd.DataFrame(lines), retriever))
+        list(write_tables(folder, lines_of(params), retriever))
     write_report(folder, params)
     return {path.name: path.read_text(encoding="utf-8") for path in (folder / "report").iterdir()}
 
@@ -71,6 +78,21 @@ def test_a_table_has_each_first_stage_alone_and_behind_each_re_ranker(tmp_path: 
     assert "Cormack et al. 2009" in section
     assert texts["index.html"].count('<section id="chains">') == 1
     assert "\\label{tab:chains-lora-13}" in texts["tables.tex"]
+
+
+def test_each_test_set_has_a_table_in_its_own_measures(tmp_path: Path) -> None:
+    measures = {"retrieval": ["R@100"], "reranking": ["nDCG@10"]}
+    params = params_of(tmp_path, tests={"far": {"source": "beir:../far", "measures": measures}})
+    for test in (None, "far"):
+        list(write_tables(tmp_path, lines_of(params), "lora-13", test))
+    own, far = read_chains(tmp_path, params)
+    assert (own.title, own.name) == ("Chains with lora-13", "chains-lora-13")
+    assert (far.title, far.name) == ("Chains with lora-13 on far", "chains-far-lora-13")
+    assert (own.table().columns[0], own.table().columns[3:]) == ("RR@10", ["nDCG@10"])
+    assert (far.table().columns[0], far.table().columns[3:]) == ("nDCG@10", [])
+    remove(tmp_path / "metrics/tests/far/chains/lora-13/spread.tsv")
+    with pytest.raises(PeftirError, match=r"tests/far/chains/.*run the stage 'evaluate_chain_test'"):
+        list(read_chains(tmp_path, params))
 
 
 def test_without_chains_there_is_no_such_section(tmp_path: Path) -> None:

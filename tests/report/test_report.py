@@ -19,8 +19,10 @@ import pytest
 
 from peftir.pipeline.evaluate import families, variants, write_statistics
 from peftir.report import sentences, write_report
+from peftir.report.figures import loss_curves
+from peftir.report.learning import explanation
 from peftir.report.reading import read_study
-from peftir.report.style import BY_DAY, BY_NIGHT
+from peftir.report.style import BY_DAY, BY_NIGHT, looks_of
 from peftir.statistics.significance import two_level_test
 from peftir.study import layout
 from peftir.study.params import Params
@@ -368,6 +370,16 @@ def test_page_needs_nothing_but_itself(study: tuple[Path, Params]) -> None:
         for name in ("href", "xlink:href"):
             link = attributes.get(name)
             assert link is None or (link.startswith("#") and link[1:] in ids)
+
+
+@pytest.mark.parametrize(("loss", "unit"), [("kl", " (nats)"), ("margin_mse", "")])
+def test_a_loss_has_the_unit_of_its_values(study: tuple[Path, Params], loss: str, unit: str) -> None:
+    root, params = study
+    retriever = params.retriever.model_copy(update={"loss": loss})
+    stage = read_study(root, params.model_copy(update={"retriever": retriever})).retrieval
+    label = f"training loss{unit} against optimizer steps"
+    assert f'aria-label="{label}"' in loss_curves(stage, looks_of(stage.variants))
+    assert ("nats" in explanation(stage)) == bool(unit)
 
 
 def test_every_figure_has_a_caption_and_named_axes(study: tuple[Path, Params]) -> None:

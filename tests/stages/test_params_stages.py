@@ -53,7 +53,9 @@ USE_TEST = RETRIEVE_TEST | RERANK_TEST
 EVALUATE = {"evaluate", "evaluate_test@far"}
 LEXICAL = {name: {f"lexical@{name}", f"lexical_test@far-{name}"} for name in ("tuned", "rm3")}
 BM25 = {"bm25", "bm25_test@far"} | LEXICAL["tuned"] | LEXICAL["rm3"]
-CHAIN, EVALUATE_CHAIN = {"chain@zero_shot-iaa_l-13"}, {"evaluate_chain@zero_shot"}
+FUSE = {"fuse@zero_shot", "fuse_test@far-zero_shot"}
+CHAIN = {"chain@zero_shot-iaa_l-13", "chain_test@far-zero_shot-iaa_l-13"}
+EVALUATE_CHAIN = {"evaluate_chain@zero_shot", "evaluate_chain_test@far-zero_shot"}
 MINER, MINE, TEACHER = {"train_miner@first"}, {"mine@first"}, {"teacher_scores@expert"}
 NEGATIVES = MINER | MINE | TEACHER
 
@@ -93,12 +95,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "retriever.selected_by": RETRIEVERS["train_retriever"] | MINER | {"learning", "fuse@zero_shot"},
     "index": RETRIEVERS["index"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "retrieval": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST,
-    "retrieval.depth": RETRIEVERS["retrieve"]
-    | UNTRAINED
-    | RETRIEVE_TEST
-    | EVALUATE
-    | EVALUATE_CHAIN
-    | {"fuse@zero_shot"},
+    "retrieval.depth": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | EVALUATE | EVALUATE_CHAIN | FUSE,
     "retrieval.search_parameters": RETRIEVERS["retrieve"] | UNTRAINED | RETRIEVE_TEST | MINE,
     "reranker": RERANKERS["train_reranker"] | {"learning"},
     **{
@@ -108,8 +105,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "reranker.selected_by": RERANKERS["train_reranker"]
     | RERANKERS["rerank"]
     | UNTRAINED_RERANKER
-    | CHAIN
-    | {"learning"},
+    | {"chain@zero_shot-iaa_l-13", "learning"},
     "reranking": RERANKERS["rerank"] | UNTRAINED_RERANKER | RERANK_TEST | CHAIN,
     "reranking.candidates": RERANKERS["train_reranker"]
     | RERANKERS["rerank"]
@@ -128,7 +124,7 @@ FOLLOWED_BY: dict[str, set[str]] = {
     "measures": EVALUATE,
     "measures.reranking": EVALUATE | EVALUATE_CHAIN,
     "chains": set(),
-    "tests": {"prepare_test@far", "evaluate_test@far"},
+    "tests": {"prepare_test@far", "evaluate_test@far", "evaluate_chain_test@far-zero_shot"},
     "mining": MINER,
     "mining.first.with_bm25": MINE,
     "mining.first.depth": MINE,
@@ -247,7 +243,7 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
             "variants.reranker",
             ["iaa_l", "full"],
             {f"{stage}@full-13" for stage in RERANKERS}
-            | {"rerank_test@far-full-13", "chain@zero_shot-full-13"},
+            | {"rerank_test@far-full-13", "chain@zero_shot-full-13", "chain_test@far-zero_shot-full-13"},
         ),
         (
             "seeds.retriever",
@@ -258,12 +254,13 @@ def test_a_key_makes_those_stages_stale_that_follow_it(study: Path, repository: 
             "seeds.reranker",
             [14],
             {f"{stage}@iaa_l-14" for stage in RERANKERS}
-            | {"rerank_test@far-iaa_l-14", "chain@zero_shot-iaa_l-14"},
+            | {"rerank_test@far-iaa_l-14", "chain@zero_shot-iaa_l-14", "chain_test@far-zero_shot-iaa_l-14"},
         ),
         (
             "chains",
             ["zero_shot", "lora-13"],
-            {"fuse@lora-13", "chain@lora-13-iaa_l-13", "evaluate_chain@lora-13"},
+            {"fuse@lora-13", "chain@lora-13-iaa_l-13", "evaluate_chain@lora-13"}
+            | {"fuse_test@far-lora-13", "chain_test@far-lora-13-iaa_l-13", "evaluate_chain_test@far-lora-13"},
         ),
     ],
 )
@@ -278,7 +275,9 @@ def test_a_test_set_more_adds_its_own_stages_alone(study: Path, repository: Repo
     models = {"untrained_test@near-zero_shot", "retrieve_test@near-lora-13", "rerank_test@near-iaa_l-13"}
     models |= {"untrained_reranker_test@near-zero_shot"}
     lexical = {"lexical_test@near-tuned", "lexical_test@near-rm3"}
-    new = {f"{stage}@near" for stage in stages} | models | lexical
+    chains = {f"{stage}@near-zero_shot" for stage in ("fuse_test", "evaluate_chain_test")}
+    chains |= {"chain_test@near-zero_shot-iaa_l-13"}
+    new = {f"{stage}@near" for stage in stages} | models | lexical | chains
     assert stale(study, repository, "tests.near", TEST_SET) == new | {"report"}
 
 

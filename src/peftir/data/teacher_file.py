@@ -10,8 +10,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from peftir.data.collection import QRELS_HEADER, Qrels
 from peftir.data.ids import short
@@ -23,8 +27,8 @@ _KEYS = QRELS_HEADER.split("\t")
 _REMEDY = "correct the file, or name another under teachers"
 
 
-def read_teacher_file(path: Path, wanted: Wanted, qrels: Qrels, depth: str) -> dict[str, list[float]]:
-    """Read the scores of ``wanted`` pairs, in their order.
+def read_teacher_file(path: Path, wanted: Wanted, qrels: Qrels, depth: str) -> dict[str, NDArray[np.float64]]:
+    """Read the scores of ``wanted`` pairs, in their order; memory holds eight bytes for each of these.
 
     Args:
         path: ``.tsv``, ``.jsonl``, or anything else for a TREC run.
@@ -37,33 +41,33 @@ def read_teacher_file(path: Path, wanted: Wanted, qrels: Qrels, depth: str) -> d
             repeated.
     """
     parse = {".tsv": _of_tsv, ".jsonl": _of_json}.get(path.suffix, _of_run)
-    found: dict[str, dict[str, float]] = {query: {} for query in wanted}
-    needed = {query: set(docs) for query, docs in wanted.items()}
+    found = _unknown(wanted)
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if number == 1 and line.rstrip("\r\n") == QRELS_HEADER:
                     continue
                 query, document, score = _parsed(path, number, line, parse)
-                if document not in needed.get(query, ()):
+                try:
+                    place = wanted.get(query, []).index(document)
+                except ValueError:
                     continue
-                if document in found[query]:
+                if not np.isnan(found[query][place]):
                     _refuse(path, number, f"query {short(query)} has the document {short(document)} again")
-                found[query][document] = score
+                found[query][place] = score
     except (OSError, UnicodeDecodeError) as error:
         raise unusable(path, error, _REMEDY) from error
-    for query, docs in wanted.items():
-        if missing := [document for document in docs if document not in found[query]]:
-            relevant = qrels.get(query, {}).get(missing[0], 0) > 0
-            raise PeftirError(
-                f"{path}: has no score of the document {short(missing[0])} for the query {short(query)}, "
-                + (
-                    "which is judged relevant; expected those of all relevant documents: add it"
-                    if relevant
-                    else f"a candidate; expected those of all candidates: add it, or lower {depth}"
-                )
-            )
-    return {query: [found[query][document] for document in docs] for query, docs in wanted.items()}
+    for query, scores in found.items():
+        for place in map(int, np.flatnonzero(np.isnan(scores))):
+            document = wanted[query][place]
+            raise _missing(path, query, document, qrels.get(query, {}).get(document, 0) > 0, depth)
+    return found
+
+
+def _unknown(wanted: Wanted) -> dict[str, NDArray[np.float64]]:
+    """By query, a part of one array that has nan for each of its documents."""
+    scores, ends = np.full(sum(map(len, wanted.values())), np.nan), accumulate(map(len, wanted.values()))
+    return {query: scores[end - len(wanted[query]) : end] for query, end in zip(wanted, ends, strict=True)}
 
 
 def _parsed(
@@ -104,6 +108,17 @@ def _form(path: Path) -> str:
         ".tsv": "a query id, a document id and a score with tabs between",
         ".jsonl": f"a JSON object with the keys {', '.join(_KEYS)}",
     }.get(path.suffix, "a line of a TREC run: query Q0 document rank score tag")
+
+
+def _missing(path: Path, query: str, document: str, relevant: bool, depth: str) -> PeftirError:
+    expected = (
+        "which is judged relevant; expected those of all relevant documents: add it"
+        if relevant
+        else f"a candidate; expected those of all candidates: add it, or lower {depth}"
+    )
+    return PeftirError(
+        f"{path}: has no score of the document {short(document)} for the query {short(query)}, {expected}"
+    )
 
 
 def _refuse(path: Path, number: int, reason: str) -> NoReturn:

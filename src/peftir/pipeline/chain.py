@@ -8,7 +8,7 @@ from peftir.data.collection import Collection
 from peftir.pipeline.candidates import Reranker
 from peftir.pipeline.rerank import rerank_run
 from peftir.study import layout
-from peftir.study.chain import first_stages
+from peftir.study.chain import but_candidates
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
 from peftir.system.files import write_json
@@ -31,8 +31,8 @@ def rerank_first_stages(root: Path, params: Params, retriever: str, variant: str
         The names of the first stages that were re-ranked.
     """
     collection, measure = Collection(root / layout.COLLECTION), params.reranker.selected_by
-    reranker, candidates = Reranker(root, params, variant, seed), layout.run(params.reranking.candidates)
-    others = {name: path for name, path in first_stages(retriever).items() if path != candidates}
+    reranker = Reranker(root, params, variant, seed)
+    others = but_candidates(retriever, params.reranking.candidates)
     with replacing_once(root / layout.chain(retriever, variant, seed)) as folder:
         records = {
             name: rerank_run(reranker, collection, root / path, folder / name, measure)

@@ -11,8 +11,7 @@ from peftir.study import layout
 from peftir.study.artefacts import Artefact
 from peftir.study.params import Params
 from peftir.study.seeds import Seed
-from peftir.system.files import replacing
-from peftir.training.distributed import rank
+from peftir.training.distributed import rank, replacing_once
 
 
 def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed | None) -> None:
@@ -22,12 +21,21 @@ def rerank_test(root: Path, params: Params, test: str, variant: str, seed: Seed 
     """
     record = Artefact(root, layout.interpolation(variant, seed), "rerank")
     weight = record.number(record.json(), "weight")
+    reranker = Reranker(root, params, variant, seed)
+    first_stage = root / layout.of(test, layout.run(params.reranking.candidates))
+    with replacing_once(root / layout.of(test, layout.runs("reranking", variant, seed))) as partial:
+        rerank_test_run(reranker, root, test, first_stage, partial, weight)
+
+
+def rerank_test_run(
+    reranker: Reranker, root: Path, test: str, first_stage: Path, folder: Path, weight: float
+) -> None:
+    """Write the runs of ``test`` into ``folder``, from the run in the folder ``first_stage``.
+
+    The processes of a group share the scoring; rank 0 writes.
+    """
     queries = Collection(root / layout.of(test, layout.COLLECTION)).queries("test")
     corpus = Collection(root / layout.of(corpus_of(root, test), layout.COLLECTION))
-    reranker = Reranker(root, params, variant, seed)
-    ranking = root / layout.of(test, layout.run(params.reranking.candidates)) / "test.trec"
-    candidates, scores = reranker.score(queries, ranking, corpus)
-    if rank() > 0:
-        return
-    with replacing(root / layout.of(test, layout.runs("reranking", variant, seed))) as partial:
-        reranker.write(partial, "test", candidates, scores, weight, params.reranking.first_stage)
+    candidates, scores = reranker.score(queries, first_stage / "test.trec", corpus)
+    if rank() == 0:
+        reranker.write(folder, "test", candidates, scores, weight, first_stage.name)

@@ -65,7 +65,7 @@ def _by_file(path: Path, candidates: Wanted, qrels: Qrels, depth: str) -> Iterat
     """The scores in a file; ``depth`` is the key of the number of candidates, for errors."""
     scores = read_teacher_file(path, candidates, qrels, depth)
     for query, documents in candidates.items():
-        yield query, list(zip(documents, scores[query], strict=True))
+        yield query, list(zip(documents, scores[query].tolist(), strict=True))
 
 
 def _by_model(

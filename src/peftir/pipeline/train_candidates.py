@@ -21,11 +21,11 @@ def train_candidates(
     trained, are left out.
     """
     candidates = read_candidates(path, qrels, depth)
-    ids = candidates.documents
+    ids = candidates.documents.to_pylist()  # one string for a document, however many queries have it
     found: dict[str, list[str]] = {}
     for query, grades in qrels.items():
         if relevant := [document for document, grade in grades.items() if grade > 0]:
-            ranked = ids.take(candidates.of(query)).to_pylist()
+            ranked = [ids[number] for number in candidates.of(query)]
             first = (other or {}).get(query, [])
             turns = chain.from_iterable(zip_longest(first, ranked))
             top = [document for document in dict.fromkeys(turns) if document is not None]

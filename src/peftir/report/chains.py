@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class ChainStudy:
     """What the chains with a retriever reach, by re-ranker as in the column ``reranker`` of their tables."""
 
     retriever: str
+    test: str | None
+    """The test set; None for the collection's own test queries."""
     measures: list[str]
     seeds: int
     """The number of seeds of the re-rankers."""
@@ -33,6 +36,16 @@ class ChainStudy:
     """By re-ranker, first stage and measure."""
     comparisons: dict[str, dict[str, dict[tuple[str, str], RowComparison]]]
     """By re-ranker, measure and pair of first stages; corrected are those with BM25."""
+
+    @property
+    def title(self) -> str:
+        """The heading of the table."""
+        return f"Chains with {self.retriever}" + (f" on {self.test}" if self.test else "")
+
+    @property
+    def name(self) -> str:
+        """The same as one word."""
+        return "-".join(filter(None, ("chains", self.test, self.retriever)))
 
     def table(self) -> Table:
         """A group a re-ranker, a line a first stage, with the difference to that re-ranker behind BM25."""
@@ -86,7 +99,7 @@ def _title(reranker: str) -> str:
 
 
 def read_chains(root: Path, params: Params) -> Iterator[ChainStudy]:
-    """The results of the chains with each retriever of ``params``.
+    """The results of the chains with each retriever of ``params``, on its own test queries and test sets.
 
     Raises:
         PeftirError: an artefact is missing or not as expected.
@@ -94,14 +107,20 @@ def read_chains(root: Path, params: Params) -> Iterator[ChainStudy]:
     rerankers = [ALONE]
     for variant in params.variants.reranker:
         rerankers += [variant, variant + WITH_FIRST]
-    for retriever in params.chains:
-        stages, measures = list(first_stages(retriever)), params.measures.reranking
+    for test, retriever in product([None, *params.tests], params.chains):
+        stages = list(first_stages(retriever))
+        measures = ((params.tests[test].measures if test else None) or params.measures).reranking
         spread, comparisons = (
-            Artefact(root, layout.of_chains(retriever, path), "evaluate_chain")
+            Artefact(
+                root,
+                layout.of(test, layout.of_chains(retriever, path)),
+                "evaluate_chain_test" if test else "evaluate_chain",
+            )
             for path in (layout.SPREAD, layout.COMPARISONS)
         )
         yield ChainStudy(
             retriever=retriever,
+            test=test,
             measures=measures,
             seeds=len(numbers(params.seeds.reranker)),
             spread={name: read_spread(spread, name, stages, measures, "reranker") for name in rerankers},

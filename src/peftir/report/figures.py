@@ -33,7 +33,8 @@ def dev_curves(stage: StageStudy, looks: Looks) -> str:
 
 def loss_curves(stage: StageStudy, looks: Looks) -> str:
     """The training loss by step, one line per variant."""
-    with drawing(f"{stage.task}-loss", "optimizer steps", "training loss (nats)", wide=True) as figure:
+    y = "training loss" + (f" ({stage.loss_unit})" if stage.loss_unit else "")
+    with drawing(f"{stage.task}-loss", "optimizer steps", y, wide=True) as figure:
         for variant in stage.trained:
             _curves(figure.axes, variant, stage.models[variant], lambda model: model.loss, looks[variant])
         _over_steps(figure.axes, stage.settings.steps)

@@ -15,14 +15,15 @@ LEVELS = 9
 FIRST, SECOND = "first direction (filter norms)", "second direction (filter norms)"
 
 
-def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
-    """Contour lines of the loss, in nats; the marker is at the model.
+def contours(name: str, surface: Surface, levels: np.ndarray, look: Look, unit: str | None) -> str:
+    """Contour lines of the loss; the marker is at the model.
 
     Args:
         name: the figure's name.
         surface: the loss surface.
         levels: the losses of the contour lines, the same for all variants.
         look: the variant's look.
+        unit: of the loss, if it has one.
     """
     with drawing(name, SECOND, FIRST) as figure:
         axes = figure.axes
@@ -33,7 +34,7 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str
             axes.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=10)
         else:
             low, high = surface.loss.min(), surface.loss.max()
-            text = f"{low:.2g} to {high:.2g} nats:\nbetween two levels"
+            text = f"{low:.2g} to {high:.2g}{f' {unit}' if unit else ''}:\nbetween two levels"
             axes.annotate(text, (0, positions[-1] / 2), ha="center", va="center", fontsize=10)
         axes.set(xlim=(positions[0], positions[-1]), ylim=(positions[0], positions[-1]))
         axes.plot([0], [0], marker=look.marker, color=hue(look), linestyle="none")
@@ -42,15 +43,15 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str
     return figure.svg
 
 
-def relief(name: str, surface: Surface, levels: np.ndarray, look: Look) -> str:
-    """The surface in perspective; the axis of the loss is the same for all variants."""
+def relief(name: str, surface: Surface, levels: np.ndarray, look: Look, unit: str | None) -> str:
+    """The surface in perspective, as :func:`contours`; the axis of the loss is the same for all variants."""
     with drawing(name, "second direction", "first direction", projection="3d") as figure:
         axes: Any = figure.axes
         a, b = np.meshgrid(surface.positions, surface.positions, indexing="ij")
         colours: dict[str, Any] = {"color": PAPER, "edgecolor": hue(look), "shade": False}
         axes.plot_surface(b, a, surface.loss, rstride=1, cstride=1, linewidth=1, **colours)
         axes.set_zlim(levels[0], levels[-1])
-        axes.set_zlabel("loss (nats)")
+        axes.set_zlabel(f"loss ({unit})" if unit else "loss")
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
             axis.set_major_locator(MaxNLocator(4))
             axis.set_pane_color((0, 0, 0, 0))

@@ -67,17 +67,18 @@ def explanation(stage: StageStudy) -> str:
     """The explanation of the table's columns."""
     measure, full = stage.settings.selected_by, stage.reference or "full fine-tuning"
     single = stage.single
+    in_unit, unit = (f", in {stage.loss_unit}", f" ({stage.loss_unit})") if stage.loss_unit else ("", "")
     return (
         f"Steps and seconds are those of training until the first evaluation on dev at which {measure} has "
         f"made the given share of the gain of {full}, from its step 0 to its best (means over {single}s). "
         "Mean on dev is the area under the learning curve over the steps, divided by the number of steps. "
-        "Loss rises is the sum of all increases of the training loss between evaluations, in nats; dev "
+        f"Loss rises is the sum of all increases of the training loss between evaluations{in_unit}; dev "
         f"falls is the sum of all decreases of the measure on dev. A {single} has failed if training ends "
         "below its step 0. Sharpness is the largest eigenvalue of the loss’s Hessian over the trained "
         "weights. Curvature is the second derivative along the directions of the surfaces below. Roughness "
-        "is the distance of a surface from a quadratic (nats). The barrier is the height of the loss on the "
-        "straight path from the first seed’s weights to the second’s, above the line between its ends "
-        "(nats). docs/learning.md describes the computations and their limits."
+        f"is the distance of a surface from a quadratic{unit}. The barrier is the height of the loss on the "
+        "straight path from the first seed’s weights to the second’s, above the line between its ends"
+        f"{unit}. docs/learning.md describes the computations and their limits."
     )
 
 
@@ -110,19 +111,21 @@ def surfaces(stage: StageStudy, learned: Learned, looks: Looks) -> Iterator[Draw
     if not learned.surfaces:
         return
     levels = landscapes.common_levels(list(learned.surfaces.values()))
+    unit = stage.loss_unit
+    in_unit = f", in {unit}," if unit else ""
     for variant, surface in learned.surfaces.items():
         name = f"{stage.task}-{variant}"
         center = f"around {variant}’s model of seed {surface.seed}"
         yield Drawn(
             f"{variant}, from above",
-            Markup(landscapes.contours(f"{name}-contours", surface, levels, looks[variant])),
-            f"The loss of a fixed batch, in nats, {center}, along two random filter-normalised directions: a "
+            Markup(landscapes.contours(f"{name}-contours", surface, levels, looks[variant], unit)),
+            f"The loss of a fixed batch{in_unit} {center}, along two random filter-normalised directions: a "
             "step of 1 changes every filter of the trained weights by its own norm. The contour levels are "
             "the same for all variants.",
         )
         yield Drawn(
             f"{variant}, from the side",
-            Markup(landscapes.relief(f"{name}-relief", surface, levels, looks[variant])),
+            Markup(landscapes.relief(f"{name}-relief", surface, levels, looks[variant], unit)),
             f"The same losses {center}, on an axis that is the same for all variants.",
         )
 

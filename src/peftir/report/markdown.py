@@ -74,7 +74,7 @@ def _chains(study: Study) -> Iterator[str]:
     yield "## Chains"
     for chain in study.chains:
         yield ""
-        yield f"### Chains with {escape(chain.retriever)}"
+        yield f"### {escape(chain.title)}"
         yield from _tables(chain.table())
         yield ""
         yield escape(chain.explanation())

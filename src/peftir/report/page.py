@@ -20,6 +20,14 @@ from peftir.report.templating import environment
 from peftir.study.sources import shown
 from peftir.study.tasks import TITLES
 
+LOSSES = {
+    **dict.fromkeys(("contrastive", "listwise"), "The cross-entropy of the relevant document"),
+    "kl": "The divergence of the model’s distribution over a query’s documents from the teacher’s",
+    "margin_mse": "The squared difference between the model’s margins and the teacher’s",
+    "ranknet": "The cross-entropy of the relevant document in pairs with its negatives",
+    "hinge": "The hinge loss of the relevant document in pairs with its negatives",
+}
+
 
 @dataclass(frozen=True)
 class LearningSection:
@@ -181,7 +189,7 @@ def _dev_curves(stage: StageStudy, looks: Looks) -> Drawn:
 
 def _loss_curves(stage: StageStudy, looks: Looks) -> Drawn:
     caption = (
-        "The cross-entropy of the relevant document, at each point the mean over the steps since the "
+        f"{LOSSES[stage.settings.loss]}, at each point the mean over the steps since the "
         "previous point. A lower loss is a better fit to the training queries, but not necessarily a better "
         "ranking."
     )

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from peftir.study.params import Params, TrainingParams
 
 
+IN_NATS = ("contrastive", "kl", "listwise", "ranknet")
+"""The losses that are logarithms of probabilities; others are in the unit of the scores, or its square."""
+
+
 @dataclass(frozen=True)
 class ParameterCounts:
     """Numbers of parameters: trained in the encoder, trained in the head, and the encoder's own."""
@@ -230,6 +234,11 @@ class StageStudy(StageResults):
     def training(self, variant: str) -> list[Resources]:
         """What each training of a trained ``variant`` took."""
         return [model.resources[BY_NAME[self.task].dvc_stages[0]] for model in self.models[variant]]
+
+    @property
+    def loss_unit(self) -> str | None:
+        """The unit of the training loss, if it has one of its own."""
+        return "nats" if self.settings.loss in IN_NATS else None
 
     @property
     def on_gpu(self) -> bool:

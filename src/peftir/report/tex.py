@@ -65,8 +65,8 @@ def _chains(chain: ChainStudy) -> Iterator[str]:
         for group in table.groups
     ]
     columns = ["First stage and re-ranker", *map(_escape, [table.columns[0], *table.columns[3:]])]
-    caption = f"Chains with {chain.retriever}. {chain.explanation()}"
-    yield from _tabular(_escape(caption), f"chains-{chain.retriever}", columns, blocks)
+    caption = f"{chain.title}. {chain.explanation()}"
+    yield from _tabular(_escape(caption), chain.name, columns, blocks)
 
 
 def _table(study: Study, stage: StageStudy) -> Iterator[str]:

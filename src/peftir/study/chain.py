@@ -26,3 +26,8 @@ def first_stages(retriever: str) -> dict[str, Path]:
         RRF: layout.fusion(retriever) / RRF,
         INTERPOLATED: layout.fusion(retriever) / INTERPOLATED,
     }
+
+
+def but_candidates(retriever: str, candidates: str) -> dict[str, Path]:
+    """The first stages but the study's ``candidates``, which are re-ranked without chains, too."""
+    return {name: path for name, path in first_stages(retriever).items() if path != layout.run(candidates)}

@@ -23,6 +23,7 @@ PROCESSES = {
     "untrained_reranker": "reranking",
     "untrained_reranker_test": "reranking",
     "chain": "reranking",
+    "chain_test": "reranking",
 }
 """The block of ``params.yaml`` whose ``processes`` is the number of processes of a stage."""
 
