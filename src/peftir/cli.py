@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from peftir import doctor
 from peftir.study.seeds import seed
@@ -190,14 +191,18 @@ def _export(commands: Commands) -> None:
         help="write a trained model to a folder for others",
         description="Write a trained model and its model card to a folder that sentence-transformers loads: "
         "only the adapter or, with --merged, all weights (lora, ia3). full and zero_shot always "
-        "have all weights.",
+        "have all weights. With --onnx, write all weights of any method as ONNX instead.",
         epilog="example: peftir export lora --to lora-retriever --merged",
     )
     command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
     command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
     command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
     command.add_argument("--seed", type=seed, metavar="N", help="default: the first in params.yaml")
-    command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
+    form.add_argument(
+        "--onnx", action="store_true", help="write ONNX, checked and timed against torch, for any method"
+    )
     command.add_argument(
         "--with-index",
         action="store_true",
@@ -208,14 +213,17 @@ def _export(commands: Commands) -> None:
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
+    from peftir.study.params import load_params
+    from peftir.system.threads import before_imports
+
+    params = load_params()
+    before_imports(params.threads)
     from peftir.pipeline.export import export
     from peftir.pipeline.publishing import check_hub_id, push
-    from peftir.study.params import load_params
 
     if arguments.push:
         check_hub_id(arguments.push)
 
-    params = load_params()
     if arguments.variant not in params.methods:
         known = ", ".join(params.methods)
         raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
@@ -223,13 +231,26 @@ def _run_export(arguments: argparse.Namespace) -> int:
     if which is None and params.methods[arguments.variant].type != "zero_shot":
         which = params.seeds.at(arguments.stage)[0]
     folder, served = arguments.to, arguments.with_index
-    export(Path(), params, arguments.variant, arguments.stage, which, folder, arguments.merged, served)
+    given = (Path(), params, arguments.variant, arguments.stage, which, folder)
+    if arguments.onnx:
+        _export_onnx(given, served)
+    else:
+        export(*given, arguments.merged, served)
     print(f"{folder} has the model; {folder / 'README.md'} describes it and how to load it")
     if served:
         print(f"`peftir serve {folder}` searches with it, on any machine that has peftir")
     if arguments.push:
         print(f"uploaded to {push(folder, arguments.push)}")
     return 0
+
+
+def _export_onnx(given: tuple[Any, ...], served: bool) -> None:
+    from peftir.pipeline.onnx_export import export_onnx
+
+    if served:
+        raise PeftirError("--onnx --with-index: peftir serve computes with torch; leave one of them out")
+    for compared in export_onnx(*given):
+        print(compared)
 
 
 def _repro(commands: Commands) -> None:

@@ -61,6 +61,28 @@ def test_the_server_ends_when_the_running_requests_are_answered(served_study: Pa
         fetched(url, "kib", "bm25")
 
 
+def test_bm25_does_not_wait_for_the_libraries_of_the_models(served_study: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from peftir.serve.engine import Engine
+from peftir.serve.server import serve
+from peftir.study.params import load_params
+engine = Engine(Path(), load_params())
+print(len(engine.rank(engine.chains.parse("bm25"), "bab")), {"torch", "transformers"} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=served_study,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, modules = done.stdout.split(maxsplit=1)
+    assert int(count) > 0 and modules == "set()\n"
+
+
 def test_an_address_that_is_taken_is_one_line(served_study: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

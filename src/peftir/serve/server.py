@@ -18,7 +18,7 @@ from peftir.study.params import Params
 from peftir.system.errors import PeftirError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-GRACE = 3  # seconds that requests have to be answered in when the server is to end
+GRACE = 4  # seconds that requests have to be answered in when the server is to end
 
 
 def serve(root: Path, params: Params, host: str, port: int) -> None:
