@@ -226,7 +226,7 @@ def test_the_description_fits_the_answers(client: TestClient) -> None:
     answer = found(client, q="kib")
     assert set(schemas["Answer"]["required"]) == set(answer)
     assert set(schemas["Result"]["required"]) == set(answer["results"][0])
-    assert json.dumps(described).count("#/components/schemas/") == 5
+    assert json.dumps(described).count("#/components/schemas/") == 6
     for path in described["paths"]:
         assert client.get(path, params={"q": "kib"}).status_code == 200
         assert path in client.get("/api").text

@@ -110,7 +110,7 @@ def _params(folder: Path, given: GivenModel | None, threads: int) -> Params:
     if given:
         for block, settings in given.settings.items():
             content[block] |= settings
-        content["methods"][given.variant] = content["methods"].pop("none")
+        content["methods"][given.variant] = content["methods"].pop("unused")
         content["variants"] |= {"retriever": [given.variant], "reranker": [given.variant]}
         content["seeds"] |= {"retriever": [given.seed], "reranker": [given.seed]}
     return Params.model_validate(content)
