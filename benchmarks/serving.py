@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+import psutil
+
 from peftir.data.collection import Collection
 from peftir.serve.chains import Chains
 from peftir.study import layout
@@ -74,11 +76,14 @@ def main() -> None:
         for kind, seconds in first_answers(address, chains, queries[0], started).items():
             print(f"| {kind} | {seconds:.2f} |", flush=True)
         alone: dict[tuple[str, str], Scores] = {}
-        print("\n| one client | p50, ms | p95, ms |\n| --- | ---: | ---: |")
+        print("\n| one client | p50, ms | p95, ms | processor, ms |\n| --- | ---: | ---: | ---: |")
         for kind, chain in chains.items():
             ask(address, queries[0], chain)
+            before = processor_seconds(process)
             seconds = [timed(address, query, chain, alone) for query in queries]
-            print(f"| {kind} (`{chain}`) | {milliseconds(seconds, 50)} | {milliseconds(seconds, 95)} |")
+            spent = 1e3 * (processor_seconds(process) - before) / len(queries)
+            half, most = milliseconds(seconds, 50), milliseconds(seconds, 95)
+            print(f"| {kind} (`{chain}`) | {half} | {most} | {spent:.0f} |", flush=True)
         load = under_load(address, alone, given.clients, given.seconds)
         counts, rate = load.kinds, len(load.seconds) / given.seconds
         print(
@@ -90,6 +95,7 @@ def main() -> None:
         )
         answered, seconds_to_end = ended(process, address, list(alone))
         print(f"SIGTERM with {IN_FLIGHT} requests: {answered} answered, ended after {seconds_to_end:.1f} s")
+        print(f"load after {os.getloadavg()[0]:.1f}")
 
 
 def kinds_of(study: Path) -> dict[str, str]:
@@ -159,6 +165,12 @@ def fetch(connection: http.client.HTTPConnection, query: str, chain: str) -> Sco
     return [(result["id"], result["score"]) for result in json.loads(content)["results"]]
 
 
+def processor_seconds(process: subprocess.Popen[str]) -> float:
+    """What the process has computed, on all cores; other work on the machine changes it little."""
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def timed(address: str, query: str, chain: str, answers: dict[tuple[str, str], Scores]) -> float:
     """Seconds of an answer, which is kept in ``answers``."""
     started = time.perf_counter()
@@ -167,7 +179,7 @@ def timed(address: str, query: str, chain: str, answers: dict[tuple[str, str], S
 
 
 def under_load(address: str, alone: dict[tuple[str, str], Scores], clients: int, seconds: float) -> Answers:
-    """What so many clients get who ask for what is in ``alone``."""
+    """What so many clients get who ask for what is in ``alone``, the single client's answers."""
     end, asked = time.perf_counter() + seconds, list(alone)
 
     def client(number: int) -> Answers:

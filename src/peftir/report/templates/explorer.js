@@ -112,6 +112,7 @@
         point = point?.join(" ") === key ? null : pair;
         drawPoints();
         drawList();
+        [...svg.children].find((other) => other.getAttribute("aria-label") === title).focus();
       };
       mark.addEventListener("click", choose);
       mark.addEventListener("keydown", (event) => {
