@@ -24,7 +24,7 @@ from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
 
-BATCH = 64  # queries that a model is given together
+QUERIES, PAIRS = 64, 80  # that a model is given together: more pairs would let other queries wait for seconds
 TERMS = 100_000  # words whose terms are remembered
 ANY = "a query"
 
@@ -84,7 +84,8 @@ class Engine:
         self._open = ExitStack()
         bm25 = params.bm25
         self._bm25 = self._open.enter_context(opened(root / layout.BM25_INDEX, bm25.k1, bm25.b))
-        self._batcher = Batcher(self._run_model, BATCH)
+        most = {"retriever": QUERIES, "reranker": max(1, PAIRS // params.reranking.depth)}
+        self._batcher = Batcher(self._run_model, lambda name: most[name.stage])
         self._open.callback(self._batcher.close)
         self._term_of = lru_cache(TERMS)(self._analysed)
 
