@@ -119,14 +119,38 @@ def test_a_size_that_is_too_small_is_one_line(tmp_path: Path) -> None:
     assert run.stderr.splitlines()[-1] == "error: --steps: 1: expected 2 or more"
 
 
+def module_of(script: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    spec = importlib.util.spec_from_file_location(script, ROOT / f"benchmarks/{script}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, script, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([("a", 3.0), ("b", 2.0), ("c", 1.0)], "equal"),
+        ([("a", 3.0001), ("b", 2.0), ("c", 1.0)], "rounded"),
+        ([("a", 3.0), ("b", 2.0), ("new", 1.0001)], "rounded"),  # from below the last rank
+        ([("b", 3.0), ("a", 2.0), ("c", 1.0)], "wrong"),
+        ([("a", 3.0), ("b", 2.01), ("c", 1.0)], "wrong"),
+        ([("new", 3.0), ("b", 2.0), ("c", 1.0)], "wrong"),
+        ([("a", 3.0), ("b", 2.0)], "wrong"),
+    ],
+)
+def test_an_answer_of_the_server_is_right_but_for_rounding(
+    answer: list[tuple[str, float]], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = module_of("serving", monkeypatch)
+    assert serving.agreement(answer, [("a", 3.0), ("b", 2.0), ("c", 1.0)]) == said
+
+
 def test_the_rehearsal_of_ms_marco_is_a_collection_that_the_stages_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("scale", ROOT / "benchmarks/scale.py")
-    assert spec and spec.loader
-    scale = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "scale", scale)
-    spec.loader.exec_module(scale)
+    scale = module_of("scale", monkeypatch)
     monkeypatch.setattr(scale, "DEV", 5)
     monkeypatch.setattr(scale, "TEST", 7)
     scale.write_passages(tmp_path / "passages", 300, 11)

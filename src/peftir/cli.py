@@ -13,9 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from peftir import doctor
-from peftir.study.seeds import seed
 from peftir.system.arguments import fraction, positive
-from peftir.system.errors import PeftirError, exits_cleanly
+from peftir.system.errors import exits_cleanly
 from peftir.system.quiet import silence_libraries
 
 # What argparse calls the object that add_subparsers returns.
@@ -185,51 +184,9 @@ def _run_check(arguments: argparse.Namespace) -> int:
 
 
 def _export(commands: Commands) -> None:
-    command = commands.add_parser(
-        "export",
-        help="write a trained model to a folder for others",
-        description="Write a trained model and its model card to a folder that sentence-transformers loads: "
-        "only the adapter or, with --merged, all weights (lora, ia3). full and zero_shot always "
-        "have all weights.",
-        epilog="example: peftir export lora --to lora-retriever --merged",
-    )
-    command.add_argument("variant", metavar="VARIANT", help="a name under methods in params.yaml")
-    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
-    command.add_argument("--stage", choices=("retriever", "reranker"), default="retriever")
-    command.add_argument("--seed", type=seed, metavar="N", help="default: the first in params.yaml")
-    command.add_argument("--merged", action="store_true", help="add the adapter to the backbone's weights")
-    command.add_argument(
-        "--with-index",
-        action="store_true",
-        help="with the documents, their indexes and the backbone: a folder that peftir serve opens anywhere",
-    )
-    command.add_argument("--push", metavar="HUB-ID", help="upload the folder to this model on the hub, too")
-    command.set_defaults(run=_run_export)
+    from peftir.pipeline.export_command import add_export
 
-
-def _run_export(arguments: argparse.Namespace) -> int:
-    from peftir.pipeline.export import export
-    from peftir.pipeline.publishing import check_hub_id, push
-    from peftir.study.params import load_params
-
-    if arguments.push:
-        check_hub_id(arguments.push)
-
-    params = load_params()
-    if arguments.variant not in params.methods:
-        known = ", ".join(params.methods)
-        raise PeftirError(f"{arguments.variant}: expected a name under methods in params.yaml: {known}")
-    which = arguments.seed
-    if which is None and params.methods[arguments.variant].type != "zero_shot":
-        which = params.seeds.at(arguments.stage)[0]
-    folder, served = arguments.to, arguments.with_index
-    export(Path(), params, arguments.variant, arguments.stage, which, folder, arguments.merged, served)
-    print(f"{folder} has the model; {folder / 'README.md'} describes it and how to load it")
-    if served:
-        print(f"`peftir serve {folder}` searches with it, on any machine that has peftir")
-    if arguments.push:
-        print(f"uploaded to {push(folder, arguments.push)}")
-    return 0
+    add_export(commands)
 
 
 def _repro(commands: Commands) -> None:

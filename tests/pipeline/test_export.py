@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.export import export
+from peftir.pipeline.onnx_export import export_onnx, missing_packages
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
@@ -158,6 +160,43 @@ def test_the_card_has_no_private_path(root: Path, params: Params, tmp_path: Path
     # A backbone outside of the study is loaded from its place, which is told for that alone.
     settings = card.partition("## Settings")[2]
     assert "/ada" not in card and str(root) not in settings and "name: backbone\n" in settings
+
+
+@pytest.mark.skipif(bool(missing_packages()), reason="needs the extra onnx")
+@pytest.mark.parametrize(("stage", "variant"), [("retriever", "iaa_l"), ("reranker", "adapter")])
+def test_as_onnx_the_card_s_code_computes_what_the_model_does(
+    root: Path,
+    params: Params,
+    stage: Any,
+    variant: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    knobs = {"rank": 2, "aside_rank": 2} if variant == "iaa_l" else {"rank": 2}
+    trained = train(root, params, stage, variant, knobs)
+    [compared] = export_onnx(Path(), params, variant, stage, 13, tmp_path / "out")
+    assert 0 < compared.difference < 1e-5 and compared.texts >= len(TEXTS)
+    code = (tmp_path / "out/README.md").read_text().split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(code.replace("FOLDER", "out"), {})
+    found = [float(number) for number in re.findall(r"-?\d+\.\d*(?:e-?\d+)?", capsys.readouterr().out)]
+    if stage == "retriever":
+        expected = trained.similarity(
+            trained.encode_query(["a query"]), trained.encode_document(["a document", "another"])
+        )
+    else:
+        expected = trained.predict([("a query", "a document"), ("a query", "another")])
+    assert found == pytest.approx(np.ravel(expected).tolist(), abs=1e-5)
+
+
+@pytest.mark.skipif(not missing_packages(), reason="the extra onnx is installed")
+def test_without_its_packages_onnx_is_refused(root: Path, params: Params, tmp_path: Path) -> None:
+    train(root, params, "retriever", "iaa_l", {"rank": 2, "aside_rank": 2})
+    with pytest.raises(PeftirError, match=r"--onnx: needs .*onnxscript.*; pip install 'peftir\[onnx\]'"):
+        export_onnx(Path(), params, "iaa_l", "retriever", 13, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_done_is_a_line_and_leaves_nothing(root: Path, params: Params, tmp_path: Path) -> None:

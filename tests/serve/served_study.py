@@ -18,10 +18,12 @@ from peftir.models import saving
 from peftir.models.biencoder import new_biencoder
 from peftir.models.crossencoder import new_crossencoder
 from peftir.pipeline.backbone import settle
+from peftir.pipeline.bm25_test import rank_test_by_words
 from peftir.pipeline.evaluate import per_query, write_per_query
 from peftir.pipeline.index import index_documents
 from peftir.pipeline.rerank import rerank_candidates
 from peftir.pipeline.retrieve import retrieve
+from peftir.pipeline.retrieve_test import retrieve_test
 from peftir.pipeline.untrained import rank_untrained
 from peftir.study import layout
 from peftir.study.params import Params, load_params
@@ -35,6 +37,7 @@ HOSTILE = "<script>alert('kib')</script> &amp; \"quoted\" +kib -luk kib AND (luk
 RETRIEVERS = ("full", "lora", "iaa_l", "bitfit")
 RERANKERS = ("full", "lora", "iaa_l")
 SEEDS = (13, 14)
+TEST_SET = "others"
 SIZES = {"lora": {"rank": 3}, "iaa_l": {"rank": 2, "aside_rank": 3}}
 
 
@@ -43,17 +46,21 @@ def write_served_study(root: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         params = _write_params(root)
-        write_collection(layout.COLLECTION, _content(), own_documents=True)
+        content = _content()
+        write_collection(layout.COLLECTION, content, own_documents=True)
+        write_collection(layout.of(TEST_SET, layout.COLLECTION), _test_set(content), corpus=False)
         settle(root, params)
         patch.syspath_prepend(ROOT / "stages")
         patch.setattr(sys, "argv", ["bm25.py"])
         runpy.run_path(str(ROOT / "stages" / "bm25.py"), run_name="__main__")
+        rank_test_by_words(root, params, TEST_SET)
         rank_untrained(root, params, "zero_shot")
         for variant in RETRIEVERS:
             for seed in SEEDS:
                 _write_model(params, "retriever", variant, seed)
                 index_documents(root, params, variant, seed)
                 retrieve(root, params, variant, seed)
+        retrieve_test(root, params, TEST_SET, "lora", SEEDS[0])
         for variant in RERANKERS:
             _write_model(params, "reranker", variant, 13)
             rerank_candidates(root, params, variant, 13)
@@ -72,6 +79,11 @@ def _write_params(root: Path) -> Params:
     content["seeds"] = {"retriever": list(SEEDS), "reranker": [13]}
     content["bm25"] |= {"depth": 40}
     content["retrieval"] |= {"depth": 50}
+    content["tests"] = {
+        TEST_SET: {"source": "test", "corpus": "same"},
+        "own": {"source": "test", "corpus": "own"},
+        "unprepared": {"source": "test", "corpus": "same"},
+    }
     content["measures"] = {"retrieval": ["RR@10"], "reranking": ["RR@10"]}
     (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return load_params()
@@ -99,6 +111,18 @@ def _content() -> Content:
             queries.append(Query(id, text))
             qrels[split].append(Judgement(id, f"d{relevant}", 1 + number % 2))
     return Content(documents, qrels, queries, {"source": "test"})
+
+
+def _test_set(content: Content) -> Content:
+    """Queries about the same documents; one is a document, which is not left out of its ranking here."""
+    chance, documents = random.Random(4), list(content.documents)
+    texts = {"d9": documents[9].text, "o1": _query(chance, documents[4].text), "o2": "bab kib luk"}
+    return Content(
+        documents,
+        {"test": [Judgement(id, f"d{20 + number}", 2) for number, id in enumerate(texts)]},
+        [Query(id, text) for id, text in texts.items()],
+        {"source": "test"},
+    )
 
 
 def _query(chance: random.Random, text: str) -> str:

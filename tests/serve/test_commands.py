@@ -18,6 +18,7 @@ import pytest
 from served_study import HOSTILE
 
 from peftir.serve.engine import Engine
+from peftir.serve.judged_queries import OWN
 from structure import SRC
 
 PEFTIR = [sys.executable, "-m", "peftir.cli"]
@@ -45,6 +46,7 @@ def test_the_server_ends_when_the_running_requests_are_answered(served_study: Pa
         try:
             url = server.stdout.readline().split()[0]
             assert url.startswith("http://127.0.0.1:")
+            fetched(url, "kib", "iaa_l/full")  # the models are loaded then
             chains = ["bm25", *["lora/full", "iaa_l/full", "full/iaa_l"] * 4]
             with ThreadPoolExecutor(len(chains)) as pool:
                 asked = [pool.submit(fetched, url, "a secret kib", chain) for chain in chains]
@@ -59,6 +61,28 @@ def test_the_server_ends_when_the_running_requests_are_answered(served_study: Pa
         fetched(url, "kib", "bm25")
 
 
+def test_bm25_does_not_wait_for_the_libraries_of_the_models(served_study: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from peftir.serve.engine import Engine
+from peftir.serve.server import serve
+from peftir.study.params import load_params
+engine = Engine(Path(), load_params())
+print(len(engine.rank(engine.chains.parse("bm25"), "bab")), {"torch", "transformers"} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=served_study,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, modules = done.stdout.split(maxsplit=1)
+    assert int(count) > 0 and modules == "set()\n"
+
+
 def test_an_address_that_is_taken_is_one_line(served_study: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -71,7 +95,7 @@ def test_an_address_that_is_taken_is_one_line(served_study: Path) -> None:
 
 
 def test_the_terminal_shows_what_the_engine_finds(served_study: Path, engine: Engine) -> None:
-    text = engine.test_queries["test5"]
+    text = engine.judged.sets[OWN]["test5"]
     done = peftir(served_study, "search", text, "--variant", "iaa_l", "--rerank", "full", "--depth", "4")
     answer = engine.search(engine.chains.parse("iaa_l/full"), text, 4)
     *blocks, last = done.stdout.split("\n\n")

@@ -13,6 +13,7 @@ from local_hub import local_hub
 from peftir.pipeline.export import export
 from peftir.pipeline.publishing import check_hub_id, push, write_indexes
 from peftir.serve.engine import Engine
+from peftir.serve.judged_queries import OWN
 from peftir.study import layout
 from peftir.study.params import Params, load_params
 from peftir.study.starts import StartFrom
@@ -72,7 +73,7 @@ def test_it_ranks_elsewhere_as_in_the_study(
     elsewhere = Engine(folder, load_params(folder / "params.yaml"))
     try:
         assert [*elsewhere.chains.retrievers, *elsewhere.chains.rerankers] == [f"{variant}-13"]
-        for text in engine.test_queries.values():
+        for text in engine.judged.sets[OWN].values():
             found = elsewhere.rank(elsewhere.chains.parse(chain), text)
             expected = engine.rank(engine.chains.parse(chain), text)
             if not merged:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from peftir.serve.app import create_app
 from peftir.serve.engine import Engine
+from peftir.serve.judged_queries import OWN
 from peftir.serve.server import LOOPBACK
 
 CHAINS = ("bm25", "zero_shot", "full-13", "lora-13", "iaa_l-14", "rrf:lora-13", "bm25/full", "lora/iaa_l")
@@ -43,7 +44,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_an_answer_has_what_the_ranking_has(client: TestClient, engine: Engine) -> None:
-    query, text = next((id, text) for id, text in engine.test_queries.items() if not id.startswith("d"))
+    query, text = next((id, text) for id, text in engine.judged.sets[OWN].items() if not id.startswith("d"))
     answer = found(client, q=text, chain="iaa_l", depth=1000)
     ranking = engine.rank(engine.chains.parse("iaa_l-13"), text)
     assert [(one["id"], one["rank"]) for one in answer["results"]] == [
@@ -62,7 +63,7 @@ def test_snippets_mark_the_terms_of_the_query(client: TestClient) -> None:
 
 
 def test_fifty_clients_at_once_get_what_each_gets_alone(client: TestClient, engine: Engine) -> None:
-    queries = [*engine.test_queries.values()]
+    queries = [*engine.judged.sets[OWN].values()]
     asked = [(queries[n % len(queries)], CHAINS[n % len(CHAINS)]) for n in range(150)]
     alone = {(q, chain): found(client, q=q, chain=chain, depth=1000) for q, chain in asked}
     with ThreadPoolExecutor(50) as pool:
@@ -139,7 +140,7 @@ def test_nothing_of_a_query_or_a_document_becomes_html(client: TestClient) -> No
 
 
 def test_the_page_shows_columns_judgements_and_movements(client: TestClient, engine: Engine) -> None:
-    text = engine.test_queries["test5"]
+    text = engine.judged.sets[OWN]["test5"]
     selection = [("q", text)]
     for first, reranker in (("bm25", ""), ("lora-13", ""), ("bm25", "full-13")):
         selection += [("first", first), ("rerank", reranker)]
@@ -163,12 +164,12 @@ def test_the_page_shows_columns_judgements_and_movements(client: TestClient, eng
 
 def test_a_test_query_is_there_to_click(client: TestClient, engine: Engine) -> None:
     page = client.get("/").text
-    for text in engine.test_queries.values():
+    for text in engine.judged.sets[OWN].values():
         assert f">{text}</a>" in page
     link = re.search(r'<ul class="queries">\s*<li><a href="(.*?)"', page)
     assert link
     clicked = client.get(link[1].replace("&amp;", "&")).text
-    assert next(iter(engine.test_queries.values())) in clicked and "<ol>" in clicked
+    assert next(iter(engine.judged.sets[OWN].values())) in clicked and "<ol>" in clicked
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_the_description_fits_the_answers(client: TestClient) -> None:
     answer = found(client, q="kib")
     assert set(schemas["Answer"]["required"]) == set(answer)
     assert set(schemas["Result"]["required"]) == set(answer["results"][0])
-    assert json.dumps(described).count("#/components/schemas/") == 5
+    assert json.dumps(described).count("#/components/schemas/") == 6
     for path in described["paths"]:
         assert client.get(path, params={"q": "kib"}).status_code == 200
         assert path in client.get("/api").text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from peftir.models import manifest, saving
 from peftir.models.backbone import adapter_configs, own_backbone
 from peftir.models.sides import modules_of, side_folders
 from peftir.pipeline.backbone import as_settled
-from peftir.pipeline.model_card import model_card
+from peftir.pipeline.model_card import Form, model_card
 from peftir.pipeline.publishing import write_indexes
 from peftir.study import layout
 from peftir.study.params import Params
@@ -51,18 +53,10 @@ def export(
     Raises:
         PeftirError: the model is missing, ``folder`` exists, or the method's weights cannot be merged.
     """
-    source = root / layout.model(stage, variant, seed)
-    maker = layout.maker_of(layout.model(stage, variant, seed))
-    if not (source / "modules.json").is_file():
-        raise PeftirError(
-            f"{source}: no trained model here; `dvc repro {maker}` makes it, if the variant "
-            "and the seed are listed in params.yaml"
-        )
-    if folder.exists():
-        raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
+    source = trained_model(root, variant, stage, seed)
     adapters, params = adapter_configs(source), as_settled(root, params)
-    card = model_card(root, params, variant, stage, seed, needs_backbone=bool(adapters) and not merged)
-    with replacing(folder) as partial:
+    form: Form = "adapter" if adapters and not merged else "whole"
+    with new_folder(folder) as partial:
         model = partial / layout.model(stage, variant, seed) if with_index else partial
         if adapters and merged:
             config = json.loads(adapters[0].read_text(encoding="utf-8"))
@@ -71,7 +65,37 @@ def export(
             shutil.copytree(source, model)
         if with_index:
             write_indexes(root, params, variant, stage, seed, partial)
+        card = model_card(root, params, variant, stage, seed, form)
         (partial / "README.md").write_text(card, encoding="utf-8")
+
+
+def trained_model(root: Path, variant: str, stage: StageName, seed: Seed | None) -> Path:
+    """The folder of a model of the study in ``root``.
+
+    Raises:
+        PeftirError: the study does not have it.
+    """
+    source = root / layout.model(stage, variant, seed)
+    maker = layout.maker_of(layout.model(stage, variant, seed))
+    if not (source / "modules.json").is_file():
+        raise PeftirError(
+            f"{source}: no trained model here; `dvc repro {maker}` makes it, if the variant "
+            "and the seed are listed in params.yaml"
+        )
+    return source
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes ``folder`` at the end.
+
+    Raises:
+        PeftirError: ``folder`` exists.
+    """
+    if folder.exists():
+        raise PeftirError(f"--to {folder}: is there already; name a folder that is not, or remove it first")
+    with replacing(folder) as partial:
+        yield partial
 
 
 def _write_merged(
@@ -96,7 +120,7 @@ def _write_merged(
         raise PeftirError(
             f"--merged: {variant}: its modules are no change of the backbone's own weights, and "
             "sentence-transformers looks up an adapter's backbone by name, so one folder cannot hold both; "
-            f"leave --merged out, and load it where {name} can be had or is in the cache"
+            f"leave --merged out, and load it where {name} can be had or is in the cache, or take --onnx"
         ) from error
     saving.save(model, target, name, revision, root, training=recorded.get("training"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -51,13 +51,17 @@ SIDES = {
 """What is tuned, where one model does not encode both."""
 
 
+Form = Literal["adapter", "whole", "onnx"]
+"""What a folder has: the adapter alone, or all weights, for sentence-transformers or as ONNX."""
+
+
 def model_card(
-    root: Path, params: Params, variant: str, stage: StageName, seed: Seed | None, needs_backbone: bool
+    root: Path, params: Params, variant: str, stage: StageName, seed: Seed | None, form: Form
 ) -> str:
     """The card in Markdown, with front matter for the Hugging Face hub.
 
     Args:
-        needs_backbone: whether the folder has only the adapter.
+        form: what the folder has.
 
     Raises:
         PeftirError: the collection or the record of the training is missing.
@@ -67,14 +71,14 @@ def model_card(
     training = Artefact(root, layout.training(stage, variant, seed), maker).json()
     public = params.for_publication()
     parts = [
-        _front_matter(root, params, stage, needs_backbone),
+        _front_matter(root, params, stage, form),
         f"# {variant}, {stage}",
         WHAT[stage],
         _table(("", ""), _facts(public, training, manifest)),
         "## Measures",
         _measures(root, params, variant, stage, manifest),
         "## Use",
-        _use(root, params, stage, needs_backbone, sides=seed is not None and params.retriever.tune in SIDES),
+        _use(root, params, stage, form, sides=seed is not None and params.retriever.tune in SIDES),
         "## Settings",
         "As in `params.yaml` when this was exported:",
         fenced(_settings(public, variant, stage), "yaml"),
@@ -84,12 +88,13 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(root: Path, params: Params, stage: StageName, needs_backbone: bool) -> str:
+def _front_matter(root: Path, params: Params, stage: StageName, form: Form) -> str:
     is_hub_id = not is_local(params.backbone.name, root)
+    library = "onnx" if form == "onnx" else "sentence-transformers"
     content = {
-        "library_name": "sentence-transformers",
+        "library_name": library,
         "pipeline_tag": PIPELINES[stage],
-        "tags": ["sentence-transformers", stage, *(["peft"] if needs_backbone else [])],
+        "tags": [library, stage, *(["peft"] if form == "adapter" else [])],
         **({"base_model": params.backbone.name} if is_hub_id else {}),
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False)}---"
@@ -154,9 +159,11 @@ def _measures(root: Path, params: Params, variant: str, stage: StageName, manife
     return f"{_table(('', *measures), lines)}\n\n{note}"
 
 
-def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool, sides: bool) -> str:
+def _use(root: Path, params: Params, stage: StageName, form: Form, sides: bool) -> str:
+    if form == "onnx":
+        return fenced(_use_of_onnx(params, stage, sides), "python")
     use = USE_OF_SIDES if sides and stage == "retriever" else USE[stage]
-    if not needs_backbone:
+    if form == "whole":
         return fenced(use, "python")
     name, revision = params.backbone.name, params.backbone.revision
     pinned = f" at revision {code(revision)}" if revision else ""
@@ -166,6 +173,33 @@ def _use(root: Path, params: Params, stage: StageName, needs_backbone: bool, sid
         f"The folder has the adapter alone: it needs {code(base_name(name, root))}{pinned}, and "
         "`import peftir.tuners` before it is loaded, which makes the method known.\n\n"
         + fenced(f"import peftir.tuners\n{use}", "python")
+    )
+
+
+def _use_of_onnx(params: Params, stage: StageName, sides: bool) -> str:
+    """Code that computes with ONNX Runtime, and with transformers for the tokenizer alone."""
+    head = """import onnxruntime
+from transformers import AutoTokenizer
+
+
+def run(folder, length, *texts):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = onnxruntime.InferenceSession(f"{folder}/model.onnx")
+    tokens = tokenizer(*texts, truncation=True, max_length=length, padding=True, return_tensors="np")
+    return model.run(None, {given.name: tokens[given.name] for given in model.get_inputs()})[0]
+
+
+"""
+    if stage == "reranker":
+        pairs = '["a query", "a query"], ["a document", "another"]'
+        return f'{head}print(run("FOLDER", {params.reranker.length}, {pairs}))'
+    given, of_documents = params.retriever, "FOLDER/document" if sides else "FOLDER"
+    queries = [given.query_prefix + "a query"]
+    documents = [given.document_prefix + text for text in ("a document", "another")]
+    return (
+        f'{head}queries = run("FOLDER", {given.query_length}, {json.dumps(queries)})\n'
+        f'documents = run("{of_documents}", {given.document_length}, {json.dumps(documents)})\n'
+        "print(queries @ documents.T)"
     )
 
 

@@ -89,6 +89,8 @@ def _against(
                 _mark(figure.axes, x, stage.mean(row.name), look, words, filled)
         if log:
             figure.axes.set_xscale("log")
+        else:
+            figure.axes.xaxis.set_major_locator(MaxNLocator(6))
         figure.axes.margins(0.15)
         shown = _short if log else "{:,g}".format
         figure.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from peftir.report.learned import Surface
@@ -12,6 +13,7 @@ from peftir.report.style import Look
 from peftir.report.svg import PAPER, drawing, hue
 
 LEVELS = 9
+LABELLED = 0.75  # of the positions, -1 to 1: extent of a contour line with a label
 FIRST, SECOND = "first direction (filter norms)", "second direction (filter norms)"
 
 
@@ -31,7 +33,10 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look, unit: 
         positions = surface.positions
         if inside:
             lines = axes.contour(positions, positions, surface.loss, levels=inside, colors=[hue(look)])
-            axes.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=10)
+            labelled = [
+                level for level, path in zip(inside, lines.get_paths(), strict=True) if _is_long(path)
+            ]
+            axes.clabel(lines, labelled, fmt=lambda level: f"{level:.2g}", fontsize=10)
         else:
             low, high = surface.loss.min(), surface.loss.max()
             text = f"{low:.2g} to {high:.2g}{f' {unit}' if unit else ''}:\nbetween two levels"
@@ -41,6 +46,12 @@ def contours(name: str, surface: Surface, levels: np.ndarray, look: Look, unit: 
         axes.set_aspect("equal")
         axes.grid(visible=False)
     return figure.svg
+
+
+def _is_long(line: Path) -> bool:
+    """Whether a contour line is so long that its label is on no other's, and in the figure."""
+    extents = line.get_extents()
+    return bool(max(extents.width, extents.height) > LABELLED)
 
 
 def relief(name: str, surface: Surface, levels: np.ndarray, look: Look, unit: str | None) -> str:

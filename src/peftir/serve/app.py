@@ -104,7 +104,10 @@ class SearchServer:
         answers = []
         for chain in chains:
             search = partial(self._engine.search, chain, query, depth)
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, search)
+            try:
+                answer = await asyncio.get_running_loop().run_in_executor(self._pool, search)
+            except asyncio.CancelledError:  # by uvicorn, which does not wait any longer
+                raise HTTPException(503, "the server is ending") from None
             self._metrics.answered(str(chain), answer.seconds)
             answers.append(answer)
         return answers

@@ -19,10 +19,10 @@ class Batcher:
 
     Args:
         work: what is done with a batch.
-        most: items in a batch.
+        most: gives the number of items in a batch of a key.
     """
 
-    def __init__(self, work: Work, most: int) -> None:
+    def __init__(self, work: Work, most: Callable[[Any], int]) -> None:
         self._work = work
         self._most = most
         self._waiting: dict[Hashable, list[tuple[Any, Future[Any]]]] = {}
@@ -68,6 +68,7 @@ class Batcher:
                 return None
             key = next(iter(self._waiting))
             jobs = self._waiting.pop(key)
-            if rest := jobs[self._most :]:
+            most = self._most(key)
+            if rest := jobs[most:]:
                 self._waiting[key] = rest  # behind the other keys
-            return key, jobs[: self._most]
+            return key, jobs[:most]

@@ -8,7 +8,7 @@ import shlex
 from functools import partial
 from pathlib import Path
 
-from peftir.system.threads import before_imports, use_threads
+from peftir.system.threads import before_imports
 
 
 def add_serve(commands: argparse._SubParsersAction) -> None:
@@ -78,7 +78,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from peftir.study.params import load_params
 
     params = load_params(arguments.folder / "params.yaml")
-    _compute_with(params.threads)
+    before_imports(params.threads)  # as many as the stages, to get their scores
     from peftir.serve.server import serve
 
     serve(arguments.folder, params, arguments.host, arguments.port)
@@ -87,7 +87,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _docs(arguments: argparse.Namespace) -> int:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    _compute_with(threads)
+    before_imports(threads)
     from peftir.pipeline.docs import prepare_docs, work_folder
 
     into = arguments.into or work_folder(arguments.folder)
@@ -114,14 +114,8 @@ def _search(arguments: argparse.Namespace) -> int:
     params = load_params()
     name = f"{arguments.variant}/{arguments.rerank}" if arguments.rerank else arguments.variant
     chain = Chains(Path(), params).parse(name)
-    _compute_with(params.threads)
+    before_imports(params.threads)  # as many as the stages, to get their scores
     from peftir.serve.terminal import search
 
     search(Path(), params, query, chain, depth)
     return 0
-
-
-def _compute_with(threads: int) -> None:
-    """Compute with as many threads as the stages, to get their scores."""
-    before_imports()
-    use_threads(threads)

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from peftir.data.collection import Collection
-from peftir.models.biencoder import encode
-from peftir.models.crossencoder import score_candidates
-from peftir.pipeline.explorer import explorer
 from peftir.ranking.bm25 import opened
-from peftir.ranking.dense import DenseIndex
 from peftir.ranking.fusion import reciprocal_rank_fusion
-from peftir.ranking.interpolation import rerank
 from peftir.ranking.runs import Hits, search_excluding_own
 from peftir.report.explorer import Explorer
 from peftir.serve.batching import Batcher
 from peftir.serve.chains import Chain, Chains, ModelName
 from peftir.serve.documents import Documents
-from peftir.serve.shared_backbone import SharedBackbone
+from peftir.serve.judged_queries import JudgedQueries
 from peftir.serve.snippets import Snippet, in_one_line, snippet
 from peftir.study import layout
 from peftir.study.params import Params
+from peftir.system.errors import PeftirError
 
-BATCH = 64  # queries that a model is given together
+QUERIES, PAIRS = 64, 80  # that a model is given together: more pairs would let other queries wait for seconds
 TERMS = 100_000  # words whose terms are remembered
+ANY = "a query"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class SearchAnswer:
     Attributes:
         results: the first documents of the ranking, with what is shown of them.
         ranking: all documents that the chain ranked, best first.
-        relevant: the ranks of the relevant documents; ``None`` if the query is not a test query.
+        relevant: the ranks of the relevant documents; ``None`` if the query is not judged.
         seconds: from the query to the ranking, waiting for other queries included.
     """
 
@@ -69,7 +67,8 @@ class Engine:
     """The study in ``root``, ready for queries from any number of threads.
 
     Rankings have the depths of the stages: ``bm25.depth``, ``retrieval.depth``, and ``reranking.keep`` of
-    which the first ``reranking.depth`` are re-ranked.
+    which the first ``reranking.depth`` are re-ranked. The first query to a model takes seconds longer,
+    since libraries and backbone are loaded; :meth:`load_models` does that before.
 
     Raises:
         PeftirError: here and when a query is answered, an artefact of the study is missing or damaged.
@@ -80,16 +79,13 @@ class Engine:
         self.params = params
         self.chains = Chains(root, params)
         self.collection = Collection(root / layout.COLLECTION)
-        self.test_queries = self.collection.queries("test")
-        self._qrels = self.collection.qrels("test")
-        self._query_of = {text: id for id, text in reversed(self.test_queries.items())}
+        self.judged = JudgedQueries(root, params)
         self._documents = Documents(self.collection)
         self._open = ExitStack()
         bm25 = params.bm25
         self._bm25 = self._open.enter_context(opened(root / layout.BM25_INDEX, bm25.k1, bm25.b))
-        self._models = SharedBackbone(root, params)
-        self._indexes: dict[ModelName, DenseIndex] = {}
-        self._batcher = Batcher(self._run_model, BATCH)
+        most = {"retriever": QUERIES, "reranker": max(1, PAIRS // params.reranking.depth)}
+        self._batcher = Batcher(self._run_model, lambda name: most[name.stage])
         self._open.callback(self._batcher.close)
         self._term_of = lru_cache(TERMS)(self._analysed)
 
@@ -101,7 +97,18 @@ class Engine:
     @cached_property
     def explorer(self) -> Explorer:
         """Measures, rankings and texts of all test queries, for the page that compares variants by query."""
+        from peftir.pipeline.explorer import explorer
+
         return Explorer(explorer(self._root, self.params, most=None))
+
+    def load_models(self, chains: Iterable[Chain]) -> None:
+        """Load what ``chains`` need, so that later queries do not wait for it.
+
+        A model that cannot be loaded is left to the query that needs it.
+        """
+        for chain in chains:
+            with suppress(PeftirError):
+                self.rank(chain, ANY)
 
     def close(self) -> None:
         """Answer what has been asked, then close the index of BM25."""
@@ -112,65 +119,46 @@ class Engine:
         started = time.perf_counter()
         ranking = self.rank(chain, text)
         seconds = time.perf_counter() - started
-        grades = self._qrels.get(self._query_of.get(text, ""))
-        relevant = None
-        if grades is not None:
-            relevant = [rank for rank, (id, _) in enumerate(ranking, start=1) if grades.get(id, 0) > 0]
-        results = self._shown(text, ranking[:depth], grades or {})
-        return SearchAnswer(chain, results, ranking, relevant, seconds)
+        judged = self.judged.get(text)
+        grades = judged.grades if judged else {}
+        relevant = [rank for rank, (id, _) in enumerate(ranking, start=1) if grades.get(id, 0) > 0]
+        results = self._shown(text, ranking[:depth], grades)
+        return SearchAnswer(chain, results, ranking, relevant if judged else None, seconds)
 
     def rank(self, chain: Chain, text: str) -> Hits:
         """The ranking of ``chain`` for the query ``text``, as deep as the stages'.
 
-        A test query is recognised by its text: its own document is left out where the study's stages do so.
+        A judged query is recognised by its text: its own document is left out where the stages do so.
         """
-        query = self._query_of.get(text, "")
+        judged = self.judged.get(text)
+        own = judged.document if judged else ""
         rankings = []
         if chain.bm25:
-            rankings.append(self._rank_by_words(query, text))
+            rankings.append(self._rank_by_words(own, text))
         if chain.retriever:
-            rankings.append(self._batcher.submit(chain.retriever, (query, text)).result())
+            rankings.append(self._batcher.submit(chain.retriever, (own, text)).result())
         ranking: Hits = rankings[0] if len(rankings) == 1 else reciprocal_rank_fusion(rankings)
         if chain.reranker:
             kept = ranking[: self.params.reranking.keep]
             ranking = self._batcher.submit(chain.reranker, (text, kept)).result()
         return ranking
 
-    def _rank_by_words(self, query: str, text: str) -> Hits:
+    def _rank_by_words(self, own: str, text: str) -> Hits:
         rankings = search_excluding_own(
-            lambda depth: [(query, self._bm25.best(text, depth))],
-            self.params.bm25.depth,
-            self.collection.own_documents,
+            lambda depth: [(own, self._bm25.best(text, depth))], self.params.bm25.depth, bool(own)
         )
         return next(rankings)[1]
 
     def _run_model(self, name: ModelName, items: list[Any]) -> list[Hits]:
         """What a model makes of several queries, in the batcher's thread."""
-        return (self._retrieve if name.stage == "retriever" else self._rerank)(name, items)
+        return self._model_rankings(name, items)
 
-    def _retrieve(self, name: ModelName, queries: list[tuple[str, str]]) -> list[Hits]:
-        """The rankings of (id, text) pairs."""
-        if name not in self._indexes:
-            folder = self._root / layout.index(name.variant, name.seed)
-            self._indexes[name] = DenseIndex(folder, self.params.retrieval.search_parameters)
-        texts = [text for _, text in queries]
-        vectors = encode(self._models.model(name), texts, "query", self.params.backbone.precision)
-        rankings = search_excluding_own(
-            partial(self._indexes[name].search, [id for id, _ in queries], vectors),
-            self.params.retrieval.depth,
-            self.collection.own_documents,
-        )
-        return [hits for _, hits in rankings]
+    @cached_property
+    def _model_rankings(self) -> Callable[[ModelName, list[Any]], list[Hits]]:
+        # Imported when a model is first needed: until then, BM25 can answer.
+        from peftir.serve.model_rankings import ModelRankings
 
-    def _rerank(self, name: ModelName, items: list[tuple[str, Hits]]) -> list[Hits]:
-        """The re-ranked candidates of (text, candidates) pairs."""
-        texts = {str(number): text for number, (text, _) in enumerate(items)}
-        candidates = {str(number): hits for number, (_, hits) in enumerate(items)}
-        scored = {number: hits[: self.params.reranking.depth] for number, hits in candidates.items()}
-        scores = score_candidates(
-            self._models.model(name), texts, scored, self._documents, self.params.backbone.precision
-        )
-        return list(rerank(candidates, scores).values())
+        return ModelRankings(self._root, self.params, self._documents)
 
     def _shown(self, text: str, hits: Hits, grades: dict[str, int]) -> list[Result]:
         terms = set(self._bm25.terms(text))

@@ -30,6 +30,7 @@ def description() -> dict[str, Any]:
                         "400": _json("The query, the chain or the depth is not as expected.", "Error"),
                         "404": _json("The study has no such chain.", "Error"),
                         "413": _json("The query is too long.", "Error"),
+                        "503": _json("The server is ending.", "Error"),
                     },
                 }
             },

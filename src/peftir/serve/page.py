@@ -19,7 +19,7 @@ from peftir.study.params import Params
 from peftir.study.sources import shown
 
 COLUMNS = 3
-LISTED = 200  # test queries on the page
+LISTED = 200  # queries of a set on the page
 
 Selection = list[tuple[str, str]]
 """For each column the first stage and the re-ranker; either may be empty."""
@@ -40,6 +40,15 @@ class Column:
 
     answer: SearchAnswer
     rows: list[ResultRow]
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Judged queries to click: texts and links of the first ones, and how many there are."""
+
+    title: str
+    links: list[tuple[str, str]]
+    count: int
 
 
 def chains_of(selection: Selection, chains: Chains) -> list[Chain]:
@@ -80,7 +89,6 @@ def render_search(
     """The page with the answers to ``query``, or with what was wrong with it."""
     padded = [*selection, *[("", "")] * COLUMNS][:COLUMNS]
     chosen = [pair for pair in padded if pair[0]]
-    test_queries = list(engine.test_queries.values())
     return _page(
         "search.html",
         collection=shown(engine.params.collection.source),
@@ -93,8 +101,9 @@ def render_search(
         chains=engine.chains,
         columns=list(columns_of(answers)),
         error=error,
-        test_queries=[(text, f"/?{_link(text, chosen)}") for text in test_queries[:LISTED]],
-        count=len(test_queries),
+        query_sets=[
+            _query_set(title, queries, chosen) for title, queries in engine.judged.sets.items() if queries
+        ],
         evaluated=engine.is_evaluated,
     )
 
@@ -140,6 +149,11 @@ def _movement(result: Result, before: dict[str, int] | None) -> tuple[str | None
         return "new", "new"
     moved = before[result.id] - result.rank
     return (f"▲ {moved}", "up") if moved > 0 else (f"▼ {-moved}", "down") if moved else ("=", "same")
+
+
+def _query_set(title: str, queries: dict[str, str], selection: Selection) -> QuerySet:
+    texts = list(queries.values())
+    return QuerySet(title, [(text, f"/?{_link(text, selection)}") for text in texts[:LISTED]], len(texts))
 
 
 def _link(query: str, selection: Selection) -> str:

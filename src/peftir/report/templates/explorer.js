@@ -91,15 +91,15 @@
       shape("path", { d: `M40 340L340 40`, class: "diagonal" }),
     );
     for (const tick of [0, 0.5, 1]) {
-      const below = shape("text", { x: place(tick), y: 358, "text-anchor": "middle" });
-      const beside = shape("text", { x: 32, y: 384 - place(tick), "text-anchor": "end" });
+      const below = shape("text", { x: place(tick), y: 368, "text-anchor": "middle" });
+      const beside = shape("text", { x: 22, y: 384 - place(tick), "text-anchor": "end" });
       below.textContent = beside.textContent = tick;
       svg.append(below, beside);
     }
     const names = [rows()[left.value], rows()[right.value]];
-    const x = shape("text", { x: 190, y: 378, "text-anchor": "middle" });
-    const y = shape("text", { x: 40, y: 26 });
-    [x.textContent, y.textContent] = [`${data.tasks[task.value].measure} of ${names[0]}`, `of ${names[1]}`];
+    const x = shape("text", { x: 190, y: 386, "text-anchor": "middle" });
+    const y = shape("text", { x: 6, y: 14 });
+    [x.textContent, y.textContent] = names.map((name) => `${data.tasks[task.value].measure} of ${name}`);
     svg.append(x, y);
     for (const [key, count] of groups) {
       const pair = key.split(" ").map(Number);
@@ -112,6 +112,7 @@
         point = point?.join(" ") === key ? null : pair;
         drawPoints();
         drawList();
+        [...svg.children].find((other) => other.getAttribute("aria-label") === title).focus();
       };
       mark.addEventListener("click", choose);
       mark.addEventListener("keydown", (event) => {
