@@ -35,7 +35,7 @@ def contrastive_loss(
 def listwise_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """The mean over queries of ``-log(exp(s(q, d⁺)) / Σ_d exp(s(q, d)))``, over each query's own documents.
 
-    The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021, §3.2).
+    The localized contrastive estimation of Gao, Dai & Callan (ECIR 2021).
 
     Args:
         scores: ``[b, n]``, for n documents per query.
@@ -47,7 +47,7 @@ def listwise_loss(scores: Tensor, labels: Tensor) -> Tensor:
 def ranknet_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """The mean over queries and their negatives of ``log(1 + exp(s(q, d⁻) - s(q, d⁺)))``.
 
-    RankNet (Burges et al., ICML 2005, §3), with a target probability of 1 that d⁺ ranks above d⁻. It is the
+    RankNet (Burges et al., ICML 2005), with a target probability of 1 that d⁺ ranks above d⁻. It is the
     softmax over a pair of documents.
 
     Args:
@@ -72,7 +72,7 @@ def margin_mse_loss(scores: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     """The mean over queries and negatives of ``((s(q, d⁺) - s(q, d⁻)) - (t(q, d⁺) - t(q, d⁻)))²``.
 
     Margin-MSE (Hofstätter et al. 2020, "Improving Efficient Neural Ranking Models with Cross-Architecture
-    Knowledge Distillation", arXiv 2010.02666, §3).
+    Knowledge Distillation", arXiv 2010.02666).
 
     Args:
         scores: ``[b, n]``, the student's scores of n documents per query.
