@@ -6,13 +6,16 @@ No stage runs: each out is written by hand, and ``dvc commit`` takes them as the
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import functools
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from dvc.dependency.param import ParamsDependency
+from dvc.output import Output
 from dvc.repo import Repo
 from small_study import ROOT, SMALL, clone
 
@@ -188,11 +191,30 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text("made by hand\n")
             repo.commit(force=True)
+        # The tests change params.yaml alone, so that the other files are hashed once.
+        patch.setattr(Output, "get_hash", hash_once(Output.get_hash))
         yield root
 
 
 def fast_yaml(text: str, path: str, typ: str = "safe") -> Any:
-    return yaml.load(text, yaml.CSafeLoader) or {}
+    return pickle.loads(_parsed(text))
+
+
+@functools.cache
+def _parsed(text: str) -> bytes:
+    return pickle.dumps(yaml.load(text, yaml.CSafeLoader) or {})
+
+
+def hash_once(get_hash: Callable[[Output], Any]) -> Callable[[Output], Any]:
+    """``get_hash`` of DVC, which remembers the hash of each path."""
+    known: dict[str, Any] = {}
+
+    def remembered(out: Output) -> Any:
+        if out.fs_path not in known:
+            known[out.fs_path] = get_hash(out)
+        return known[out.fs_path]
+
+    return remembered
 
 
 @pytest.fixture(scope="module")
