@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from inputs import Lessons
 from peftir.models import saving
-from peftir.models.biencoder import new_biencoder
-from peftir.models.crossencoder import new_crossencoder
+from peftir.pipeline.new_reranker import new_reranker
+from peftir.pipeline.new_retriever import new_retriever
 from peftir.study.params import Params
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
 from peftir.training.examples import Example
@@ -25,18 +26,7 @@ Model = Any  # a SentenceTransformer or, for the re-ranker, a CrossEncoder
 
 def new_model(params: Params, stage: str) -> Model:
     """The model that the study trains at ``stage``."""
-    backbone = {"backbone": params.backbone.name, "revision": params.backbone.revision}
-    if stage == "reranker":
-        return new_crossencoder(**backbone, length=params.reranker.length)
-    return new_biencoder(
-        **backbone,
-        pooling=params.backbone.pooling,
-        similarity=params.retriever.similarity,
-        query_length=params.retriever.query_length,
-        document_length=params.retriever.document_length,
-        query_prefix=params.retriever.query_prefix,
-        document_prefix=params.retriever.document_prefix,
-    )
+    return (new_reranker if stage == "reranker" else new_retriever)(Path(), params)
 
 
 def train_in_place(

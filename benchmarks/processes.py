@@ -11,15 +11,13 @@ import argparse
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.utils import logging
 
+from ours import new_model
 from peftir.models import saving
-from peftir.models.biencoder import new_biencoder
-from peftir.models.crossencoder import new_crossencoder
 from peftir.study.params import MethodParams, Params, load_params
 from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.training.batch_losses import RerankerLoss, RetrieverLoss
@@ -44,22 +42,11 @@ def timed(stage: str, params: Params, steps: int, seconds: Tensor) -> None:
     [batch] = data.sampler.draw(1, settings.batch_size, 13)
 
     torch.manual_seed(13)
+    model = new_model(params, stage)
+    loss: RetrieverLoss | RerankerLoss
     if stage == "retriever":
-        model: Any = new_biencoder(
-            params.backbone.name,
-            revision=params.backbone.revision,
-            pooling=params.backbone.pooling,
-            similarity=params.retriever.similarity,
-            query_length=params.retriever.query_length,
-            document_length=params.retriever.document_length,
-            query_prefix=params.retriever.query_prefix,
-            document_prefix=params.retriever.document_prefix,
-        )
-        loss: Any = RetrieverLoss(model, data.sampler, params.retriever.temperature, settings.mini_batch_size)
+        loss = RetrieverLoss(model, data.sampler, params.retriever.temperature, settings.mini_batch_size)
     else:
-        model = new_crossencoder(
-            params.backbone.name, revision=params.backbone.revision, length=params.reranker.length
-        )
         loss = RerankerLoss(model, settings.mini_batch_size)
     saving.attach(model, "lora", METHOD)
     tokens = tokenized_in_memory(data, [batch], loss)
