@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -91,6 +92,12 @@ class Study:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def repro(self, *arguments: str) -> list[str]:
+        """The stages that a ``peftir repro``, which must succeed, ran; one worker imports the libraries."""
+        done = self.run("peftir", "repro", "--jobs", "1", *arguments)
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        return stages_run(done.stdout)
+
     def bytes_under(self, *paths: str | Path) -> dict[str, bytes]:
         """The content of every file at or under ``paths``, by path within the clone."""
         files = [
@@ -112,6 +119,11 @@ class Study:
             content[block] |= changes
         text = yaml.safe_dump(content, sort_keys=False)
         (self.root / "params.yaml").write_text(text, encoding="utf-8")
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages that ``peftir repro`` ran, and did not only restore, by what it printed."""
+    return re.findall(r"^\[\d+/\d+\] (\S+) … log:", output, re.MULTILINE)
 
 
 def clone(folder: Path) -> Path:
