@@ -81,11 +81,11 @@ def test_a_compiled_model_is_one_graph_and_trains_to_the_same_loss(family, case)
     not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile's backend needs a C++ compiler"
 )
 @pytest.mark.skipif(" " in torch.__file__, reason="torch does not quote its own folder to the compiler")
-@pytest.mark.parametrize("case", ["iaa_l", "prefix"])  # two, since the C++ compiler takes its time
-def test_a_model_compiled_to_machine_code_trains_to_the_same_loss(case):
+def test_a_model_compiled_to_machine_code_trains_to_the_same_loss():
+    # One method, since the C++ compiler takes half a minute.
     torch.compiler.reset()
-    expected = losses(start("bert", case))
-    model = start("bert", case)
+    expected = losses(start("bert", "iaa_l"))
+    model = start("bert", "iaa_l")
     assert losses(model, torch.compile(model, fullgraph=True)) == pytest.approx(expected, rel=ROUNDING)
 
 

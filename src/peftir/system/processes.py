@@ -26,8 +26,8 @@ def spawn_workers(work: Callable[..., None], args: tuple[Any, ...], processes: i
     """Run ``work(rank, *args)`` in each of ``processes`` new processes.
 
     They are forked from a process that has imported the same libraries as this one and done nothing else, so
-    that not every worker imports them. The threads are divided among the workers. On a machine with GPUs, each
-    worker uses the next one. If a worker fails, the others are stopped.
+    that not every worker imports them. The threads are divided among the workers. On a machine with GPUs,
+    each worker uses the next one. If a worker fails, the others are stopped.
 
     Args:
         work: a module-level function; ranks start from 0.
