@@ -39,6 +39,8 @@ from peftir.ranking.runs import read_run, write_run
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
+from peftir.system.files import remove
+from peftir.training.distributed import launch
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
 
@@ -220,6 +222,20 @@ def test_a_test_set_leaves_all_that_was_there_as_it_was(
     assert {name: after[name] for name in files} == files
     new = {Path(name).parts[:2] for name in after if name not in files}
     assert new == {("data", "tests"), ("runs", "tests"), ("metrics", "tests")}
+
+
+def test_two_processes_write_what_one_writes(root: Path, params: Params) -> None:
+    works = {"retrieval": retrieve_test, "reranking": rerank_test}
+    for task, variant, seed in (
+        ("retrieval", "zero_shot", None),
+        ("retrieval", "lora", 13),
+        ("reranking", "lora", 13),
+    ):
+        folder = root / layout.of("moved", layout.runs(task, variant, seed))
+        alone = files_of(folder)
+        remove(folder)
+        launch(works[task], (root, params, "moved", variant, seed), 2, f"processes of {task}")
+        assert files_of(folder) == alone
 
 
 def test_the_same_corpus_is_not_stored_again_and_no_index_of_another_is_kept(root: Path) -> None:

@@ -22,6 +22,8 @@ from peftir.serve.shared_backbone import SharedBackbone
 from peftir.study import layout
 from peftir.study.params import Params
 from peftir.system.errors import PeftirError
+from peftir.system.files import remove
+from peftir.training.distributed import launch
 from peftir.training.state import Point
 from synthetic_study import make_params
 from tiny_backbone import write_tiny_bert
@@ -93,6 +95,15 @@ def test_its_run_ranks_by_the_trained_heads_scores(study: tuple[Path, Params]) -
         assert [doc for doc, _ in ranking[:5]] == sorted(scores, key=scores.__getitem__, reverse=True)
         assert [doc for doc, _ in ranking[5:]] == ["d5", "d6", "d7"]  # BM25's order below
     assert set(json.loads(layout.interpolation("zero_shot", None).read_text())) == {"weight", "dev"}
+
+
+def test_two_processes_write_what_one_writes(study: tuple[Path, Params]) -> None:
+    _, params = study
+    folder = layout.runs("reranking", "zero_shot", None)
+    alone = {file.name: file.read_bytes() for file in folder.iterdir()}
+    remove(folder)
+    launch(rerank_untrained, (Path(), params, "zero_shot"), 2, "reranking.processes")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == alone
 
 
 def test_training_starts_from_its_scores(study: tuple[Path, Params]) -> None:
