@@ -115,7 +115,7 @@ def test_pairs_are_corrected_within_their_family_and_others_not_at_all() -> None
 
 
 def test_a_family_of_rows_that_are_not_compared_is_refused() -> None:
-    with pytest.raises(ValueError, match="'lora\+bm25', 'full'"):
+    with pytest.raises(ValueError, match=r"'lora\+bm25', 'full'"):
         comparisons(TABLE, {"retrieval": [[("lora+bm25", "full")]]})
 
 

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import SPECIAL, WORDS, stir, tiny_config, tiny_configs, tiny_model
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    BertForSequenceClassification,
-    BertModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from tiny import WORDS, stir, tiny_config, tiny_configs, tiny_model
+from transformers import BertForSequenceClassification, BertModel, PreTrainedModel
+
+from tiny_backbone import write_tokenizer
 
 
 @pytest.fixture
@@ -44,29 +40,8 @@ def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bert = BertModel(tiny_config())
     stir(bert.parameters())
     bert.save_pretrained(folder)
-    save_tokenizer(folder)
+    write_tokenizer(folder, WORDS, 32)
     return folder
-
-
-def save_tokenizer(folder: Path) -> None:
-    """A tokenizer of whole words, for every family alike."""
-    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *dict.fromkeys(WORDS)])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=32,
-    ).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")
@@ -76,5 +51,5 @@ def family_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for family, config in tiny_configs().items():
         folders[family] = tmp_path_factory.mktemp(family)
         tiny_model(config).save_pretrained(folders[family])
-        save_tokenizer(folders[family])
+        write_tokenizer(folders[family], WORDS, 32)
     return folders

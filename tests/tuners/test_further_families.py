@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import ALL, CASES, FURTHER, FURTHER_ADMITTED, FURTHER_REFUSED, MARKS, NOT_ZERO
-from tiny import assert_close, stir, tiny_model
+from cases import ALL, CASES, FURTHER, FURTHER_ADMITTED, FURTHER_REFUSED, NOT_ZERO
+from tiny import assert_close, stir, tiny_model, tuned
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 
 from peftir.tuners import TunerError, attach
+from training import assert_a_step_trains_its_own
 
 HEADS = {"bi": False, "cross": True}
 RETRIEVERS_ONLY = ("t5",)
@@ -47,10 +48,6 @@ def plain(family: str, stage: str) -> nn.Module:
     return copy.deepcopy(made(family, stage))
 
 
-def tuned(model: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
 def padded_left(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     ids, mask = batch["input_ids"], batch["attention_mask"]
     return {
@@ -72,17 +69,8 @@ def test_it_starts_as_the_backbone_trains_its_own_and_sees_no_padding(
         assert torch.equal(model.eval()(**BATCH)[0], expected)
 
     stir(tuned(model))
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = torch.optim.SGD(tuned(model), lr=1.0)
-    model.train()(**BATCH)[0].square().sum().backward()
-    optimizer.step()
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert {n for n, p in model.named_parameters() if not torch.equal(p, before[n])} == trainable
-    inserted = {name for name in trainable if "modules_to_save" not in name}
-    assert inserted and all(any(mark in name for mark in MARKS) for name in inserted)
-    assert (trainable > inserted) == head
-
-    model.load_state_dict({name: before[name] for name in trainable}, strict=False)
+    before = assert_a_step_trains_its_own(model, BATCH, head)
+    model.load_state_dict(before, strict=False)
     model.eval()
     if family != "gemma2":  # whose eager softmax, in float32, takes float64's mask for minus infinity
         model.double()
@@ -115,6 +103,7 @@ IN_A_FRESH_PROCESS = """
 import copy, json, sys
 import torch
 import peftir.tuners
+from training import assert_a_step_trains_its_own
 from transformers import AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 asked = json.load(sys.stdin)
 batch = {name: torch.tensor(values) for name, values in asked["batch"].items()}

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from cases import ADMITTED, ALL, CASES, CONFIGS, FURTHER, MARKS, NOT_ZERO, REFUSED
-from tiny import FLOAT32_INSIDE, assert_close, stir, tiny_model
+from cases import ADMITTED, ALL, CASES, CONFIGS, FURTHER, NOT_ZERO, REFUSED
+from tiny import FLOAT32_INSIDE, assert_close, stir, tiny_model, tuned
 from transformers import DynamicCache
 
 from peftir.tuners import FAMILIES, TunerError, attach
+from training import assert_a_step_trains_its_own
 
 assert CONFIGS.keys() | {config.model_type for config in FURTHER.values()} == FAMILIES.keys()
 
@@ -25,10 +26,6 @@ def models(family, case, head):
     plain, model = (tiny_model(CONFIGS[family], head) for _ in range(2))
     attach(model, type, **knobs)
     return plain, model.eval()
-
-
-def tuned(model):
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 @every_method
@@ -50,15 +47,7 @@ def test_a_step_changes_all_that_is_trained_and_nothing_else(family, case, head,
     _, model = models(family, case, head)
     # A zero "up" lets no gradient through to "down" in the very first step.
     stir(tuned(model))
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = torch.optim.SGD(tuned(model), lr=1.0)
-    model.train()(**batch)[0].square().sum().backward()
-    optimizer.step()
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert {n for n, p in model.named_parameters() if not torch.equal(p, before[n])} == trainable
-    inserted = {name for name in trainable if "modules_to_save" not in name}
-    assert inserted and all(any(mark in name for mark in MARKS) for name in inserted)
-    assert (trainable > inserted) == head
+    assert_a_step_trains_its_own(model, batch, head)
 
 
 FROM_THE_FIRST_COLUMN = ("bert", "electra", "distilbert")

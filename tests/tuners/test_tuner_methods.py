@@ -7,7 +7,7 @@ import torch
 from cases import ALL, CASES, OURS, PEFTS
 from peft import get_peft_model
 from reference import encode
-from tiny import assert_close, stir
+from tiny import assert_close, stir, tuned
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from peftir.tuners import attach, count, make_config
@@ -89,10 +89,6 @@ def put(model, case):
 
 def trainable(model):
     return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def tuned(model):
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 @pytest.mark.parametrize("case", EXPECTED)

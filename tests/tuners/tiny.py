@@ -39,7 +39,6 @@ from transformers import (
 
 SENTENCE = "how do i sort a list of numbers without losing their order the stable way is to call sorted"
 WORDS = SENTENCE.split()
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,
@@ -146,6 +145,11 @@ def stir(parameters: Iterable[nn.Parameter], seed: int = 1, size: float = 0.1) -
     with torch.no_grad():
         for parameter in parameters:
             parameter += size * torch.randn(parameter.shape, generator=generator)
+
+
+def tuned(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are trained."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 FLOAT32_INSIDE = ("modernbert", "llama", "qwen3", *further_configs())

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from cases import ALL, CONFIGS
-from tiny import stir, tiny_model
+from cases import ALL, CONFIGS, MARKS
+from tiny import stir, tiny_model, tuned
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -50,6 +50,26 @@ def losses(
         optimizer.step()
         seen.append(loss.item())
     return seen
+
+
+def assert_a_step_trains_its_own(
+    model: nn.Module, batch: dict[str, torch.Tensor], head: bool
+) -> dict[str, torch.Tensor]:
+    """Take a large step; what it changes is all that is trained, the method's weights and the ``head``.
+
+    Returns:
+        The trained weights as they were before.
+    """
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizer = torch.optim.SGD(tuned(model), lr=1.0)
+    model.train()(**batch)[0].square().sum().backward()
+    optimizer.step()
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {n for n, p in model.named_parameters() if not torch.equal(p, before[n])} == trainable
+    inserted = {name for name in trainable if "modules_to_save" not in name}
+    assert inserted and all(any(mark in name for mark in MARKS) for name in inserted)
+    assert (trainable > inserted) == head
+    return {name: before[name] for name in trainable}
 
 
 def main(models: list[str]) -> None:
