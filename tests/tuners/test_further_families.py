@@ -103,7 +103,6 @@ IN_A_FRESH_PROCESS = """
 import copy, json, sys
 import torch
 import peftir.tuners
-from training import assert_a_step_trains_its_own
 from transformers import AutoModel, AutoModelForSequenceClassification, T5EncoderModel
 asked = json.load(sys.stdin)
 batch = {name: torch.tensor(values) for name, values in asked["batch"].items()}
