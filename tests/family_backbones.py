@@ -6,11 +6,12 @@ import copy
 from pathlib import Path
 
 from cases import CONFIGS, FURTHER
-from tiny import SENTENCE, SPECIAL, tiny_model
+from tiny import SENTENCE, tiny_model
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from peftir.tuners import FAMILIES
+from tiny_backbone import SPECIAL
 
 DECODERS = tuple(name for name, config in (CONFIGS | FURTHER).items() if FAMILIES[config.model_type].decoder)
 TEXTS = ["how do i sort a list", "order", "the stable way is to call sorted", SENTENCE]

@@ -81,8 +81,10 @@ def test_a_compiled_model_is_one_graph_and_trains_to_the_same_loss(family, case)
     not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile's backend needs a C++ compiler"
 )
 @pytest.mark.skipif(" " in torch.__file__, reason="torch does not quote its own folder to the compiler")
-def test_a_model_compiled_to_machine_code_trains_to_the_same_loss():
-    # One method, since the C++ compiler takes half a minute.
+def test_a_model_compiled_to_machine_code_trains_to_the_same_loss(tmp_path, monkeypatch):
+    # One method, since the C++ compiler takes half a minute. torch's cache, which all of a user's processes
+    # share, does not tell ATEN_CPU_CAPABILITY apart.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()
     expected = losses(start("bert", "iaa_l"))
     model = start("bert", "iaa_l")
