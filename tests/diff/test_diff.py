@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from peftir.cli import main
-from peftir.diff.changes import changed_params
+from peftir.diff.changes import Change, changed_params
 from peftir.diff.compare import RevisionComparison, Side, compare
 from peftir.diff.noise import SHARED, SeedNoise, difference, seed_noise
 from peftir.diff.revisions import revision, workspace
@@ -192,6 +192,13 @@ def test_changed_params_are_listed_by_key() -> None:
         ("a.gone", None, "(absent)"),
         ("a.new.x", "(absent)", True),
     ]
+
+
+def test_a_key_that_is_left_out_has_its_default() -> None:
+    older, newer = {"backbone": {"name": "a"}}, {"backbone": {"name": "a", "weights": "float32"}}
+    assert changed_params(older, newer) == []
+    newer["backbone"]["weights"] = "nf4"
+    assert changed_params(older, newer) == [Change("backbone.weights", "float32", "nf4")]
 
 
 def test_the_command_compares_the_workspace_with_head_and_fails_on_worse(

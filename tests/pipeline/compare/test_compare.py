@@ -168,6 +168,25 @@ def test_params_that_change_together_are_one_condition() -> None:
     assert (budget.label, budget.values) == ("methods.*.budget", [0.01, 0.1, 0.1])
 
 
+def test_a_key_that_is_left_out_has_its_default_and_each_key_that_differs_has_a_line() -> None:
+    variants = {"untrained": [], "retriever": ["lora", "mam"], "reranker": ["lora"]}
+    older, newer = (
+        {"methods": {name: {"budget": budget} for name in ("lora", "mam")}, "variants": variants}
+        | {"retriever": {"loss": loss, "hard_negatives": int(budget)}, "backbone": {"name": "a/b"} | more}
+        for budget, loss, more in ((1.0, "contrastive", {}), (2.0, "kl", {"weights": "float32"}))
+    )
+    [condition] = conditions_of([older, newer])
+    assert condition.lines == {
+        "methods.lora.budget": [1.0, 2.0],
+        "methods.mam.budget": [1.0, 2.0],
+        "retriever.loss": ["contrastive", "kl"],
+        "retriever.hard_negatives": [1, 2],
+    }
+    newer["retriever"] = older["retriever"]
+    [condition] = conditions_of([older, newer])
+    assert condition.lines == {"methods.*.budget": [1.0, 2.0]}
+
+
 def test_methods_share_a_label_only_with_equal_values_and_no_two_conditions_have_one() -> None:
     names = ["lora", "mam", "adapter", "iaa_l"]
     variants = {"untrained": [], "retriever": names, "reranker": ["lora"]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peftir.diff.changes import ABSENT, leaves
+from peftir.diff.changes import ABSENT, leaves, with_defaults
 from peftir.diff.compare import variants_at
 from peftir.study.tasks import TASKS
 
@@ -32,14 +32,19 @@ class Condition:
         """The values of the first key, by study."""
         return next(iter(self.params.values()))
 
+    @property
+    def lines(self) -> dict[str, list[Any]]:
+        """The values of each key, or of ``methods.*.budget`` for all that it stands for."""
+        return {self.label: self.values} if "*" in self.label else self.params
+
 
 def conditions_of(params: list[Any]) -> list[Condition]:
     """The differences of the params of several studies, in the order of the files.
 
     Params whose values divide the studies in the same way are one condition. Params of variants that do not
-    run in all studies do not count.
+    run in all studies do not count. A key that is left out has its default.
     """
-    given = [dict(leaves(each)) for each in params]
+    given = [dict(leaves(with_defaults(each))) for each in params]
     found: dict[tuple[int, ...], dict[str, list[Any]]] = {}
     for key in dict.fromkeys(key for each in given for key in each):
         values = [each.get(key, ABSENT) for each in given]

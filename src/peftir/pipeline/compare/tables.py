@@ -134,8 +134,8 @@ def _studies(found: StudyComparison) -> Rows:
 def _params(found: StudyComparison) -> Rows:
     """A line for each param in which the studies differ."""
     head = ("params that differ", *(Given(study.title) for study in found.studies))
-    cells = ((condition.label, *map(str, condition.values)) for condition in found.conditions)
-    return [head, *(tuple(map(Given, row)) for row in cells)]
+    lines = (line for condition in found.conditions for line in condition.lines.items())
+    return [head, *((Given(key), *(Given(str(value)) for value in values)) for key, values in lines)]
 
 
 def _results(rows: Sequence[StudyRow]) -> Rows:
