@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BIN = Path(sys.executable).parent
 
 
@@ -27,6 +29,27 @@ def test_help_lists_the_commands_and_gives_an_example() -> None:
     assert done.returncode == 0
     assert "doctor" in done.stdout and "example: peftir doctor" in done.stdout
     assert "example: peftir doctor --quiet" in peftir("doctor", "--help").stdout
+
+
+@pytest.mark.parametrize("command", [["--help"], ["doctor"], ["count"], ["repro", "--dry-run"], ["serve"]])
+def test_where_the_library_alone_is_installed_a_line_says_so(command: list[str], tmp_path: Path) -> None:
+    others = ("ruamel", "pydantic", "dvc", "pandas", "pyarrow", "datasets", "starlette")
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({others}))
+sys.argv = {["peftir", *command]}
+from peftir.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    if command == ["--help"]:
+        assert done.returncode == 0 and "doctor" in done.stdout
+    else:
+        assert done.returncode == 1 and done.stdout == ""
+        [line] = done.stderr.splitlines()
+        assert line.startswith("error: ") and "is not installed; a study needs `pip install" in line
 
 
 def test_doctor_exits_with_0_if_the_study_can_run() -> None:

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from peftir import doctor
 from peftir.system.arguments import fraction, positive
-from peftir.system.errors import exits_cleanly
+from peftir.system.errors import PeftirError, exits_cleanly
 from peftir.system.quiet import silence_libraries
 
 # What argparse calls the object that add_subparsers returns.
@@ -25,8 +24,19 @@ Commands = argparse._SubParsersAction
 def main() -> None:
     """Run the command that the command line names, and exit with its code."""
     silence_libraries()
-    arguments = command_line().parse_args()
-    sys.exit(arguments.run(arguments))
+    try:
+        arguments = command_line().parse_args()
+        code = arguments.run(arguments)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.partition(".")[0] in ("", "peftir"):
+            raise
+        # The library alone installs the command, too, and none of what the study needs.
+        raise PeftirError(
+            f"{missing}: is not installed; a study needs `pip install 'peftir[pipeline]'`, "
+            "and its search page 'peftir[pipeline,serve]'"
+        ) from error
+    sys.exit(code)
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -51,7 +61,13 @@ def _doctor(commands: Commands) -> None:
         epilog="example: peftir doctor --quiet",
     )
     command.add_argument("--quiet", action="store_true", help="print only what is not ok")
-    command.set_defaults(run=lambda arguments: 0 if doctor.diagnose(arguments.quiet) else 1)
+    command.set_defaults(run=_diagnose)
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    from peftir import doctor
+
+    return 0 if doctor.diagnose(arguments.quiet) else 1
 
 
 def _count(commands: Commands) -> None:
