@@ -23,11 +23,10 @@ STAGES = ("bi", "cross")
 CASES = [(kind, stage) for kind in CONFIGS for stage in STAGES if stage == "bi" or kind not in HEADLESS]
 
 IN_A_FRESH_PROCESS = """
-import json, sys, torch
+import json, sys
 from peft import PeftModel
 import peftir.tuners
 from peft_cases import bert, outputs
-torch.set_num_threads(1)
 found = {}
 for name, folder in json.load(sys.stdin).items():
     kind, stage, way = name.split("-")
