@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from peftir.models.backbone import link_wheels
+from repro_output import stages_run
 from structure import ROOT, TRUSTING_GIT
 
 # What a clone has of the working tree, so that changes are tested before they are committed.
@@ -119,11 +119,6 @@ class Study:
             content[block] |= changes
         text = yaml.safe_dump(content, sort_keys=False)
         (self.root / "params.yaml").write_text(text, encoding="utf-8")
-
-
-def stages_run(output: str) -> list[str]:
-    """The stages that ``peftir repro`` ran, and did not only restore, by what it printed."""
-    return re.findall(r"^\[\d+/\d+\] (\S+) … log:", output, re.MULTILINE)
 
 
 def clone(folder: Path) -> Path:

@@ -26,7 +26,7 @@ def start(family: str, case: str, head: bool = False) -> nn.Module:
     type, knobs = ALL[case]
     model = tiny_model(CONFIGS[family], head)
     attach(model, type, **knobs)
-    stir(p for p in model.parameters() if p.requires_grad)
+    stir(tuned(model))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -38,7 +38,7 @@ def losses(
 ) -> list[float]:
     """The losses of three steps. As in a bi-encoder, the model runs twice before the gradient is taken."""
     forward = model if forward is None else forward
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    optimizer = torch.optim.SGD(tuned(model), lr=0.01)
     seen = []
     for _ in range(3):
         left, right = (
